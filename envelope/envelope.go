@@ -1,0 +1,293 @@
+// Package envelope seals and opens OTT Pay's messages: an encrypted JSON
+// object and the digest of its values, both under the merchant's sign key.
+//
+// There is one way in, [Key.Seal], and one way out, [Key.Open], which hands out
+// no byte of plaintext before the digest agrees. How the outer JSON is read is
+// the business of [ReadRequest], [ReadResponse] and [ReadAnswer].
+//
+// # What an opened envelope proves
+//
+// That somebody who knows the sign key once sealed these values, and nothing
+// beyond it. The scheme is AES-128 in ECB mode with a key that is derived from
+// an MD5 digest of the values. The digest is neither a signature nor a MAC: it
+// does not cover the names, nor the boundaries between values, nor anything
+// outside data: not rsp_code, not merchant_id, not the direction or the time.
+// MD5 and ECB are the gateway's choice and cannot be exchanged from this side.
+// SECURITY.md says what follows from it.
+//
+// Facts about the wire are from OTT Pay's "Appendix A" (encryption) and its
+// action pages; docs/protocol.md, sections 3 and 4, has them all with our
+// decisions where they are silent.
+package envelope
+
+import (
+	"crypto/aes"
+	"crypto/md5"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"strings"
+)
+
+// Sealed is what the sign key protects of a message.
+type Sealed struct {
+	// Data is the Base64 text of the encrypted JSON object. White space that
+	// the gateway's encoder puts into it is tolerated when reading.
+	Data string `json:"data"`
+	// MD5 is the digest of the object's values, 32 hexadecimal digits. It
+	// also takes part in the AES key, so its letters' case matters.
+	MD5 string `json:"md5"`
+}
+
+// Request is what a merchant posts to the gateway. Nothing outside Sealed is
+// authenticated.
+type Request struct {
+	Action     string `json:"action"`
+	Version    string `json:"version"`
+	MerchantID string `json:"merchant_id"`
+	TerminalNo string `json:"terminal_no,omitempty"` // in-store actions only
+	OperatorID string `json:"operator_id,omitempty"` // in-store actions only
+	Sealed
+}
+
+// Response is what the gateway answers to a request and, in the same shape,
+// what it posts to a callback URL. Nothing outside Sealed is authenticated.
+type Response struct {
+	Code       string `json:"rsp_code"`
+	Message    string `json:"rsp_msg"`
+	MerchantID string `json:"merchant_id,omitempty"`
+	Sealed
+}
+
+// Payload is a verified plaintext.
+type Payload struct {
+	JSON []byte // one strict JSON object, as it was sealed
+	Form Form   // how its digest was computed
+}
+
+// ReadRequest reads the body of a request, for the gateway's side of the wire.
+// The error matches [ErrMalformed].
+func ReadRequest(body []byte) (Request, error) {
+	m, err := readMembers(body)
+	if err != nil {
+		return Request{}, err
+	}
+	r := Request{
+		Action:     m.text("action"),
+		Version:    m.text("version"),
+		MerchantID: m.text("merchant_id"),
+		TerminalNo: m.text("terminal_no"),
+		OperatorID: m.text("operator_id"),
+		Sealed:     m.sealed(),
+	}
+	if m.err != nil {
+		return Request{}, m.err
+	}
+	return r, nil
+}
+
+// ReadResponse reads the body of a callback or of an answer that must carry
+// data (docs/protocol.md, 3.5): strict JSON of at most 1 MiB, one object,
+// exact and unique member names, data and md5 present and well-formed. Unknown
+// members are ignored. The error matches [ErrMalformed].
+func ReadResponse(body []byte) (Response, error) {
+	return readResponse(body, (*members).sealed)
+}
+
+// ReadAnswer reads what the gateway answers to a request. It is
+// [ReadResponse], but an answer whose code is not SUCCESS may come without
+// data; Sealed is then zero and nothing in the answer is authenticated.
+func ReadAnswer(body []byte) (Response, error) {
+	return readResponse(body, func(m *members) Sealed {
+		if !strings.EqualFold(m.text("rsp_code"), "SUCCESS") && m.absent("data") {
+			return Sealed{}
+		}
+		return m.sealed()
+	})
+}
+
+func readResponse(body []byte, sealed func(*members) Sealed) (Response, error) {
+	m, err := readMembers(body)
+	if err != nil {
+		return Response{}, err
+	}
+	r := Response{
+		Code:       m.text("rsp_code"),
+		Message:    m.text("rsp_msg"),
+		MerchantID: m.text("merchant_id"),
+		Sealed:     sealed(&m),
+	}
+	if m.err != nil {
+		return Response{}, m.err
+	}
+	return r, nil
+}
+
+// members are an envelope's outer members and the first fault found in them.
+type members struct {
+	all []member
+	err error
+}
+
+func readMembers(body []byte) (members, error) {
+	if len(body) > maxSize {
+		return members{}, errTooLarge
+	}
+	var s scanner
+	if err := s.scan(body); err != nil {
+		return members{}, err
+	}
+	return members{all: s.members}, nil
+}
+
+func (m *members) value(name string) []byte {
+	for _, x := range m.all {
+		if string(x.name) == name {
+			return x.value
+		}
+	}
+	return nil
+}
+
+// absent reports whether name is missing, null or the empty string.
+func (m *members) absent(name string) bool {
+	switch string(m.value(name)) {
+	case "", "null", `""`:
+		return true
+	}
+	return false
+}
+
+// text returns a member's string, "" if it is missing or null.
+func (m *members) text(name string) string {
+	v := m.value(name)
+	if v == nil || v[0] == 'n' {
+		return ""
+	}
+	if v[0] != '"' {
+		m.err = errMember
+		return ""
+	}
+	raw := v[1 : len(v)-1]
+	for _, c := range raw {
+		if c == '\\' {
+			return string(appendDecoded(make([]byte, 0, len(raw)), raw))
+		}
+	}
+	return string(raw)
+}
+
+func (m *members) sealed() Sealed {
+	s := Sealed{Data: m.text("data"), MD5: m.text("md5")}
+	if m.err != nil {
+		return Sealed{}
+	}
+	switch _, ok := parseMD5(s.MD5); {
+	case s.Data == "":
+		m.err = errNoData
+	case s.MD5 == "":
+		m.err = errNoMD5
+	case !ok:
+		m.err = errBadMD5
+	default:
+		if err := checkData(s.Data); err != nil {
+			m.err = err
+		}
+	}
+	return s
+}
+
+// checkData judges the spelling of data without decoding it: standard Base64
+// with padding, white space anywhere, a positive number of whole AES blocks.
+func checkData(data string) *failure {
+	letters, padding := 0, 0
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case isBase64(c) && padding == 0:
+			letters++
+		case c == ' ', c == '\t', c == '\r', c == '\n':
+		case c == '=' && padding < 2:
+			padding++
+		default:
+			return errBase64
+		}
+	}
+	if (letters+padding)%4 != 0 {
+		return errBase64
+	}
+	if n := letters * 3 / 4; n == 0 || n%aes.BlockSize != 0 {
+		return errBlocks
+	}
+	return nil
+}
+
+// decodeData decodes what checkData accepts.
+func decodeData(data string) ([]byte, *failure) {
+	if err := checkData(data); err != nil {
+		return nil, err
+	}
+	if strings.ContainsAny(data, " \t") { // the decoder skips CR and LF itself
+		data = strings.NewReplacer(" ", "", "\t", "").Replace(data)
+	}
+	b, err := base64.StdEncoding.DecodeString(data)
+	if err != nil {
+		return nil, errBase64
+	}
+	return b, nil
+}
+
+// parseMD5 reads exactly 32 hexadecimal digits of either case.
+func parseMD5(s string) (sum [md5.Size]byte, ok bool) {
+	if len(s) != 2*md5.Size {
+		return sum, false
+	}
+	for i := range sum {
+		high, low := hexValue(s[2*i]), hexValue(s[2*i+1])
+		if high < 0 || low < 0 {
+			return sum, false
+		}
+		sum[i] = byte(high<<4 | low)
+	}
+	return sum, true
+}
+
+// appendHex appends b in upper-case hexadecimal digits.
+func appendHex(dst, b []byte) []byte {
+	const digits = "0123456789ABCDEF"
+	for _, c := range b {
+		dst = append(dst, digits[c>>4], digits[c&15])
+	}
+	return dst
+}
+
+func isBase64(c byte) bool {
+	return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '/'
+}
+
+// hexValue returns the value of a hexadecimal digit of either case, or -1.
+func hexValue(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c >= 'A' && c <= 'F':
+		return int(c - 'A' + 10)
+	case c >= 'a' && c <= 'f':
+		return int(c - 'a' + 10)
+	}
+	return -1
+}
+
+// Format writes how long the sealed data is, whatever the verb: envelopes have
+// no place in logs.
+func (s Sealed) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "envelope(%d bytes)", len(s.Data)) }
+
+// LogValue returns how long the sealed data is.
+func (s Sealed) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
+
+// Format writes how long the payload is, whatever the verb.
+func (p Payload) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "payload(%d bytes, %s)", len(p.JSON), p.Form)
+}
+
+// LogValue returns how long the payload is.
+func (p Payload) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(p)) }

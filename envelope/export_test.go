@@ -1,0 +1,29 @@
+package envelope
+
+import "crypto/md5"
+
+// Forms are all canonical forms in the order in which they are tried.
+var Forms = []Form{FormJava, FormRaw, FormJavaNullEmpty, FormRawNullEmpty}
+
+// Digest returns the text of plaintext in form and its digest.
+func Digest(plaintext []byte, form Form) (text, sum string, err error) {
+	var s scanner
+	if err := s.scan(plaintext); err != nil {
+		return "", "", err
+	}
+	b, ok := appendText(nil, s.members, form)
+	if !ok {
+		return "", "", errNumber
+	}
+	digest := md5.Sum(b)
+	return string(b), string(appendHex(nil, digest[:])), nil
+}
+
+// AESKey returns the derived AES key, which is 16 characters of ASCII.
+func (k Key) AESKey(md5Text string) string {
+	sum := md5.Sum([]byte(md5Text + k.secret.text))
+	return string(appendHex(nil, sum[:])[8:24])
+}
+
+// CompareUTF16 is compareUTF16.
+func CompareUTF16(a, b string) int { return compareUTF16([]byte(a), []byte(b)) }

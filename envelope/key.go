@@ -1,0 +1,166 @@
+package envelope
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/md5"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"unicode"
+)
+
+// redacted is what every formatting of a Key shows.
+const redacted = "envelope.Key(redacted)"
+
+// Key is a merchant's sign key. It is safe for concurrent use and costs one
+// word to copy. Its zero value seals and opens nothing.
+//
+// No formatting shows the sign key: not fmt's verbs, not JSON or text
+// marshalling, not slog, and not a struct that holds the Key in an unexported
+// field.
+type Key struct {
+	secret *secret // behind a pointer: fmt prints unexported fields without asking them
+}
+
+type secret struct{ text string }
+
+// NewKey takes the sign key as OTT Pay hands it out. It is used as it is, to
+// the letter: it is neither trimmed nor changed in case nor measured. An empty
+// key and one with white space around it are refused, for they come from a
+// slip in the configuration.
+func NewKey(signKey string) (Key, error) {
+	if signKey == "" {
+		return Key{}, errors.New("envelope: the sign key is empty")
+	}
+	if strings.TrimFunc(signKey, unicode.IsSpace) != signKey {
+		return Key{}, errors.New("envelope: the sign key has white space around it")
+	}
+	return Key{&secret{signKey}}, nil
+}
+
+var errZeroKey = errors.New("envelope: the Key is its zero value; use NewKey")
+
+// IsZero reports whether k is the zero Key.
+func (k Key) IsZero() bool { return k.secret == nil }
+
+// Seal encrypts plaintext, which must be one strict JSON object of any
+// spelling and member order, and computes its digest in [FormJava]. Nothing of
+// plaintext is kept. A plaintext that [Key.Open] would refuse is an error that
+// matches [ErrMalformed].
+func (k Key) Seal(plaintext []byte) (Sealed, error) {
+	if k.IsZero() {
+		return Sealed{}, errZeroKey
+	}
+	var s scanner
+	if err := s.scan(plaintext); err != nil {
+		return Sealed{}, err
+	}
+	text, ok := appendText(make([]byte, 0, len(plaintext)), s.members, FormJava)
+	if !ok {
+		return Sealed{}, errNumber
+	}
+	sum := md5.Sum(text)
+	digest := string(appendHex(nil, sum[:]))
+
+	padding := aes.BlockSize - len(plaintext)%aes.BlockSize
+	padded := make([]byte, len(plaintext)+padding)
+	copy(padded, plaintext)
+	for i := len(plaintext); i < len(padded); i++ {
+		padded[i] = byte(padding)
+	}
+	block := k.cipher(digest)
+	for b := padded; len(b) > 0; b = b[aes.BlockSize:] {
+		block.Encrypt(b, b)
+	}
+	return Sealed{Data: base64.StdEncoding.EncodeToString(padded), MD5: digest}, nil
+}
+
+// Open decrypts s and verifies its digest. There is no other way to the
+// plaintext. The error matches [ErrMalformed] or [ErrUnauthentic].
+func (k Key) Open(s Sealed) (Payload, error) {
+	if k.IsZero() {
+		return Payload{}, errZeroKey
+	}
+	want, ok := parseMD5(s.MD5)
+	if !ok {
+		return Payload{}, errBadMD5
+	}
+	plaintext, err := decodeData(s.Data)
+	if err != nil {
+		return Payload{}, err
+	}
+	// The key is derived from the text of md5 as it was received: a sender
+	// that writes lower case has derived it from lower case.
+	block := k.cipher(s.MD5)
+	for b := plaintext; len(b) > 0; b = b[aes.BlockSize:] {
+		block.Decrypt(b, b)
+	}
+	if plaintext, ok = unpad(plaintext); !ok {
+		return Payload{}, errPadding
+	}
+	var (
+		members [16]member
+		text    [512]byte
+	)
+	sc := scanner{members: members[:0]}
+	if sc.scan(plaintext) != nil {
+		return Payload{}, errPlaintext
+	}
+	form, err := fit(&sc, want, text[:0])
+	if err != nil {
+		if err == errNumber {
+			err = errPlaintext
+		}
+		return Payload{}, err
+	}
+	return Payload{JSON: plaintext, Form: form}, nil
+}
+
+// cipher derives the AES key from the text of md5: the 16 characters in the
+// middle of the hexadecimal MD5 of that text and the sign key. They serve as
+// 16 ASCII bytes; they are not decoded.
+func (k Key) cipher(md5Text string) cipher.Block {
+	var in, out [96]byte
+	sum := md5.Sum(append(append(in[:0], md5Text...), k.secret.text...))
+	block, err := aes.NewCipher(appendHex(out[:0], sum[:])[8:24])
+	if err != nil {
+		panic("envelope: " + err.Error()) // 16 bytes are an AES key
+	}
+	return block
+}
+
+// unpad takes PKCS#5 padding off and looks at every byte of it.
+func unpad(b []byte) ([]byte, bool) {
+	if len(b) == 0 {
+		return nil, false
+	}
+	n := int(b[len(b)-1])
+	if n == 0 || n > aes.BlockSize || n > len(b) {
+		return nil, false
+	}
+	for _, c := range b[len(b)-n:] {
+		if int(c) != n {
+			return nil, false
+		}
+	}
+	return b[: len(b)-n : len(b)-n], true
+}
+
+// String returns a constant.
+func (k Key) String() string { return redacted }
+
+// GoString returns a constant.
+func (k Key) GoString() string { return redacted }
+
+// Format writes a constant, whatever the verb.
+func (k Key) Format(f fmt.State, _ rune) { io.WriteString(f, redacted) }
+
+// LogValue returns a constant.
+func (k Key) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText returns a constant. It serves JSON, XML and their like, too.
+func (k Key) MarshalText() ([]byte, error) { return []byte(redacted), nil }
