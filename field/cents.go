@@ -1,0 +1,202 @@
+package field
+
+import (
+	"strconv"
+	"strings"
+)
+
+// MaxCents is the largest amount that is read: fifteen digits.
+const MaxCents Cents = 999_999_999_999_999
+
+// Cents is an amount in the smallest unit of its currency, 100 for 1.00 dollar
+// and 1 for one yen. On the wire it is a string of digits; a JSON number with
+// an integral value is tolerated when reading. docs/protocol.md, section 5.
+type Cents int64
+
+// AmountError says that a text is no amount. Its message does not quote the
+// text, so that it may be logged; Raw has it.
+type AmountError struct {
+	// Raw is the text as it stood, JSON quotes included where there were any.
+	Raw string
+}
+
+// Error returns the reason without the text.
+func (e *AmountError) Error() string {
+	return "field: not an amount in whole cents of 1 to 15 digits"
+}
+
+// ParseCents reads 1 to 15 ASCII digits, and nothing else, as whole cents.
+// The error is an *AmountError.
+func ParseCents(digits string) (Cents, error) {
+	n, ok := parseDigits(digits)
+	if !ok {
+		return 0, &AmountError{Raw: digits}
+	}
+	return Cents(n), nil
+}
+
+// ParseDecimal reads what people write, "12.34", "12.3" or "12", as an amount
+// of a currency with two decimals. It takes no sign, no blank, no thousands
+// separator and no third decimal. The error is an *AmountError.
+func ParseDecimal(text string) (Cents, error) {
+	whole, part, point := strings.Cut(text, ".")
+	switch {
+	case whole == "" || point && part == "" || len(part) > 2:
+		return 0, &AmountError{Raw: text}
+	case len(part) == 1:
+		part += "0"
+	case len(part) == 0:
+		part = "00"
+	}
+	n, ok := parseDigits(strings.TrimLeft(whole, "0") + part)
+	if !ok || !digitsOnly(whole) {
+		return 0, &AmountError{Raw: text}
+	}
+	return Cents(n), nil
+}
+
+// String returns the digits, as they stand on the wire.
+func (c Cents) String() string { return strconv.FormatInt(int64(c), 10) }
+
+// Decimal returns the amount for people, of a currency with two decimals:
+// "12.34".
+func (c Cents) Decimal() string { return decimal(int64(c), 2) }
+
+// AppendText appends the digits. An amount below zero or above MaxCents cannot
+// stand on the wire and is an *AmountError.
+func (c Cents) AppendText(b []byte) ([]byte, error) {
+	if c < 0 || c > MaxCents {
+		return b, &AmountError{Raw: c.String()}
+	}
+	return strconv.AppendInt(b, int64(c), 10), nil
+}
+
+// MarshalJSON writes the digits as a JSON string.
+func (c Cents) MarshalJSON() ([]byte, error) {
+	b, err := c.AppendText([]byte{'"'})
+	if err != nil {
+		return nil, err
+	}
+	return append(b, '"'), nil
+}
+
+// UnmarshalJSON reads a string of 1 to 15 ASCII digits, or a number of
+// integral value in that range. Anything else, null among it, is an
+// *AmountError.
+func (c *Cents) UnmarshalJSON(data []byte) error {
+	n, ok := parseInteger(string(data))
+	if !ok {
+		return &AmountError{Raw: string(data)}
+	}
+	*c = Cents(n)
+	return nil
+}
+
+// Rate is an exchange rate in CNY, times ten to the eighth: 650000000 for 6.5.
+// On the wire it is as Cents.
+type Rate int64
+
+// Decimal returns the rate with its eight decimals: "6.50000000".
+func (r Rate) Decimal() string { return decimal(int64(r), 8) }
+
+// String returns the digits, as they stand on the wire.
+func (r Rate) String() string { return strconv.FormatInt(int64(r), 10) }
+
+// AppendText appends the digits. A rate that cannot stand on the wire is an
+// *AmountError.
+func (r Rate) AppendText(b []byte) ([]byte, error) { return Cents(r).AppendText(b) }
+
+// MarshalJSON writes the digits as a JSON string.
+func (r Rate) MarshalJSON() ([]byte, error) { return Cents(r).MarshalJSON() }
+
+// UnmarshalJSON reads what Cents.UnmarshalJSON reads.
+func (r *Rate) UnmarshalJSON(data []byte) error { return (*Cents)(r).UnmarshalJSON(data) }
+
+// decimal writes n with its last places digits behind a point.
+func decimal(n int64, places int) string {
+	sign := ""
+	digits := strconv.FormatInt(n, 10)
+	if n < 0 {
+		sign, digits = "-", digits[1:]
+	}
+	if short := places + 1 - len(digits); short > 0 {
+		digits = strings.Repeat("0", short) + digits
+	}
+	point := len(digits) - places
+	return sign + digits[:point] + "." + digits[point:]
+}
+
+func digitsOnly(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// parseDigits reads 1 to 15 digits. Fifteen never overflow.
+func parseDigits(s string) (int64, bool) {
+	if len(s) == 0 || len(s) > 15 {
+		return 0, false
+	}
+	var n int64
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(s[i]-'0')
+	}
+	return n, true
+}
+
+// parseInteger reads a JSON text: a string of digits, or a number whose value
+// is whole. Escapes in the string are resolved first, as they are part of its
+// spelling only.
+func parseInteger(raw string) (int64, bool) {
+	if raw == "" {
+		return 0, false
+	}
+	if raw[0] == '"' {
+		text, ok := unquote(raw)
+		if !ok {
+			return 0, false
+		}
+		return parseDigits(text)
+	}
+	if n := numberEnd(raw, 0); n != len(raw) || raw[0] == '-' {
+		return 0, false
+	}
+	return parseWhole(raw)
+}
+
+// parseWhole turns a JSON number, already known to be one and not negative,
+// into the integer it stands for: 1, 1.0, 1e2 and 100e-2 have one, 1.5 has
+// none.
+func parseWhole(number string) (int64, bool) {
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(number), "e")
+	whole, part, _ := strings.Cut(mantissa, ".")
+	digits := strings.TrimLeft(whole+part, "0")
+	if digits == "" {
+		return 0, true
+	}
+	shift := 0
+	if exponent != "" {
+		var err error
+		if shift, err = strconv.Atoi(exponent); err != nil {
+			return 0, false
+		}
+	}
+	significant := strings.TrimRight(digits, "0")
+	zeros := len(digits) - len(significant)
+	// The value is significant × 10^(zeros − len(part) + shift). A shift far
+	// out of range must not wrap around.
+	if shift > 1<<20 || shift < -(1<<20) {
+		return 0, false
+	}
+	zeros += shift - len(part)
+	if zeros < 0 || len(significant)+zeros > 15 {
+		return 0, false
+	}
+	return parseDigits(significant + strings.Repeat("0", zeros))
+}

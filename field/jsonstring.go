@@ -1,0 +1,31 @@
+package field
+
+import (
+	"encoding/json"
+	"errors"
+)
+
+// JSONString is JSON that travels inside a string, as payInfo does: on the
+// wire it is quoted twice, here once. The text may also be something else,
+// such as a link, as the gateway reuses the member; Text hands out both.
+//
+// It may hold what opens a payment: String and LogValue of the types around
+// it do not show it.
+type JSONString string
+
+var errNotJSON = errors.New("field: the string does not hold JSON")
+
+// Text returns the string itself.
+func (s JSONString) Text() string { return string(s) }
+
+// Valid reports whether the string holds one JSON text.
+func (s JSONString) Valid() bool { return json.Valid([]byte(s)) }
+
+// Decode reads the JSON in the string into v, as json.Unmarshal does. The
+// error does not quote the text.
+func (s JSONString) Decode(v any) error {
+	if !s.Valid() {
+		return errNotJSON
+	}
+	return json.Unmarshal([]byte(s), v)
+}

@@ -1,0 +1,162 @@
+package field_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/ottpaykit/ottpay/field"
+)
+
+// read walks data as a generated type does, order_id and amount being known.
+func read(data string) (id string, amount field.Cents, unknown map[string]json.RawMessage, err error) {
+	r := field.NewReader([]byte(data))
+	for r.Next() {
+		switch r.Name() {
+		case "order_id":
+			id = r.String()
+		case "amount":
+			amount = r.Cents()
+		default:
+			r.Unknown()
+		}
+	}
+	unknown, err = r.Close()
+	return id, amount, unknown, err
+}
+
+func TestReader(t *testing.T) {
+	t.Parallel()
+	id, amount, unknown, err := read(" {\"order_id\" : \"a\\u0062\\/\\ud83d\\ude00\", \"x\":[1,{\"y\":null}], \"amount\":2.0,\n\"\\u007a\":\"\"}\t")
+	if err != nil || id != "ab/😀" || amount != 2 {
+		t.Fatalf("got %q, %d, %v", id, amount, err)
+	}
+	if string(unknown["x"]) != `[1,{"y":null}]` || string(unknown["z"]) != `""` || len(unknown) != 2 {
+		t.Fatalf("unknown members: %s", unknown)
+	}
+	if _, _, unknown, err := read(`{}`); err != nil || unknown != nil {
+		t.Fatalf("empty object: %v, %v", unknown, err)
+	}
+}
+
+func TestReaderRefuses(t *testing.T) {
+	t.Parallel()
+	deep := func(n int) string { return `{"x":` + strings.Repeat("[", n) + strings.Repeat("]", n) + `}` }
+	if _, _, _, err := read(deep(31)); err != nil {
+		t.Errorf("32 levels: %v", err)
+	}
+	for _, data := range []string{
+		``, ` `, `null`, `[]`, `"x"`, `{`, `{}{}`, `{}x`, `{"a":1,}`, `{,}`, `{"a"}`, `{"a":}`, `{"a" 1}`, `{a:1}`, `{'a':1}`,
+		`{"a":1 "b":2}`, `{"a":01}`, `{"a":1.}`, `{"a":.5}`, `{"a":+1}`, `{"a":1e}`, `{"a":NaN}`, `{"a":tru}`, `{"a":"` + "\n" + `"}`,
+		`{"a":"\x"}`, `{"a":"\ud800"}`, `{"a":"\ud800\u0041"}`, `{"a":"\udc00"}`, `{"a":"\u12"}`, `{"a":"` + "\xff" + `"}`, `{"` + "\xff" + `":1}`,
+		`{"a":[1,]}`, `{"a":[1}`, `{"a":{"b":1]}`, `{"a":{"b"}}`, `{"a":/**/1}`, `{"a":1`, `{"a":"x`, `{"a":[`, `{"a":{`, deep(32),
+		`{"order_id":"1","order_id":"2"}`, `{"order_id":"1","order\u005fid":"2"}`, `{"x":1,"x":1}`,
+		`{"order_id":"1","ORDER_ID":"2"}`, `{"ORDER_ID":"2","order_id":"1"}`, `{"x":1,"X":1}`, `{"key":1,"` + "\u212a" + `ey":1}`,
+		`{"order_id":1}`, `{"order_id":null}`, `{"amount":"1.0"}`, `{"amount":null}`,
+	} {
+		if id, amount, unknown, err := read(data); err == nil {
+			t.Errorf("%.60q: read as %q %d %s", data, id, amount, unknown)
+		}
+	}
+	if _, _, unknown, err := read(`{"ORDER_ID":"1","Amount":"x"}`); err != nil || len(unknown) != 2 {
+		t.Errorf("other spellings alone are other members: %s, %v", unknown, err)
+	}
+}
+
+func TestReaderManyMembers(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	b.WriteString(`{"order_id":"1"`)
+	for i := range 100 {
+		fmt.Fprintf(&b, `,"m%d":%d`, i, i)
+	}
+	if _, _, unknown, err := read(b.String() + `}`); err != nil || len(unknown) != 100 {
+		t.Fatalf("got %d members, %v", len(unknown), err)
+	}
+	for _, twin := range []string{`"m99":0`, `"m0":0`, `"M99":0`, `"M0":0`, `"order_id":"1"`, `"Order_id":"1"`} {
+		if _, _, _, err := read(b.String() + `,` + twin + `}`); err == nil {
+			t.Errorf("%s: read", twin)
+		}
+	}
+}
+
+func TestReaderErrorNamesTheMemberOnly(t *testing.T) {
+	t.Parallel()
+	_, _, _, err := read(`{"amount":"12.75"}`)
+	var bad *field.AmountError
+	if !errors.As(err, &bad) || bad.Raw != `"12.75"` {
+		t.Fatalf("got %v", err)
+	}
+	if msg := err.Error(); !strings.Contains(msg, "amount") || strings.Contains(msg, "12.75") {
+		t.Errorf("the message is %q", msg)
+	}
+}
+
+func TestWriter(t *testing.T) {
+	t.Parallel()
+	none := func(string) bool { return false }
+	w := field.NewWriter()
+	zero := field.Cents(0)
+	w.String("a", "x\"\\\n\x01=<é")
+	w.String("b", "")
+	w.Cents("c", 5)
+	w.Cents("d", 0)
+	w.CentsPointer("e", &zero)
+	w.CentsPointer("f", nil)
+	w.UnknownStrings([]string{"a"}, map[string]json.RawMessage{"z": json.RawMessage(`"1"`), "y": json.RawMessage(`""`)}, none)
+	got, err := w.Close()
+	want := `{"a":"x\"\\\n\u0001=<é","c":"5","e":"0","y":"","z":"1"}`
+	if err != nil || string(got) != want {
+		t.Fatalf("got %s, %v", got, err)
+	}
+	for name, write := range map[string]func(*field.Writer){
+		"invalid UTF-8": func(w *field.Writer) { w.String("a", "\xff") },
+		"negative":      func(w *field.Writer) { w.Cents("a", -1) },
+		"known name":    func(w *field.Writer) { w.Unknown([]string{"a"}, map[string]json.RawMessage{"a": json.RawMessage(`1`)}) },
+		"known by case": func(w *field.Writer) { w.Unknown([]string{"a"}, map[string]json.RawMessage{"A": json.RawMessage(`1`)}) },
+		"twins": func(w *field.Writer) {
+			w.Unknown(nil, map[string]json.RawMessage{"b": json.RawMessage(`1`), "B": json.RawMessage(`1`)})
+		},
+		"not JSON": func(w *field.Writer) { w.Unknown(nil, map[string]json.RawMessage{"b": json.RawMessage(`1,"c":2`)}) },
+		"number in string": func(w *field.Writer) {
+			w.UnknownStrings(nil, map[string]json.RawMessage{"b": json.RawMessage(`1`)}, none)
+		},
+		"refused name": func(w *field.Writer) {
+			w.UnknownStrings(nil, map[string]json.RawMessage{"b": json.RawMessage(`"1"`)}, func(n string) bool { return n == "b" })
+		},
+	} {
+		w := field.NewWriter()
+		write(&w)
+		if got, err := w.Close(); err == nil {
+			t.Errorf("%s: written as %s", name, got)
+		}
+	}
+}
+
+func FuzzReader(f *testing.F) {
+	for _, seed := range []string{`{"order_id":"1","amount":1}`, `{"a":[{"b":1e5}],"\u0041":"x"}`, `{"a":"\ud83d\ude00"}`, `{}`} {
+		f.Add(seed)
+	}
+	// The law: what is read, encoding/json reads too, and as the same values.
+	f.Fuzz(func(t *testing.T, data string) {
+		r := field.NewReader([]byte(data))
+		unknown, err := r.Close()
+		if err != nil {
+			return
+		}
+		var want map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(data), &want); err != nil {
+			t.Fatal(err)
+		}
+		if len(want) != len(unknown) {
+			t.Fatalf("got %d members, want %d", len(unknown), len(want))
+		}
+		for name, value := range want {
+			if string(unknown[name]) != string(value) {
+				t.Fatalf("%q: got %s, want %s", name, unknown[name], value)
+			}
+		}
+	})
+}
