@@ -176,17 +176,15 @@ func cutUnquoted(s string, sep byte) (before, after string, found bool) {
 // parsePeer reads an address with or without a port, as in
 // [http.Request.RemoteAddr] and in forwarding headers.
 func parsePeer(s string) (netip.Addr, bool) {
-	bare := s
-	if n := len(s); n > 2 && s[0] == '[' && s[n-1] == ']' {
-		bare = s[1 : n-1]
-	}
-	addr, err := netip.ParseAddr(bare)
+	ap, err := netip.ParseAddrPort(s)
+	addr := ap.Addr()
 	if err != nil {
-		ap, err := netip.ParseAddrPort(s)
-		if err != nil {
+		if n := len(s); n > 2 && s[0] == '[' && s[n-1] == ']' {
+			s = s[1 : n-1]
+		}
+		if addr, err = netip.ParseAddr(s); err != nil {
 			return netip.Addr{}, false
 		}
-		addr = ap.Addr()
 	}
 	addr = addr.Unmap().WithZone("")
 	// Servers without a network peer say 0.0.0.0: that is nobody.

@@ -66,7 +66,7 @@ func TestPeer(t *testing.T) {
 func TestForwardedClient(t *testing.T) {
 	t.Parallel()
 	const proxy = "10.0.0.7:41000"
-	trusted := prefixes("10.0.0.0/8", "2001:db8:aaaa::/48", "::ffff:172.16.0.0/108", "192.0.2.77/32")
+	trusted := prefixes("10.0.0.0/8", "2001:db8:aaaa::/48", "::ffff:172.16.0.0/108", "192.0.2.77/32", "fe80::/64")
 	const nobody = ""
 	for _, tt := range []struct {
 		name   string
@@ -80,6 +80,7 @@ func TestForwardedClient(t *testing.T) {
 		{"peer in IPv4 mapped form", "[::ffff:10.0.0.7]:1", "X-Forwarded-For", []string{"203.0.113.5"}, "203.0.113.5"},
 		{"proxy given in IPv4 mapped form", "172.16.9.9:1", "X-Forwarded-For", []string{"203.0.113.5"}, "203.0.113.5"},
 		{"proxy in IPv6", "[2001:db8:aaaa::1]:1", "X-Forwarded-For", []string{"203.0.113.5"}, "203.0.113.5"},
+		{"proxy with a zone", "[fe80::7%eth0]:1", "X-Forwarded-For", []string{"203.0.113.5"}, "203.0.113.5"},
 		{"invented entries on the left", proxy, "X-Forwarded-For", []string{"1.1.1.1, 2.2.2.2, 203.0.113.5"}, "203.0.113.5"},
 		{"an invented entry that looks like a proxy", proxy, "X-Forwarded-For", []string{"1.1.1.1, 10.9.9.9, 203.0.113.5"}, "203.0.113.5"},
 		{"rubbish on the left", proxy, "X-Forwarded-For", []string{`", \ x, 203.0.113.5`}, "203.0.113.5"},
