@@ -21,6 +21,7 @@
 package envelope
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/md5"
 	"encoding/base64"
@@ -125,56 +126,52 @@ func readResponse(body []byte, sealed func(*members) Sealed) (Response, error) {
 
 // members are an envelope's outer members and the first fault found in them.
 type members struct {
-	all []member
-	err error
+	body string
+	all  []member
+	err  error
 }
 
 func readMembers(body []byte) (members, error) {
 	if len(body) > maxSize {
 		return members{}, errTooLarge
 	}
-	var s scanner
+	s := scanner{members: make([]member, 0, 8)}
 	if err := s.scan(body); err != nil {
 		return members{}, err
 	}
-	return members{all: s.members}, nil
+	return members{body: string(body), all: s.members}, nil
 }
 
-func (m *members) value(name string) []byte {
+func (m *members) find(name string) (member, bool) {
 	for _, x := range m.all {
 		if string(x.name) == name {
-			return x.value
+			return x, true
 		}
 	}
-	return nil
+	return member{}, false
 }
 
 // absent reports whether name is missing, null or the empty string.
 func (m *members) absent(name string) bool {
-	switch string(m.value(name)) {
-	case "", "null", `""`:
-		return true
-	}
-	return false
+	x, ok := m.find(name)
+	return !ok || string(x.value) == "null" || string(x.value) == `""`
 }
 
 // text returns a member's string, "" if it is missing or null.
 func (m *members) text(name string) string {
-	v := m.value(name)
-	if v == nil || v[0] == 'n' {
+	x, ok := m.find(name)
+	if !ok || x.value[0] == 'n' {
 		return ""
 	}
-	if v[0] != '"' {
+	if x.value[0] != '"' {
 		m.err = errMember
 		return ""
 	}
-	raw := v[1 : len(v)-1]
-	for _, c := range raw {
-		if c == '\\' {
-			return string(appendDecoded(make([]byte, 0, len(raw)), raw))
-		}
+	raw := x.value[1 : len(x.value)-1]
+	if bytes.IndexByte(raw, '\\') >= 0 {
+		return string(appendDecoded(nil, raw))
 	}
-	return string(raw)
+	return m.body[x.at+1 : x.at+1+len(raw)]
 }
 
 func (m *members) sealed() Sealed {
@@ -190,7 +187,7 @@ func (m *members) sealed() Sealed {
 	case !ok:
 		m.err = errBadMD5
 	default:
-		if err := checkData(s.Data); err != nil {
+		if _, err := checkData(s.Data); err != nil {
 			m.err = err
 		}
 	}
@@ -199,35 +196,38 @@ func (m *members) sealed() Sealed {
 
 // checkData judges the spelling of data without decoding it: standard Base64
 // with padding, white space anywhere, a positive number of whole AES blocks.
-func checkData(data string) *failure {
+// blank reports white space.
+func checkData(data string) (blank bool, _ *failure) {
 	letters, padding := 0, 0
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; {
 		case isBase64(c) && padding == 0:
 			letters++
 		case c == ' ', c == '\t', c == '\r', c == '\n':
+			blank = true
 		case c == '=' && padding < 2:
 			padding++
 		default:
-			return errBase64
+			return false, errBase64
 		}
 	}
 	if (letters+padding)%4 != 0 {
-		return errBase64
+		return false, errBase64
 	}
 	if n := letters * 3 / 4; n == 0 || n%aes.BlockSize != 0 {
-		return errBlocks
+		return false, errBlocks
 	}
-	return nil
+	return blank, nil
 }
 
 // decodeData decodes what checkData accepts.
 func decodeData(data string) ([]byte, *failure) {
-	if err := checkData(data); err != nil {
-		return nil, err
+	blank, malformed := checkData(data)
+	if malformed != nil {
+		return nil, malformed
 	}
-	if strings.ContainsAny(data, " \t") { // the decoder skips CR and LF itself
-		data = strings.NewReplacer(" ", "", "\t", "").Replace(data)
+	if blank {
+		data = strings.Join(strings.FieldsFunc(data, func(r rune) bool { return r <= ' ' }), "")
 	}
 	b, err := base64.StdEncoding.DecodeString(data)
 	if err != nil {

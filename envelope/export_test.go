@@ -21,7 +21,7 @@ func Digest(plaintext []byte, form Form) (text, sum string, err error) {
 
 // AESKey returns the derived AES key, which is 16 characters of ASCII.
 func (k Key) AESKey(md5Text string) string {
-	sum := md5.Sum([]byte(md5Text + k.secret.text))
+	sum := md5.Sum([]byte(md5Text + k.secret.text()))
 	return string(appendHex(nil, sum[:])[8:24])
 }
 

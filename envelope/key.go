@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"unicode"
 )
 
@@ -23,10 +24,18 @@ const redacted = "envelope.Key(redacted)"
 // marshalling, not slog, and not a struct that holds the Key in an unexported
 // field.
 type Key struct {
-	secret *secret // behind a pointer: fmt prints unexported fields without asking them
+	secret *secret
 }
 
-type secret struct{ text string }
+type secret struct {
+	text    func() string // a closure: fmt prints through pointers, too, when a verb does not fit
+	scratch sync.Pool     // of *scratch: what Open needs besides the plaintext that it returns
+}
+
+type scratch struct {
+	scanner
+	text []byte
+}
 
 // NewKey takes the sign key as OTT Pay hands it out. It is used as it is, to
 // the letter: it is neither trimmed nor changed in case nor measured. An empty
@@ -39,7 +48,7 @@ func NewKey(signKey string) (Key, error) {
 	if strings.TrimFunc(signKey, unicode.IsSpace) != signKey {
 		return Key{}, errors.New("envelope: the sign key has white space around it")
 	}
-	return Key{&secret{signKey}}, nil
+	return Key{&secret{text: func() string { return signKey }}}, nil
 }
 
 var errZeroKey = errors.New("envelope: the Key is its zero value; use NewKey")
@@ -55,7 +64,7 @@ func (k Key) Seal(plaintext []byte) (Sealed, error) {
 	if k.IsZero() {
 		return Sealed{}, errZeroKey
 	}
-	var s scanner
+	s := scanner{members: make([]member, 0, 16)}
 	if err := s.scan(plaintext); err != nil {
 		return Sealed{}, err
 	}
@@ -89,9 +98,9 @@ func (k Key) Open(s Sealed) (Payload, error) {
 	if !ok {
 		return Payload{}, errBadMD5
 	}
-	plaintext, err := decodeData(s.Data)
-	if err != nil {
-		return Payload{}, err
+	plaintext, malformed := decodeData(s.Data)
+	if malformed != nil {
+		return Payload{}, malformed
 	}
 	// The key is derived from the text of md5 as it was received: a sender
 	// that writes lower case has derived it from lower case.
@@ -102,22 +111,43 @@ func (k Key) Open(s Sealed) (Payload, error) {
 	if plaintext, ok = unpad(plaintext); !ok {
 		return Payload{}, errPadding
 	}
-	var (
-		members [16]member
-		text    [512]byte
-	)
-	sc := scanner{members: members[:0]}
-	if sc.scan(plaintext) != nil {
-		return Payload{}, errPlaintext
-	}
-	form, err := fit(&sc, want, text[:0])
+	form, err := k.secret.verify(plaintext, want)
 	if err != nil {
-		if err == errNumber {
-			err = errPlaintext
-		}
 		return Payload{}, err
 	}
 	return Payload{JSON: plaintext, Form: form}, nil
+}
+
+// verify reads plaintext and finds the form in which its digest is want.
+func (s *secret) verify(plaintext []byte, want [md5.Size]byte) (Form, *failure) {
+	w, ok := s.scratch.Get().(*scratch)
+	if !ok {
+		w = &scratch{scanner: scanner{members: make([]member, 0, 16)}, text: make([]byte, 0, 512)}
+	}
+	defer s.scratch.Put(w)
+	defer w.forget()
+	if w.scan(plaintext) != nil {
+		return 0, errPlaintext
+	}
+	if cap(w.text) < len(plaintext) {
+		w.text = make([]byte, 0, len(plaintext))
+	}
+	form, err := fit(&w.scanner, want, w.text)
+	if err == errNumber {
+		err = errPlaintext
+	}
+	return form, err
+}
+
+// forget drops what the scratch space holds of a payment, and space that an
+// uncommonly large message made it take.
+func (w *scratch) forget() {
+	clear(w.text[:cap(w.text)])
+	clear(w.members)
+	w.scanner = scanner{members: w.members[:0]}
+	if cap(w.members) > 64 || cap(w.text) > 4096 {
+		w.members, w.text = nil, nil
+	}
 }
 
 // cipher derives the AES key from the text of md5: the 16 characters in the
@@ -125,7 +155,7 @@ func (k Key) Open(s Sealed) (Payload, error) {
 // 16 ASCII bytes; they are not decoded.
 func (k Key) cipher(md5Text string) cipher.Block {
 	var in, out [96]byte
-	sum := md5.Sum(append(append(in[:0], md5Text...), k.secret.text...))
+	sum := md5.Sum(append(append(in[:0], md5Text...), k.secret.text()...))
 	block, err := aes.NewCipher(appendHex(out[:0], sum[:])[8:24])
 	if err != nil {
 		panic("envelope: " + err.Error()) // 16 bytes are an AES key

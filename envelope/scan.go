@@ -17,6 +17,7 @@ const (
 type member struct {
 	name  []byte // decoded
 	value []byte // as written
+	at    int    // where value begins in the document
 }
 
 // scanner reads one strict JSON object: RFC 8259, valid UTF-8, no name twice
@@ -144,7 +145,7 @@ func (s *scanner) object(depth int) bool {
 			return false
 		}
 		if depth == 1 {
-			s.members = append(s.members, member{name, s.src[start:s.pos]})
+			s.members = append(s.members, member{name, s.src[start:s.pos], start})
 		} else {
 			s.nested = append(s.nested, name)
 		}
