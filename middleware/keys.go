@@ -1,0 +1,28 @@
+package middleware
+
+import (
+	"context"
+
+	"github.com/ottpaykit/ottpay/envelope"
+)
+
+// Keys finds the sign keys of a merchant. Implementations are safe for
+// concurrent use; they are asked once per delivery and once per call.
+type Keys interface {
+	// Keys returns the merchant's live keys. The first one seals; all of them
+	// open, in this order, so that a key can be changed without refusing a
+	// callback: prepend the new one, remove the old one when the gateway has
+	// stopped using it. No keys and no error mean that the merchant is not
+	// one's own, which a stranger cannot tell from a wrong key. An error means
+	// that nobody knows: a callback is then answered "send again later".
+	Keys(ctx context.Context, merchantID string) ([]envelope.Key, error)
+}
+
+// StaticKeys are the keys of a fixed set of merchants, by merchant id. It must
+// not be changed while it is in use.
+type StaticKeys map[string][]envelope.Key
+
+// Keys returns the merchant's keys. It does not fail.
+func (k StaticKeys) Keys(_ context.Context, merchantID string) ([]envelope.Key, error) {
+	return k[merchantID], nil
+}
