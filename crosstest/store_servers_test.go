@@ -1,0 +1,139 @@
+package crosstest
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+
+	"github.com/ottpaykit/ottpay/dedupe"
+)
+
+// server is a database that the tests run against.
+type server struct {
+	name    string
+	dialect dedupe.Dialect
+	driver  string
+	env     string // overrides dsn
+	dsn     string
+	broken  string // a DSN at which nothing answers
+}
+
+var (
+	postgres = server{
+		name: "PostgreSQL", dialect: dedupe.PostgreSQL, driver: "pgx", env: "OTTPAY_TEST_POSTGRES",
+		dsn:    "postgres://postgres@127.0.0.1:5432/test?sslmode=disable",
+		broken: "postgres://postgres@127.0.0.1:1/test?sslmode=disable&connect_timeout=2",
+	}
+	mariadb = server{
+		name: "MariaDB", dialect: dedupe.MySQL, driver: "mysql", env: "OTTPAY_TEST_MARIADB",
+		dsn:    "root@tcp(127.0.0.1:3306)/test",
+		broken: "root@tcp(127.0.0.1:1)/test?timeout=2s",
+	}
+	sqlite = server{
+		name: "SQLite", dialect: dedupe.SQLite, driver: "sqlite",
+		broken: "file:/nowhere/at/all.db?mode=rw",
+	}
+
+	servers = []server{postgres, mariadb, sqlite}
+)
+
+// poolSize leaves room on a server that others use, too, and is still more than
+// what a transaction and the claims that block on it need.
+const poolSize = 12
+
+// open returns a pool on the server. SQLite is a file of the test's own.
+func (s server) open(t testing.TB) *sql.DB {
+	t.Helper()
+	dsn := s.dsn
+	if s.dialect == dedupe.SQLite {
+		dsn = "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=journal_mode(WAL)"
+	} else if v := os.Getenv(s.env); v != "" {
+		dsn = v
+	}
+	db := s.openDSN(t, dsn)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := db.PingContext(ctx); err != nil {
+		absent(t, s.name, s.env, err)
+	}
+	return db
+}
+
+func (s server) openDSN(t testing.TB, dsn string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(s.driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(poolSize)
+	db.SetMaxIdleConns(poolSize)
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// absent ends a test whose server does not answer: it is skipped, but not
+// where the tests are what decides.
+func absent(t testing.TB, name, env string, err error) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("no %s server answers: %v; start one, or set %s", name, err, env)
+	}
+	t.Skipf("no %s server answers: %v; start one, or set %s", name, err, env)
+}
+
+// table returns a name of the test's own, for a table that is dropped at the
+// end.
+func (s server) table(t testing.TB, db *sql.DB, prefix string) string {
+	t.Helper()
+	name := prefix + "_" + strings.ToLower(rand.Text()[:12])
+	t.Cleanup(func() {
+		quoted, err := s.dialect.Quote(name)
+		if err == nil {
+			_, err = db.ExecContext(context.Background(), "DROP TABLE IF EXISTS "+quoted)
+		}
+		if err != nil {
+			t.Errorf("dropping %s: %v", name, err)
+		}
+	})
+	return name
+}
+
+// store returns a migrated store with a table of the test's own.
+func (s server) store(t testing.TB, db *sql.DB, cfg dedupe.SQLConfig) *dedupe.SQL {
+	t.Helper()
+	cfg.Dialect = s.dialect
+	if cfg.Table == "" {
+		cfg.Table = s.table(t, db, "dedupe")
+	}
+	store := newSQL(t, db, cfg)
+	if err := store.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+func newSQL(t testing.TB, db *sql.DB, cfg dedupe.SQLConfig) *dedupe.SQL {
+	t.Helper()
+	store, err := dedupe.NewSQL(db, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// exec runs a statement in the dialect's spelling.
+func (s server) exec(t testing.TB, db *sql.DB, query string, args ...any) {
+	t.Helper()
+	if _, err := db.ExecContext(context.Background(), s.dialect.Bind(query), args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
