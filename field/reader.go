@@ -182,6 +182,19 @@ func (r *Reader) Text() string {
 // Cents returns the current value, which must be an amount.
 func (r *Reader) Cents() Cents { return Cents(r.integer()) }
 
+// Digits returns the current value, which must be an amount as a request spells
+// it: a string of digits without a leading zero, and not 0.
+func (r *Reader) Digits() Cents {
+	if text := r.String(); r.err == nil {
+		n, ok := parseDigits(text)
+		if ok && text[0] != '0' {
+			return Cents(n)
+		}
+		r.fail(fmt.Errorf("%s: %w", r.Name(), &AmountError{Raw: strings.Clone(r.raw)}))
+	}
+	return 0
+}
+
 // Rate returns the current value, which must be a rate.
 func (r *Reader) Rate() Rate { return Rate(r.integer()) }
 

@@ -1,0 +1,104 @@
+// Package validate checks the generated types by their struct tags, which come
+// from openapi/ottpay.yaml as the types do.
+//
+// New returns a plain *validator.Validate, so that a program may add rules of
+// its own. Explain turns its errors into messages that name the wire's member
+// and the rule, and never a value.
+package validate
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+
+	"github.com/go-playground/validator/v10"
+
+	"github.com/ottpaykit/ottpay/gen/api"
+)
+
+// New returns a validator that knows the document's named rules, names members
+// as the wire does, and refuses a request with additional members that bear
+// card data or are no strings. It is safe for concurrent use once no more
+// rules are added.
+func New() *validator.Validate {
+	v := validator.New(validator.WithRequiredStructEnabled())
+	v.RegisterTagNameFunc(func(f reflect.StructField) string {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		return name
+	})
+	for name, pattern := range patterns() {
+		match := func(fl validator.FieldLevel) bool { return pattern.MatchString(fl.Field().String()) }
+		if err := v.RegisterValidation(name, match); err != nil {
+			panic("validate: " + err.Error()) // a generated name that the library refuses
+		}
+	}
+	v.RegisterStructValidation(additional, requests()...)
+	return v
+}
+
+// additional checks the additional members of a request.
+func additional(sl validator.StructLevel) {
+	members, _ := sl.Current().FieldByName("AdditionalProperties").Interface().(map[string]json.RawMessage)
+	for name, value := range members {
+		var text *string
+		switch {
+		case api.BearsCardData(name):
+			sl.ReportError(members, "AdditionalProperties", "AdditionalProperties", "nocarddata", "")
+		case json.Unmarshal(value, &text) != nil || text == nil:
+			sl.ReportError(members, "AdditionalProperties", "AdditionalProperties", "string", "")
+		}
+	}
+}
+
+// Error lists what is wrong with a value of a generated type. It holds no
+// value.
+type Error struct {
+	Violations []Violation
+}
+
+// Violation is one rule that one member breaks.
+type Violation struct {
+	// Schema is the type's name and Member the wire's name of the member.
+	Schema, Member string
+	// Rule is the tag, such as "required" or "orderid", and Param its
+	// parameter, such as the 64 of max=64.
+	Rule, Param string
+}
+
+// Error names members and rules.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("validate: ")
+	for i, v := range e.Violations {
+		if i > 0 {
+			b.WriteString("; ")
+		}
+		b.WriteString(v.String())
+	}
+	return b.String()
+}
+
+// String returns one line such as "Notification.order_id: required".
+func (v Violation) String() string {
+	s := v.Schema + "." + v.Member + ": " + v.Rule
+	if v.Param != "" {
+		s += "=" + v.Param
+	}
+	return s
+}
+
+// Explain turns the validator's error into an *Error, which unlike it holds no
+// values. Any other error, and nil, is returned as it is.
+func Explain(err error) error {
+	var all validator.ValidationErrors
+	if !errors.As(err, &all) {
+		return err
+	}
+	out := &Error{Violations: make([]Violation, 0, len(all))}
+	for _, f := range all {
+		schema, _, _ := strings.Cut(f.Namespace(), ".")
+		out.Violations = append(out.Violations, Violation{Schema: schema, Member: f.Field(), Rule: f.Tag(), Param: f.Param()})
+	}
+	return out
+}
