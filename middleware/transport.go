@@ -1,0 +1,538 @@
+package middleware
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/field"
+	"github.com/ottpaykit/ottpay/gen/api"
+)
+
+const (
+	maxMessage  = 1 << 20 // of a request and of an answer
+	callTimeout = 30 * time.Second
+)
+
+// Limiter holds a call back until there is room for it. A *rate.Limiter is one.
+type Limiter interface {
+	// Wait returns nil when the call may go, and an error at once when it
+	// could not go before ctx's deadline.
+	Wait(ctx context.Context) error
+}
+
+// Transport is an http.RoundTripper that speaks plain JSON to the program
+// above it and OTT Pay's envelope to the gateway below.
+//
+// The request is a POST whose body is the opened envelope
+//
+//	{"action":"STATUS_QUERY","version":"1.0","merchant_id":"…","data":{"order_id":"…"}}
+//
+// with terminal_no and operator_id where the action has them. data is sealed to
+// the letter. The answer is handed on in the same manner,
+//
+//	{"rsp_code":"SUCCESS","rsp_msg":"…","merchant_id":"…","data":{…},"verified":true}
+//
+// where data has been opened and verified. An answer whose code is not SUCCESS
+// may come without data; it then says "verified":false and is authenticated by
+// nothing but TLS. rsp_code, rsp_msg and merchant_id are never authenticated
+// beyond that. The Transport does not judge codes.
+//
+// # Sent once
+//
+// Whatever is not known to be a query is an effect, and an effect leaves at
+// most once per RoundTrip: its content cannot be rewound, so that net/http
+// does not replay it, neither on a stale connection nor on a refused HTTP/2
+// stream; a header that would permit replaying is removed; a redirect is an
+// error, which keeps an http.Client above from following it; and should
+// something below start a second exchange all the same, as a retry library
+// does, its connection is closed before the first byte. (That last guard needs
+// a Base that ends in net/http, or calls httptrace's hooks as net/http does.)
+//
+// A retry library above calls RoundTrip again, which looks like another
+// payment. Put [SendOnce] around the context of a payment to have the second
+// call refused.
+//
+// Every error is a *[SendError] and tells whether the request may have left.
+//
+// A Transport is safe for concurrent use. It must not be copied, and its
+// fields must not be changed, after the first call.
+type Transport struct {
+	// Keys finds the sign keys. Required.
+	Keys Keys
+
+	// Base sends the sealed request, and must not send it again by itself. A
+	// proxy, a client certificate or a private authority go here. If nil, a
+	// clone of http.DefaultTransport with shorter times. An *http.Transport
+	// that does not verify certificates is refused.
+	Base http.RoundTripper
+
+	// Limiter holds requests back. If nil, none is.
+	Limiter Limiter
+
+	// Timeout bounds a call whose context has no deadline. Defaults to 30 s.
+	Timeout time.Duration
+
+	// Observer is told of every call. If nil, nobody is.
+	Observer Observer
+
+	// Now is the clock, for a Retry-After that is a date and for how long the
+	// limiter took. If nil, time.Now.
+	Now func() time.Time
+
+	once  sync.Once
+	plain http.RoundTripper // in place of a nil Base
+}
+
+// SendOnce returns a context under which a Transport sends at most one effect:
+// every further one fails with ErrSentBefore, which matches ErrUnknownOutcome
+// too. Give each payment its own. Queries are not counted.
+func SendOnce(ctx context.Context) context.Context {
+	return context.WithValue(ctx, sendOnceKey{}, new(atomic.Bool))
+}
+
+type sendOnceKey struct{}
+
+// sentBefore reports whether an effect was sent under ctx, and notes this one.
+func sentBefore(ctx context.Context) bool {
+	sent, ok := ctx.Value(sendOnceKey{}).(*atomic.Bool)
+	return ok && sent.Swap(true)
+}
+
+// RoundTrip seals the request, sends it once and opens the answer. It reads
+// and closes the request's body on every path.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	c, err := t.prepare(req)
+	if err != nil {
+		return nil, &SendError{Reason: "request", NotSent: true, Err: err}
+	}
+	ctx, cancel := t.withDeadline(req.Context())
+	defer cancel()
+	if t.Observer != nil {
+		kind := "query"
+		if c.effect {
+			kind = "effect"
+		}
+		var end func(CallOutcome)
+		ctx, end = t.Observer.Call(ctx, c.name, kind)
+		defer func() { end(c.outcome) }()
+	}
+	resp, err := c.run(ctx)
+	if err != nil {
+		return nil, c.failed(err)
+	}
+	return resp, nil
+}
+
+// CloseIdleConnections closes the connections that are kept for later calls.
+func (t *Transport) CloseIdleConnections() {
+	if closer, ok := t.base().(interface{ CloseIdleConnections() }); ok {
+		closer.CloseIdleConnections()
+	}
+}
+
+func (t *Transport) base() http.RoundTripper {
+	if t.Base != nil {
+		return t.Base
+	}
+	t.once.Do(func() { t.plain = plainBase() })
+	return t.plain
+}
+
+// plainBase is http.DefaultTransport's settings with a gateway in mind: an idle
+// connection is given up before a balancer on the way is likely to have
+// forgotten it, because an effect that meets a dead one has an unknown outcome.
+func plainBase() *http.Transport {
+	base, ok := http.DefaultTransport.(*http.Transport)
+	if ok {
+		base = base.Clone()
+	} else {
+		base = &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+	}
+	base.DialContext = (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext
+	base.TLSHandshakeTimeout = 10 * time.Second
+	base.IdleConnTimeout = 20 * time.Second
+	base.MaxIdleConnsPerHost = 16
+	base.MaxResponseHeaderBytes = 64 << 10
+	base.DisableCompression = true
+	return base
+}
+
+func (t *Transport) now() time.Time {
+	if t.Now != nil {
+		return t.Now()
+	}
+	return time.Now()
+}
+
+func (t *Transport) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	timeout := t.Timeout
+	if timeout <= 0 {
+		timeout = callTimeout
+	}
+	return context.WithTimeout(ctx, timeout)
+}
+
+// call is one round trip.
+type call struct {
+	*Transport
+	req     *http.Request
+	request envelope.Request
+	data    []byte
+	name    string // of a known action
+	effect  bool
+	latch   latch
+	outcome CallOutcome
+}
+
+// prepare reads the opened envelope and closes the request's body.
+func (t *Transport) prepare(req *http.Request) (*call, error) {
+	var body []byte
+	if req.Body != nil {
+		defer req.Body.Close()
+		var err error
+		if body, err = readAll(req.Body, req.ContentLength); err != nil {
+			return nil, err
+		}
+	}
+	if req.Method != http.MethodPost {
+		return nil, errors.New("the method is not POST")
+	}
+	if err := CheckURL(req.URL); err != nil {
+		return nil, err
+	}
+	if err := CheckBase(t.Base); err != nil {
+		return nil, err
+	}
+	if t.Keys == nil {
+		return nil, errors.New("the Transport has no Keys")
+	}
+	c := &call{Transport: t, req: req}
+	if err := c.read(body); err != nil {
+		return nil, err
+	}
+	info, known := api.LookupAction(c.request.Action)
+	c.name = actionName(info, known)
+	c.effect = !known || info.Kind != api.KindQuery
+	return c, nil
+}
+
+func (c *call) read(body []byte) error {
+	r := field.NewReader(body)
+	for r.Next() {
+		switch r.Name() {
+		case "action":
+			c.request.Action = r.String()
+		case "version":
+			c.request.Version = r.String()
+		case "merchant_id":
+			c.request.MerchantID = r.String()
+		case "terminal_no":
+			c.request.TerminalNo = r.String()
+		case "operator_id":
+			c.request.OperatorID = r.String()
+		case "data":
+			c.data = r.Raw()
+		default:
+			r.Unknown()
+		}
+	}
+	unknown, err := r.Close()
+	switch {
+	case err != nil:
+		return fmt.Errorf("the opened envelope: %w", err)
+	case len(unknown) > 0:
+		return errors.New("the opened envelope has a member that an envelope has no place for")
+	case c.request.Action == "" || c.request.Version == "" || c.request.MerchantID == "":
+		return errors.New("the opened envelope lacks action, version or merchant_id")
+	case len(c.data) == 0 || c.data[0] != '{':
+		return errors.New("the opened envelope's data is not an object")
+	}
+	return nil
+}
+
+// run is the call from the limiter to the opened answer.
+func (c *call) run(ctx context.Context) (*http.Response, error) {
+	keys, err := c.Keys.Keys(ctx, c.request.MerchantID)
+	if err != nil {
+		return nil, &SendError{Reason: "keys", Err: err}
+	}
+	if len(keys) == 0 {
+		return nil, &SendError{Reason: "keys", Err: ErrNoKeys}
+	}
+	if err := c.wait(ctx); err != nil {
+		return nil, err
+	}
+	if c.request.Sealed, err = keys[0].Seal(c.data); err != nil {
+		return nil, &SendError{Reason: "request", Err: err}
+	}
+	wire, err := json.Marshal(c.request)
+	if err != nil {
+		return nil, &SendError{Reason: "request", Err: err}
+	}
+	if c.effect && sentBefore(ctx) {
+		c.latch.leave() // the earlier one may have got through
+		return nil, &SendError{Reason: "sent-before", Err: ErrSentBefore}
+	}
+	resp, err := c.base().RoundTrip(c.outgoing(ctx, wire))
+	if err != nil {
+		return nil, &SendError{Reason: sendReason(err), Err: err}
+	}
+	defer resp.Body.Close()
+	return c.answer(resp, keys)
+}
+
+func (c *call) wait(ctx context.Context) error {
+	if c.Limiter == nil {
+		return nil
+	}
+	start := c.now()
+	err := c.Limiter.Wait(ctx)
+	c.outcome.Wait = c.now().Sub(start)
+	if err != nil {
+		return &SendError{Reason: "limited", Err: errors.Join(ErrLimited, err)}
+	}
+	return nil
+}
+
+// outgoing is the request as the base gets it.
+func (c *call) outgoing(ctx context.Context, wire []byte) *http.Request {
+	if c.effect {
+		ctx = httptrace.WithClientTrace(ctx, oneExchange())
+	}
+	out := c.req.Clone(ctx)
+	if out.Header == nil {
+		out.Header = make(http.Header, 2)
+	}
+	// The first two make net/http replay a POST. The others describe the body
+	// that the caller wrote.
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key", "Expect", "Content-Encoding", "Accept-Encoding", "Trailer"} {
+		out.Header.Del(name)
+	}
+	out.Header.Set("Content-Type", "application/json")
+	out.Header.Set("Accept", "application/json")
+	out.Body = &latchedBody{content: bytes.NewReader(wire), latch: &c.latch}
+	out.ContentLength = int64(len(wire))
+	out.TransferEncoding, out.Trailer, out.GetBody = nil, nil, nil
+	if !c.effect {
+		out.GetBody = func() (io.ReadCloser, error) {
+			return &latchedBody{content: bytes.NewReader(wire), latch: &c.latch}, nil
+		}
+	}
+	return out
+}
+
+// answer reads and opens what the gateway answered.
+func (c *call) answer(resp *http.Response, keys []envelope.Key) (*http.Response, error) {
+	c.outcome.Status = resp.StatusCode
+	switch code := resp.StatusCode; {
+	case code >= 300 && code < 400:
+		return nil, &SendError{Reason: "redirect", Err: errors.Join(ErrRedirect, ErrStatus)}
+	case code < 200 || code > 299:
+		return nil, &SendError{Reason: "status", RetryAfter: retryAfter(resp.Header, c.now), Err: ErrStatus}
+	}
+	body, err := readAll(resp.Body, resp.ContentLength)
+	switch text := bytes.TrimLeft(body, " \t\r\n"); {
+	case errors.Is(err, errTooLong):
+		return nil, &SendError{Reason: "too-large", Err: ErrTooLarge}
+	case err != nil:
+		return nil, &SendError{Reason: sendReason(err), Err: err}
+	case len(text) == 0:
+		return nil, &SendError{Reason: "empty", Err: ErrEmpty}
+	case text[0] == '<':
+		return nil, &SendError{Reason: "html", Err: ErrHTML}
+	}
+	opened, err := c.open(body, keys)
+	if err != nil {
+		reason, err := answerError(err)
+		return nil, &SendError{Reason: reason, Err: err}
+	}
+	header := resp.Header.Clone()
+	for _, name := range []string{"Content-Length", "Content-Encoding", "Transfer-Encoding", "Trailer"} {
+		header.Del(name)
+	}
+	header.Set("Content-Type", "application/json")
+	return &http.Response{
+		Status: resp.Status, StatusCode: resp.StatusCode,
+		Proto: resp.Proto, ProtoMajor: resp.ProtoMajor, ProtoMinor: resp.ProtoMinor,
+		Header:        header,
+		Body:          io.NopCloser(bytes.NewReader(opened)),
+		ContentLength: int64(len(opened)),
+		Request:       c.req,
+		TLS:           resp.TLS,
+	}, nil
+}
+
+// open returns the answer with its data in the clear.
+func (c *call) open(body []byte, keys []envelope.Key) ([]byte, error) {
+	answer, err := envelope.ReadAnswer(body)
+	if err != nil {
+		return nil, err
+	}
+	w := field.NewWriter()
+	w.String("rsp_code", answer.Code)
+	w.String("rsp_msg", answer.Message)
+	w.String("merchant_id", answer.MerchantID)
+	verified := "false"
+	if answer.Sealed != (envelope.Sealed{}) {
+		payload, err := openWith(keys, answer.Sealed)
+		if err != nil {
+			return nil, err
+		}
+		w.Raw("data", payload.JSON)
+		verified = "true"
+	}
+	w.Raw("verified", json.RawMessage(verified))
+
+	code := api.Code(answer.Code)
+	c.outcome.Class = code.Class().String()
+	c.outcome.Code = "other"
+	if code.Message() != "" {
+		c.outcome.Code = strings.ToUpper(answer.Code)
+	}
+	return w.Close()
+}
+
+// openWith tries the keys in their order.
+func openWith(keys []envelope.Key, sealed envelope.Sealed) (envelope.Payload, error) {
+	var failed error
+	for _, key := range keys {
+		payload, err := key.Open(sealed)
+		if err == nil {
+			return payload, nil
+		}
+		if failed == nil || errors.Is(err, envelope.ErrUnauthentic) {
+			failed = err
+		}
+	}
+	return envelope.Payload{}, failed
+}
+
+// failed completes the error with what the call knows, and makes sure that
+// nothing leaves from now on if nothing has so far.
+func (c *call) failed(err error) error {
+	var e *SendError
+	if !errors.As(err, &e) {
+		e = &SendError{Reason: "connection", Err: err}
+	}
+	e.Action, e.Status, e.NotSent = c.name, c.outcome.Status, c.latch.shut()
+	c.outcome.Reason, c.outcome.Unknown = e.Reason, !e.NotSent && c.effect
+	return e
+}
+
+// oneExchange closes the connection of every exchange after the one whose
+// headers went out. net/http does not start one, since the content cannot be
+// rewound; a retry library that sits below the Transport does.
+func oneExchange() *httptrace.ClientTrace {
+	var wrote atomic.Bool
+	return &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) {
+			if wrote.Load() {
+				info.Conn.Close()
+			}
+		},
+		WroteHeaders: func() { wrote.Store(true) },
+	}
+}
+
+// latch decides whether the content leaves: once read it may have, once shut it
+// never will. Without the content no gateway can act, so the latch proves what
+// no hook into net/http could.
+type latch struct{ state atomic.Int32 }
+
+const (
+	latchFresh int32 = iota
+	latchLeft
+	latchShut
+)
+
+func (l *latch) leave() bool {
+	return l.state.CompareAndSwap(latchFresh, latchLeft) || l.state.Load() == latchLeft
+}
+
+// shut reports whether nothing has left.
+func (l *latch) shut() bool {
+	return l.state.CompareAndSwap(latchFresh, latchShut) || l.state.Load() == latchShut
+}
+
+var errCallEnded = errors.New("middleware: the call has ended")
+
+type latchedBody struct {
+	content *bytes.Reader
+	latch   *latch
+}
+
+func (b *latchedBody) Read(p []byte) (int, error) {
+	if !b.latch.leave() {
+		return 0, errCallEnded
+	}
+	return b.content.Read(p)
+}
+
+func (b *latchedBody) Close() error { return nil }
+
+var errTooLong = errors.New("longer than 1 MiB")
+
+// readAll reads a body of at most 1 MiB. size is how long it claims to be.
+func readAll(body io.Reader, size int64) ([]byte, error) {
+	if size > maxMessage {
+		return nil, errTooLong
+	}
+	var b bytes.Buffer
+	b.Grow(int(max(size, 0)) + bytes.MinRead)
+	if _, err := b.ReadFrom(io.LimitReader(body, maxMessage+1)); err != nil {
+		return nil, err
+	}
+	if b.Len() > maxMessage {
+		return nil, errTooLong
+	}
+	return b.Bytes(), nil
+}
+
+// CheckURL returns an error unless u is absolute and uses https, or plain http
+// to a loopback host. The error does not quote u.
+func CheckURL(u *url.URL) error {
+	switch {
+	case u == nil || u.Host == "":
+		return errors.New("the gateway's URL is not absolute")
+	case u.User != nil:
+		return errors.New("the gateway's URL holds credentials")
+	case u.Scheme == "https", u.Scheme == "http" && loopback(u.Hostname()):
+		return nil
+	default:
+		return errors.New("the gateway's URL is not https")
+	}
+}
+
+func loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
+
+// CheckBase returns an error if base is an *http.Transport that does not verify
+// the gateway's certificate.
+func CheckBase(base http.RoundTripper) error {
+	if t, ok := base.(*http.Transport); ok && t != nil && t.TLSClientConfig != nil && t.TLSClientConfig.InsecureSkipVerify {
+		return errors.New("the base transport does not verify certificates")
+	}
+	return nil
+}
