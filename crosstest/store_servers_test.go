@@ -1,12 +1,14 @@
 package crosstest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,25 +46,65 @@ var (
 	}
 
 	servers = []server{postgres, mariadb, sqlite}
+
+	// One pool serves all the tests of a server, whose connections are limited.
+	pools = map[string]func() (*sql.DB, error){
+		postgres.name: sync.OnceValues(postgres.dial),
+		mariadb.name:  sync.OnceValues(mariadb.dial),
+	}
 )
 
-// poolSize leaves room on a server that others use, too, and is still more than
-// what a transaction and the claims that block on it need.
-const poolSize = 12
+// poolSize leaves room on a server that others use, too.
+const poolSize = 30
 
-// open returns a pool on the server. SQLite is a file of the test's own.
+// open returns a pool on the server, which other tests may use. SQLite is a file
+// of the test's own.
 func (s server) open(t testing.TB) *sql.DB {
 	t.Helper()
-	dsn := s.dsn
 	if s.dialect == dedupe.SQLite {
-		dsn = "file:" + filepath.Join(t.TempDir(), "test.db") + "?_pragma=journal_mode(WAL)"
-	} else if v := os.Getenv(s.env); v != "" {
-		dsn = v
+		return s.openWith(t, "_pragma=journal_mode(WAL)")
 	}
-	db := s.openDSN(t, dsn)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	db, err := pools[s.name]()
+	if err != nil {
+		absent(t, s.name, s.env, err)
+	}
+	return db
+}
+
+func (s server) dial() (*sql.DB, error) {
+	db, err := sql.Open(s.driver, s.address())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(poolSize)
+	db.SetMaxIdleConns(poolSize)
+	return db, ping(db)
+}
+
+func ping(db *sql.DB) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := db.PingContext(ctx); err != nil {
+	return db.PingContext(ctx)
+}
+
+func (s server) address() string {
+	return cmp.Or(os.Getenv(s.env), s.dsn)
+}
+
+// openWith returns a pool of the test's own, whose connections are made with the
+// parameters.
+func (s server) openWith(t testing.TB, params string) *sql.DB {
+	t.Helper()
+	dsn := s.address()
+	if s.dialect == dedupe.SQLite {
+		dsn = "file:" + filepath.Join(t.TempDir(), "test.db")
+	}
+	separator := "?"
+	if strings.Contains(dsn, "?") {
+		separator = "&"
+	}
+	db := s.openDSN(t, dsn+separator+params)
+	if err := ping(db); err != nil {
 		absent(t, s.name, s.env, err)
 	}
 	return db
@@ -74,8 +116,7 @@ func (s server) openDSN(t testing.TB, dsn string) *sql.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
-	db.SetMaxOpenConns(poolSize)
-	db.SetMaxIdleConns(poolSize)
+	db.SetMaxOpenConns(8)
 	t.Cleanup(func() { db.Close() })
 	return db
 }

@@ -17,21 +17,58 @@ func TestSQLLease(t *testing.T) {
 	for _, server := range servers {
 		t.Run(server.name, func(t *testing.T) {
 			t.Parallel()
-			dedupetest.Run(t, func(t *testing.T) dedupetest.Harness { return server.leaseHarness(t) })
+			dedupetest.Run(t, func(t *testing.T) dedupetest.Harness { return server.leaseHarness(t, server.open(t)) })
 		})
 	}
 }
 
-func (s server) leaseHarness(t *testing.T) dedupetest.Harness {
-	db := s.open(t)
-	cfg := dedupe.SQLConfig{Dialect: s.dialect, Table: s.table(t, db, "lease")}
+func (s server) leaseHarness(t *testing.T, db *sql.DB) dedupetest.Harness {
+	cfg := dedupe.SQLConfig{Dialect: s.dialect, Table: s.table(t, db, "lease"), Timeout: time.Minute}
 	return dedupetest.Harness{
 		Store:   s.store(t, db, cfg),
 		Replica: s.store(t, db, cfg),
 		Broken:  newSQL(t, s.openDSN(t, s.broken), cfg),
-		Expire: func(t *testing.T, id dedupe.ID) {
-			s.exec(t, db, "UPDATE "+cfg.Table+" SET lease_until = 0 WHERE id = ?", id.Key[:])
-		},
+		Expire:  func(t *testing.T, id dedupe.ID) { s.expire(t, db, cfg.Table, id) },
+	}
+}
+
+// expire makes the lease of a claim run out.
+func (s server) expire(t *testing.T, db *sql.DB, table string, id dedupe.ID) {
+	t.Helper()
+	s.exec(t, db, "UPDATE "+table+" SET lease_until = 0 WHERE id = ?", id.Key[:])
+}
+
+// In lease mode each statement is a transaction, at the level that the session
+// was given.
+func TestSQLLeaseUnderSessions(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		server
+		params string
+	}{
+		{postgres, "default_transaction_isolation=repeatable+read"},
+		{postgres, "default_transaction_isolation=serializable"},
+		{postgres, "default_query_exec_mode=simple_protocol"},
+		{mariadb, "tx_isolation=%27READ-COMMITTED%27"},
+		{mariadb, "tx_isolation=%27SERIALIZABLE%27"},
+		{mariadb, "clientFoundRows=true"},
+		{mariadb, "parseTime=true&interpolateParams=true&time_zone=%27-08%3A00%27"},
+		{sqlite, "mode=rwc"},
+		{sqlite, "_pragma=journal_mode(WAL)&_txlock=immediate"},
+	} {
+		t.Run(test.name+"/"+test.params, func(t *testing.T) {
+			t.Parallel()
+			if test.dialect == dedupe.SQLite {
+				dedupetest.Run(t, func(t *testing.T) dedupetest.Harness {
+					return test.leaseHarness(t, test.openWith(t, test.params))
+				})
+				return
+			}
+			db := test.openWith(t, test.params)
+			t.Run("suite", func(t *testing.T) {
+				dedupetest.Run(t, func(t *testing.T) dedupetest.Harness { return test.leaseHarness(t, db) })
+			})
+		})
 	}
 }
 
@@ -41,10 +78,18 @@ func TestSQLTransactional(t *testing.T) {
 		for _, level := range server.levels() {
 			t.Run(fmt.Sprint(server.name, "/", level), func(t *testing.T) {
 				t.Parallel()
-				dedupetest.Run(t, func(t *testing.T) dedupetest.Harness { return server.txHarness(t, level) })
+				dedupetest.Run(t, func(t *testing.T) dedupetest.Harness {
+					return server.txHarness(t, server.open(t), level)
+				})
 			})
 		}
 	}
+	t.Run("SQLite/immediate", func(t *testing.T) {
+		t.Parallel()
+		dedupetest.Run(t, func(t *testing.T) dedupetest.Harness {
+			return sqlite.txHarness(t, sqlite.openWith(t, "_txlock=immediate&_pragma=journal_mode(WAL)"), sql.LevelSerializable)
+		})
+	})
 }
 
 // levels are the isolation levels that make a difference on the server.
@@ -55,8 +100,7 @@ func (s server) levels() []sql.IsolationLevel {
 	return []sql.IsolationLevel{sql.LevelReadCommitted, sql.LevelRepeatableRead, sql.LevelSerializable}
 }
 
-func (s server) txHarness(t *testing.T, level sql.IsolationLevel) dedupetest.Harness {
-	db := s.open(t)
+func (s server) txHarness(t *testing.T, db *sql.DB, level sql.IsolationLevel) dedupetest.Harness {
 	cfg := dedupe.SQLConfig{
 		Dialect: s.dialect, Table: s.table(t, db, "tx"),
 		Mode: dedupe.Transactional, Isolation: level,

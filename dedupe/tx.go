@@ -227,12 +227,14 @@ func (c *txClaim) Release(ctx context.Context) error {
 		return ErrLost
 	}
 	lost := c.life.Err() != nil
-	err := c.rollback()
-	if c.cfg.Dialect == MySQL { // a row that DDL in the handler has committed
+	if c.cfg.Dialect == MySQL && !lost {
+		// This is undone with the rest, unless DDL in the handler has committed the
+		// row. After the rollback it would wait for whoever claims the row next.
 		ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-		_, err = exec(ctx, c.conn, c.releaseRow, c.id.Key[:], c.token)
+		exec(ctx, c.tx, c.releaseRow, c.id.Key[:], c.token)
 		cancel()
 	}
+	err := c.rollback()
 	c.close()
 	if lost {
 		return ErrLost
