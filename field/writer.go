@@ -41,6 +41,19 @@ func (w *Writer) String(name, value string) {
 	w.buf = appendQuoted(w.buf, value)
 }
 
+// Spelled writes the member unless value is empty, under the one of names that
+// is chosen, the first when chosen is empty.
+func (w *Writer) Spelled(names []string, chosen, value string) {
+	if chosen == "" {
+		chosen = names[0]
+	}
+	if !slices.Contains(names, chosen) {
+		w.fail(fmt.Errorf("%s: no such spelling", names[0]))
+		return
+	}
+	w.String(chosen, value)
+}
+
 // Cents writes the member as a string of digits unless value is 0.
 func (w *Writer) Cents(name string, value Cents) {
 	if value != 0 {

@@ -10,17 +10,28 @@ import (
 // patterns returns the document's named patterns.
 func patterns() map[string]*regexp.Regexp {
 	return map[string]*regexp.Regexp{
-		"currency": regexp.MustCompile("^[A-Z]{3}$"),
-		"httpsurl": regexp.MustCompile("^(https://[^\\s/?#@\\\\]+|http://(localhost|127\\.[0-9]+\\.[0-9]+\\.[0-9]+|\\[::1\\])(:[0-9]+)?)([/?#]\\S*)?$"),
-		"orderid":  regexp.MustCompile("^[0-9A-Za-z_-]{0,64}$"),
+		"cardorderid": regexp.MustCompile("^[0-9A-Za-z]{0,20}$"),
+		"currency":    regexp.MustCompile("^[A-Z]{3}$"),
+		"httpsurl":    regexp.MustCompile("^(https://[^\\s/?#@\\\\]+|http://(localhost|127\\.[0-9]+\\.[0-9]+\\.[0-9]+|\\[::1\\])(:[0-9]+)?)([/?#]\\S*)?$"),
+		"orderid":     regexp.MustCompile("^[0-9A-Za-z_-]{0,64}$"),
+		"seconds":     regexp.MustCompile("^[1-9][0-9]{0,8}$"),
+		"txntime":     regexp.MustCompile("^[0-9]{14}$"),
 	}
 }
 
 // requests returns a value of every request type.
 func requests() []any {
 	return []any{
+		api.ActivePayRequest{},
+		api.CardPreauthRequest{},
+		api.CardPurchaseRequest{},
+		api.CardQueryRequest{},
+		api.ExchangeRateQueryRequest{},
 		api.H5PayRequest{},
 		api.MiniProgramPayRequest{},
+		api.PassivePayRequest{},
+		api.PrepayInitRequest{},
+		api.PrepayQueryRequest{},
 		api.RefundRequest{},
 		api.StatusQueryRequest{},
 	}

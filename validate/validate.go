@@ -25,7 +25,7 @@ func New() *validator.Validate {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	v.RegisterTagNameFunc(func(f reflect.StructField) string {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		return name
+		return strings.TrimPrefix(name, "-") // what is not on the wire keeps its Go name
 	})
 	for name, pattern := range patterns() {
 		match := func(fl validator.FieldLevel) bool { return pattern.MatchString(fl.Field().String()) }

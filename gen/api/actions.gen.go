@@ -8,10 +8,26 @@ type Action string
 
 // The actions.
 const (
+	// ActionACTIVEPAY makes a QR code for the payer, on a PC or in store.
+	ActionACTIVEPAY Action = "ACTIVEPAY"
+	// ActionCC_PREAUTH authorises a card payment without capturing it.
+	ActionCC_PREAUTH Action = "CC_PREAUTH"
+	// ActionCC_PURCHASE pays by UnionPay online or on a hosted card page.
+	ActionCC_PURCHASE Action = "CC_PURCHASE"
+	// ActionCC_QUERYPAY asks for the state of a card order.
+	ActionCC_QUERYPAY Action = "CC_QUERYPAY"
+	// ActionEX_RATE_QUERY asks for an exchange rate.
+	ActionEX_RATE_QUERY Action = "EX_RATE_QUERY"
 	// ActionH5PAY pays by WeChat from a mobile browser.
 	ActionH5PAY Action = "H5PAY"
 	// ActionMAPPPAY pays inside a WeChat mini-program.
 	ActionMAPPPAY Action = "MAPPPAY"
+	// ActionPASSIVEPAY charges the payer's code scanned in store.
+	ActionPASSIVEPAY Action = "PASSIVEPAY"
+	// ActionPREPAY_INIT opens a hosted checkout page.
+	ActionPREPAY_INIT Action = "PREPAY_INIT"
+	// ActionPREPAY_QUERY asks for the state of a checkout.
+	ActionPREPAY_QUERY Action = "PREPAY_QUERY"
 	// ActionREFUND refunds a payment, whole or in part.
 	ActionREFUND Action = "REFUND"
 	// ActionSTATUS_QUERY asks for the state of one order.
@@ -88,6 +104,41 @@ type ActionInfo struct {
 // LookupAction returns what is known about an action. The name is exact.
 func LookupAction(name string) (ActionInfo, bool) {
 	switch Action(name) {
+	case ActionACTIVEPAY:
+		return ActionInfo{
+			Name: ActionACTIVEPAY, Method: "ActivePay", Summary: "makes a QR code for the payer, on a PC or in store",
+			Version: "1.0", Kind: KindEffect, Effect: "create-order", Page: "https://docs.ottpay.com/payment-api",
+			Request: "ActivePayRequest", Response: "ActivePayResponse",
+			OrderMember: "order_id", Terminal: true,
+		}, true
+	case ActionCC_PREAUTH:
+		return ActionInfo{
+			Name: ActionCC_PREAUTH, Method: "CardPreauth", Summary: "authorises a card payment without capturing it",
+			Version: "2.0", Kind: KindEffect, Effect: "authorise", Page: "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api",
+			Request: "CardPreauthRequest", Response: "CardPreauthResponse",
+			OrderMember: "orderId", Terminal: false,
+		}, true
+	case ActionCC_PURCHASE:
+		return ActionInfo{
+			Name: ActionCC_PURCHASE, Method: "CardPurchase", Summary: "pays by UnionPay online or on a hosted card page",
+			Version: "2.0", Kind: KindEffect, Effect: "create-order", Page: "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api",
+			Request: "CardPurchaseRequest", Response: "CardPurchaseResponse",
+			OrderMember: "orderId", Terminal: false,
+		}, true
+	case ActionCC_QUERYPAY:
+		return ActionInfo{
+			Name: ActionCC_QUERYPAY, Method: "CardQuery", Summary: "asks for the state of a card order",
+			Version: "2.0", Kind: KindQuery, Effect: "query-order", Page: "https://docs.ottpay.com/payment-api",
+			Request: "CardQueryRequest", Response: "CardQueryResponse",
+			OrderMember: "order_id", Terminal: false,
+		}, true
+	case ActionEX_RATE_QUERY:
+		return ActionInfo{
+			Name: ActionEX_RATE_QUERY, Method: "ExchangeRateQuery", Summary: "asks for an exchange rate",
+			Version: "1.0", Kind: KindQuery, Effect: "query-rate", Page: "https://docs.ottpay.com/payment-api",
+			Request: "ExchangeRateQueryRequest", Response: "ExchangeRateQueryResponse",
+			OrderMember: "", Terminal: false,
+		}, true
 	case ActionH5PAY:
 		return ActionInfo{
 			Name: ActionH5PAY, Method: "H5Pay", Summary: "pays by WeChat from a mobile browser",
@@ -101,6 +152,27 @@ func LookupAction(name string) (ActionInfo, bool) {
 			Version: "1.1", Kind: KindEffect, Effect: "create-order", Page: "https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1",
 			Request: "MiniProgramPayRequest", Response: "MiniProgramPayResponse",
 			OrderMember: "order_id", Terminal: false,
+		}, true
+	case ActionPASSIVEPAY:
+		return ActionInfo{
+			Name: ActionPASSIVEPAY, Method: "PassivePay", Summary: "charges the payer's code scanned in store",
+			Version: "1.0", Kind: KindEffect, Effect: "pay-now", Page: "https://docs.ottpay.com/payment-api",
+			Request: "PassivePayRequest", Response: "PassivePayResponse",
+			OrderMember: "order_id", Terminal: true,
+		}, true
+	case ActionPREPAY_INIT:
+		return ActionInfo{
+			Name: ActionPREPAY_INIT, Method: "PrepayInit", Summary: "opens a hosted checkout page",
+			Version: "2.0", Kind: KindEffect, Effect: "create-checkout", Page: "https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api",
+			Request: "PrepayInitRequest", Response: "PrepayInitResponse",
+			OrderMember: "prepay_order_id", Terminal: false,
+		}, true
+	case ActionPREPAY_QUERY:
+		return ActionInfo{
+			Name: ActionPREPAY_QUERY, Method: "PrepayQuery", Summary: "asks for the state of a checkout",
+			Version: "2.0", Kind: KindQuery, Effect: "query-checkout", Page: "https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api",
+			Request: "PrepayQueryRequest", Response: "PrepayQueryResponse",
+			OrderMember: "prepay_order_id", Terminal: false,
 		}, true
 	case ActionREFUND:
 		return ActionInfo{
@@ -122,7 +194,7 @@ func LookupAction(name string) (ActionInfo, bool) {
 
 // Actions returns all actions by name.
 func Actions() []ActionInfo {
-	names := []Action{ActionH5PAY, ActionMAPPPAY, ActionREFUND, ActionSTATUS_QUERY}
+	names := []Action{ActionACTIVEPAY, ActionCC_PREAUTH, ActionCC_PURCHASE, ActionCC_QUERYPAY, ActionEX_RATE_QUERY, ActionH5PAY, ActionMAPPPAY, ActionPASSIVEPAY, ActionPREPAY_INIT, ActionPREPAY_QUERY, ActionREFUND, ActionSTATUS_QUERY}
 	all := make([]ActionInfo, 0, len(names))
 	for _, name := range names {
 		info, _ := LookupAction(string(name))
@@ -144,6 +216,69 @@ func fill(s *string, value string) {
 		*s = value
 	}
 }
+
+// Filled returns a copy with the constants and, where empty, the defaults.
+func (v ActivePayRequest) Filled(d Defaults) *ActivePayRequest {
+	fill(&v.OrderID, d.OrderID)
+	fill(&v.OperatorID, d.OperatorID)
+	return &v
+}
+
+// Order returns the id of the order, order_id.
+func (v ActivePayRequest) Order() string { return v.OrderID }
+
+// Action returns ActionACTIVEPAY.
+func (ActivePayRequest) Action() Action { return ActionACTIVEPAY }
+
+// Filled returns a copy with the constants and, where empty, the defaults.
+func (v CardPreauthRequest) Filled(d Defaults) *CardPreauthRequest {
+	fill(&v.OrderID, d.OrderID)
+	fill(&v.MerchantID, d.MerchantID)
+	fill(&v.OperatorID, d.OperatorID)
+	return &v
+}
+
+// Order returns the id of the order, orderId.
+func (v CardPreauthRequest) Order() string { return v.OrderID }
+
+// Action returns ActionCC_PREAUTH.
+func (CardPreauthRequest) Action() Action { return ActionCC_PREAUTH }
+
+// Filled returns a copy with the constants and, where empty, the defaults.
+func (v CardPurchaseRequest) Filled(d Defaults) *CardPurchaseRequest {
+	fill(&v.OrderID, d.OrderID)
+	fill(&v.MerchantID, d.MerchantID)
+	fill(&v.OperatorID, d.OperatorID)
+	return &v
+}
+
+// Order returns the id of the order, orderId.
+func (v CardPurchaseRequest) Order() string { return v.OrderID }
+
+// Action returns ActionCC_PURCHASE.
+func (CardPurchaseRequest) Action() Action { return ActionCC_PURCHASE }
+
+// Filled returns a copy with the constants and, where empty, the defaults.
+func (v CardQueryRequest) Filled(d Defaults) *CardQueryRequest {
+	return &v
+}
+
+// Order returns the id of the order, order_id.
+func (v CardQueryRequest) Order() string { return v.OrderID }
+
+// Action returns ActionCC_QUERYPAY.
+func (CardQueryRequest) Action() Action { return ActionCC_QUERYPAY }
+
+// Filled returns a copy with the constants and, where empty, the defaults.
+func (v ExchangeRateQueryRequest) Filled(d Defaults) *ExchangeRateQueryRequest {
+	return &v
+}
+
+// Order returns the empty string: this action is about no order.
+func (v ExchangeRateQueryRequest) Order() string { return "" }
+
+// Action returns ActionEX_RATE_QUERY.
+func (ExchangeRateQueryRequest) Action() Action { return ActionEX_RATE_QUERY }
 
 // Filled returns a copy with the constants and, where empty, the defaults.
 func (v H5PayRequest) Filled(d Defaults) *H5PayRequest {
@@ -176,6 +311,46 @@ func (v MiniProgramPayRequest) Order() string { return v.OrderID }
 func (MiniProgramPayRequest) Action() Action { return ActionMAPPPAY }
 
 // Filled returns a copy with the constants and, where empty, the defaults.
+func (v PassivePayRequest) Filled(d Defaults) *PassivePayRequest {
+	fill(&v.OrderID, d.OrderID)
+	fill(&v.OperatorID, d.OperatorID)
+	return &v
+}
+
+// Order returns the id of the order, order_id.
+func (v PassivePayRequest) Order() string { return v.OrderID }
+
+// Action returns ActionPASSIVEPAY.
+func (PassivePayRequest) Action() Action { return ActionPASSIVEPAY }
+
+// Filled returns a copy with the constants and, where empty, the defaults.
+func (v PrepayInitRequest) Filled(d Defaults) *PrepayInitRequest {
+	fill(&v.MerchantID, d.MerchantID)
+	fill(&v.OperatorID, d.OperatorID)
+	fill(&v.PrepayOrderID, d.OrderID)
+	fill(&v.BizType, "PREPAY")
+	return &v
+}
+
+// Order returns the id of the order, prepay_order_id.
+func (v PrepayInitRequest) Order() string { return v.PrepayOrderID }
+
+// Action returns ActionPREPAY_INIT.
+func (PrepayInitRequest) Action() Action { return ActionPREPAY_INIT }
+
+// Filled returns a copy with the constants and, where empty, the defaults.
+func (v PrepayQueryRequest) Filled(d Defaults) *PrepayQueryRequest {
+	fill(&v.MerchantID, d.MerchantID)
+	return &v
+}
+
+// Order returns the id of the order, prepay_order_id.
+func (v PrepayQueryRequest) Order() string { return v.PrepayOrderID }
+
+// Action returns ActionPREPAY_QUERY.
+func (PrepayQueryRequest) Action() Action { return ActionPREPAY_QUERY }
+
+// Filled returns a copy with the constants and, where empty, the defaults.
 func (v RefundRequest) Filled(d Defaults) *RefundRequest {
 	fill(&v.OrderID, d.OrderID)
 	return &v
@@ -199,6 +374,51 @@ func (v StatusQueryRequest) Order() string { return v.OrderID }
 func (StatusQueryRequest) Action() Action { return ActionSTATUS_QUERY }
 
 // Order returns the id of the order that the answer names, or "".
+func (v ActivePayResponse) Order() string { return v.OrderID }
+
+// SetOutcome keeps what the envelope said.
+func (v *ActivePayResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+
+// Pending reports whether the gateway is still working on it: query.
+func (v ActivePayResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+
+// Order returns the id of the order that the answer names, or "".
+func (v CardPreauthResponse) Order() string { return v.OrderID }
+
+// SetOutcome keeps what the envelope said.
+func (v *CardPreauthResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+
+// Pending reports whether the gateway is still working on it: query.
+func (v CardPreauthResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+
+// Order returns the id of the order that the answer names, or "".
+func (v CardPurchaseResponse) Order() string { return v.OrderID }
+
+// SetOutcome keeps what the envelope said.
+func (v *CardPurchaseResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+
+// Pending reports whether the gateway is still working on it: query.
+func (v CardPurchaseResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+
+// Order returns the id of the order that the answer names, or "".
+func (v CardQueryResponse) Order() string { return v.OrderID }
+
+// SetOutcome keeps what the envelope said.
+func (v *CardQueryResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+
+// Pending reports whether the gateway is still working on it: query.
+func (v CardQueryResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+
+// Order returns the id of the order that the answer names, or "".
+func (v ExchangeRateQueryResponse) Order() string { return "" }
+
+// SetOutcome keeps what the envelope said.
+func (v *ExchangeRateQueryResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+
+// Pending reports whether the gateway is still working on it: query.
+func (v ExchangeRateQueryResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+
+// Order returns the id of the order that the answer names, or "".
 func (v H5PayResponse) Order() string { return v.OrderID }
 
 // SetOutcome keeps what the envelope said.
@@ -215,6 +435,33 @@ func (v *MiniProgramPayResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
 
 // Pending reports whether the gateway is still working on it: query.
 func (v MiniProgramPayResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+
+// Order returns the id of the order that the answer names, or "".
+func (v PassivePayResponse) Order() string { return v.OrderID }
+
+// SetOutcome keeps what the envelope said.
+func (v *PassivePayResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+
+// Pending reports whether the gateway is still working on it: query.
+func (v PassivePayResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+
+// Order returns the id of the order that the answer names, or "".
+func (v PrepayInitResponse) Order() string { return v.PrepayOrderID }
+
+// SetOutcome keeps what the envelope said.
+func (v *PrepayInitResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+
+// Pending reports whether the gateway is still working on it: query.
+func (v PrepayInitResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+
+// Order returns the id of the order that the answer names, or "".
+func (v PrepayQueryResponse) Order() string { return v.PrepayOrderID }
+
+// SetOutcome keeps what the envelope said.
+func (v *PrepayQueryResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+
+// Pending reports whether the gateway is still working on it: query.
+func (v PrepayQueryResponse) Pending() bool { return v.Outcome == field.OutcomePending }
 
 // Order returns the id of the order that the answer names, or "".
 func (v RefundResponse) Order() string { return v.OrderID }

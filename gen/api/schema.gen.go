@@ -298,10 +298,30 @@ var ErrNoSchema = errors.New("api: no schema of this name")
 // LookupSchema returns the schema of this name.
 func LookupSchema(name string) (*Schema, bool) {
 	switch name {
+	case "ActivePayRequest":
+		return &schemaActivePayRequest, true
+	case "ActivePayResponse":
+		return &schemaActivePayResponse, true
 	case "CardNotification":
 		return &schemaCardNotification, true
+	case "CardPreauthRequest":
+		return &schemaCardPreauthRequest, true
+	case "CardPreauthResponse":
+		return &schemaCardPreauthResponse, true
+	case "CardPurchaseRequest":
+		return &schemaCardPurchaseRequest, true
+	case "CardPurchaseResponse":
+		return &schemaCardPurchaseResponse, true
+	case "CardQueryRequest":
+		return &schemaCardQueryRequest, true
+	case "CardQueryResponse":
+		return &schemaCardQueryResponse, true
 	case "CheckoutNotification":
 		return &schemaCheckoutNotification, true
+	case "ExchangeRateQueryRequest":
+		return &schemaExchangeRateQueryRequest, true
+	case "ExchangeRateQueryResponse":
+		return &schemaExchangeRateQueryResponse, true
 	case "H5PayRequest":
 		return &schemaH5PayRequest, true
 	case "H5PayResponse":
@@ -312,8 +332,20 @@ func LookupSchema(name string) (*Schema, bool) {
 		return &schemaMiniProgramPayResponse, true
 	case "Notification":
 		return &schemaNotification, true
+	case "PassivePayRequest":
+		return &schemaPassivePayRequest, true
+	case "PassivePayResponse":
+		return &schemaPassivePayResponse, true
 	case "PayInfo":
 		return &schemaPayInfo, true
+	case "PrepayInitRequest":
+		return &schemaPrepayInitRequest, true
+	case "PrepayInitResponse":
+		return &schemaPrepayInitResponse, true
+	case "PrepayQueryRequest":
+		return &schemaPrepayQueryRequest, true
+	case "PrepayQueryResponse":
+		return &schemaPrepayQueryResponse, true
 	case "RefundRequest":
 		return &schemaRefundRequest, true
 	case "RefundResponse":
@@ -329,14 +361,30 @@ func LookupSchema(name string) (*Schema, bool) {
 // Schemas returns the names of all schemas.
 func Schemas() []string {
 	return []string{
+		"ActivePayRequest",
+		"ActivePayResponse",
 		"CardNotification",
+		"CardPreauthRequest",
+		"CardPreauthResponse",
+		"CardPurchaseRequest",
+		"CardPurchaseResponse",
+		"CardQueryRequest",
+		"CardQueryResponse",
 		"CheckoutNotification",
+		"ExchangeRateQueryRequest",
+		"ExchangeRateQueryResponse",
 		"H5PayRequest",
 		"H5PayResponse",
 		"MiniProgramPayRequest",
 		"MiniProgramPayResponse",
 		"Notification",
+		"PassivePayRequest",
+		"PassivePayResponse",
 		"PayInfo",
+		"PrepayInitRequest",
+		"PrepayInitResponse",
+		"PrepayQueryRequest",
+		"PrepayQueryResponse",
 		"RefundRequest",
 		"RefundResponse",
 		"StatusQueryRequest",
@@ -347,10 +395,30 @@ func Schemas() []string {
 // New returns a pointer to a new value of a schema's Go type.
 func New(schema string) (any, error) {
 	switch schema {
+	case "ActivePayRequest":
+		return new(ActivePayRequest), nil
+	case "ActivePayResponse":
+		return new(ActivePayResponse), nil
 	case "CardNotification":
 		return new(CardNotification), nil
+	case "CardPreauthRequest":
+		return new(CardPreauthRequest), nil
+	case "CardPreauthResponse":
+		return new(CardPreauthResponse), nil
+	case "CardPurchaseRequest":
+		return new(CardPurchaseRequest), nil
+	case "CardPurchaseResponse":
+		return new(CardPurchaseResponse), nil
+	case "CardQueryRequest":
+		return new(CardQueryRequest), nil
+	case "CardQueryResponse":
+		return new(CardQueryResponse), nil
 	case "CheckoutNotification":
 		return new(CheckoutNotification), nil
+	case "ExchangeRateQueryRequest":
+		return new(ExchangeRateQueryRequest), nil
+	case "ExchangeRateQueryResponse":
+		return new(ExchangeRateQueryResponse), nil
 	case "H5PayRequest":
 		return new(H5PayRequest), nil
 	case "H5PayResponse":
@@ -361,8 +429,20 @@ func New(schema string) (any, error) {
 		return new(MiniProgramPayResponse), nil
 	case "Notification":
 		return new(Notification), nil
+	case "PassivePayRequest":
+		return new(PassivePayRequest), nil
+	case "PassivePayResponse":
+		return new(PassivePayResponse), nil
 	case "PayInfo":
 		return new(PayInfo), nil
+	case "PrepayInitRequest":
+		return new(PrepayInitRequest), nil
+	case "PrepayInitResponse":
+		return new(PrepayInitResponse), nil
+	case "PrepayQueryRequest":
+		return new(PrepayQueryRequest), nil
+	case "PrepayQueryResponse":
+		return new(PrepayQueryResponse), nil
 	case "RefundRequest":
 		return new(RefundRequest), nil
 	case "RefundResponse":
@@ -373,6 +453,30 @@ func New(schema string) (any, error) {
 		return new(StatusQueryResponse), nil
 	}
 	return nil, ErrNoSchema
+}
+
+var schemaActivePayRequest = Schema{
+	Name: "ActivePayRequest", Page: "https://docs.ottpay.com/payment-api", Request: true, Response: false,
+	Example: "{\"order_id\":\"2020041468976\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"biz_type\":\"ALIPAY\",\"call_back_url\":\"https://shop.example/ottpay\"}",
+	Members: []Member{
+		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), Example: "\"2020041468976\""},
+		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Required: true, MinLength: 1, MaxLength: 64, Example: "\"0000020156\""},
+		{Name: "amount", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"1\""},
+		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "tip", Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12},
+		{Name: "biz_type", Description: "The wallet.", Kind: "string", Required: true, Enum: []string{"WECHATPAY", "ALIPAY", "UNIONPAY"}, Example: "\"ALIPAY\""},
+		{Name: "call_back_url", Description: "Absolute https URL; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://[^\\s/?#@\\\\]+|http://(localhost|127\\.[0-9]+\\.[0-9]+\\.[0-9]+|\\[::1\\])(:[0-9]+)?)([/?#]\\S*)?$", pattern: new(lazyPattern), MaxLength: 2048, Example: "\"https://shop.example/ottpay\""},
+		{Name: "order_remark", Description: "Seen but not documented.", Kind: "string", Sensitive: true, Unknown: true, MaxLength: 256},
+	},
+}
+
+var schemaActivePayResponse = Schema{
+	Name: "ActivePayResponse", Page: "https://docs.ottpay.com/payment-api", Request: false, Response: true,
+	Example: "{\"code_url\":\"https://qr.example/2020041468976\",\"order_id\":\"2020041468976\",\"bizpay_order_id\":\"AL781266859681754\"}",
+	Members: []Member{
+		{Name: "code_url", Description: "Text of the QR code.", Kind: "string", Role: "link", Required: true, Sensitive: true, MinLength: 1, Example: "\"https://qr.example/2020041468976\""},
+		{Name: "order_id", Description: "", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"2020041468976\""},
+		{Name: "bizpay_order_id", Description: "The channel's id; absent in store.", Kind: "string", Role: "channel-id", Nullable: true, MaxLength: 128, Example: "\"AL781266859681754\""},
+	},
 }
 
 var schemaCardNotification = Schema{
@@ -396,6 +500,92 @@ var schemaCardNotification = Schema{
 	},
 }
 
+var schemaCardPreauthRequest = Schema{
+	Name: "CardPreauthRequest", Page: "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", Request: true, Response: false,
+	Example: "{\"orderId\":\"A2020041468976\",\"merchant_id\":\"QC00005496\",\"operator_id\":\"0000020156\",\"txnTime\":\"20200416050429\",\"txnAmt\":\"100\",\"frontUrl\":\"https://shop.example/thanks\",\"backUrl\":\"https://shop.example/ottpay\",\"channelType\":\"UPAYONLINE\",\"bizType\":\"securePay\",\"cc_channelType\":\"web\"}",
+	Members: []Member{
+		{Name: "orderId", Description: "The merchant's own id, unique. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Rule: "cardorderid", Pattern: "^[0-9A-Za-z]{0,20}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"A2020041468976\""},
+		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 64, Example: "\"QC00005496\""},
+		{Name: "operator_id", Description: "The operator, given by OTT Pay; hosted cards need it. The client fills it in.", Kind: "string", Role: "operator", MaxLength: 64, Example: "\"0000020156\""},
+		{Name: "txnTime", Description: "The merchant's local time, yyyyMMddHHmmss; the zone is not documented.", Kind: "time", Required: true, Rule: "txntime", Pattern: "^[0-9]{14}$", pattern: new(lazyPattern), Example: "\"20200416050429\""},
+		{Name: "txnAmt", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"100\""},
+		{Name: "frontUrl", Description: "Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.", Kind: "string", Role: "redirect-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://[^\\s/?#@\\\\]+|http://(localhost|127\\.[0-9]+\\.[0-9]+\\.[0-9]+|\\[::1\\])(:[0-9]+)?)([/?#]\\S*)?$", pattern: new(lazyPattern), MaxLength: 2048, Example: "\"https://shop.example/thanks\""},
+		{Name: "backUrl", Description: "Absolute https URL; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://[^\\s/?#@\\\\]+|http://(localhost|127\\.[0-9]+\\.[0-9]+\\.[0-9]+|\\[::1\\])(:[0-9]+)?)([/?#]\\S*)?$", pattern: new(lazyPattern), MaxLength: 2048, Example: "\"https://shop.example/ottpay\""},
+		{Name: "channelType", Description: "UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.", Kind: "string", Required: true, Enum: []string{"UPAYONLINE", "ELAVONECOM"}, Example: "\"UPAYONLINE\""},
+		{Name: "bizType", Aliases: []string{"biz_type"}, Description: "securePay for UnionPay, converge_hosted for hosted cards.", Kind: "string", Required: true, Enum: []string{"securePay", "converge_hosted"}, Example: "\"securePay\""},
+		{Name: "cc_channelType", Description: "web or mobile.", Kind: "string", Required: true, Enum: []string{"web", "mobile"}, Example: "\"web\""},
+	},
+}
+
+var schemaCardPreauthResponse = Schema{
+	Name: "CardPreauthResponse", Page: "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", Request: false, Response: true,
+	Example: "{\"rspCode\":\"PROCESSING\",\"rspMsg\":\"User paying\",\"codeUrl\":\"https://card.example/pay?id=A2020041468976\",\"amount\":\"100\"}",
+	Members: []Member{
+		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result, such as PROCESSING.", Kind: "string", Role: "code", Nullable: true, Example: "\"PROCESSING\""},
+		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "Inner result as text.", Kind: "string", Role: "message", Nullable: true, Example: "\"User paying\""},
+		{Name: "codeUrl", Aliases: []string{"code_url"}, Description: "Where the payer goes.", Kind: "string", Role: "link", Nullable: true, Sensitive: true, Example: "\"https://card.example/pay?id=A2020041468976\""},
+		{Name: "tn", Description: "Transaction number for UnionPay's app; what the newer API's twin answers.", Kind: "string", Nullable: true, Sensitive: true, Unknown: true},
+		{Name: "amount", Description: "Cents.", Kind: "amount", Role: "amount", Echo: "txnAmt", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"100\""},
+		{Name: "order_id", Aliases: []string{"orderId"}, Description: "", Kind: "string", Role: "order-id", Echo: "orderId", Nullable: true, Unknown: true, MaxLength: 128},
+	},
+}
+
+var schemaCardPurchaseRequest = Schema{
+	Name: "CardPurchaseRequest", Page: "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", Request: true, Response: false,
+	Example: "{\"orderId\":\"A2020041468976\",\"merchant_id\":\"QC00005496\",\"operator_id\":\"0000020156\",\"txnTime\":\"20200416050429\",\"txnAmt\":\"100\",\"frontUrl\":\"https://shop.example/thanks\",\"backUrl\":\"https://shop.example/ottpay\",\"channelType\":\"UPAYONLINE\",\"bizType\":\"securePay\",\"cc_channelType\":\"web\"}",
+	Members: []Member{
+		{Name: "orderId", Description: "The merchant's own id, unique. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Rule: "cardorderid", Pattern: "^[0-9A-Za-z]{0,20}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"A2020041468976\""},
+		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 64, Example: "\"QC00005496\""},
+		{Name: "operator_id", Description: "The operator, given by OTT Pay; hosted cards need it. The client fills it in.", Kind: "string", Role: "operator", MaxLength: 64, Example: "\"0000020156\""},
+		{Name: "txnTime", Description: "The merchant's local time, yyyyMMddHHmmss; the zone is not documented.", Kind: "time", Required: true, Rule: "txntime", Pattern: "^[0-9]{14}$", pattern: new(lazyPattern), Example: "\"20200416050429\""},
+		{Name: "txnAmt", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"100\""},
+		{Name: "frontUrl", Description: "Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.", Kind: "string", Role: "redirect-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://[^\\s/?#@\\\\]+|http://(localhost|127\\.[0-9]+\\.[0-9]+\\.[0-9]+|\\[::1\\])(:[0-9]+)?)([/?#]\\S*)?$", pattern: new(lazyPattern), MaxLength: 2048, Example: "\"https://shop.example/thanks\""},
+		{Name: "backUrl", Description: "Absolute https URL; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://[^\\s/?#@\\\\]+|http://(localhost|127\\.[0-9]+\\.[0-9]+\\.[0-9]+|\\[::1\\])(:[0-9]+)?)([/?#]\\S*)?$", pattern: new(lazyPattern), MaxLength: 2048, Example: "\"https://shop.example/ottpay\""},
+		{Name: "channelType", Description: "UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.", Kind: "string", Required: true, Enum: []string{"UPAYONLINE", "ELAVONECOM"}, Example: "\"UPAYONLINE\""},
+		{Name: "bizType", Aliases: []string{"biz_type"}, Description: "securePay for UnionPay, converge_hosted for hosted cards.", Kind: "string", Required: true, Enum: []string{"securePay", "converge_hosted"}, Example: "\"securePay\""},
+		{Name: "cc_channelType", Description: "web or mobile.", Kind: "string", Required: true, Enum: []string{"web", "mobile"}, Example: "\"web\""},
+	},
+}
+
+var schemaCardPurchaseResponse = Schema{
+	Name: "CardPurchaseResponse", Page: "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", Request: false, Response: true,
+	Example: "{\"rspCode\":\"PROCESSING\",\"rspMsg\":\"User paying\",\"codeUrl\":\"https://card.example/pay?id=A2020041468976\",\"amount\":\"100\"}",
+	Members: []Member{
+		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result, such as PROCESSING.", Kind: "string", Role: "code", Nullable: true, Example: "\"PROCESSING\""},
+		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "Inner result as text.", Kind: "string", Role: "message", Nullable: true, Example: "\"User paying\""},
+		{Name: "codeUrl", Aliases: []string{"code_url"}, Description: "Where the payer goes.", Kind: "string", Role: "link", Nullable: true, Sensitive: true, Example: "\"https://card.example/pay?id=A2020041468976\""},
+		{Name: "tn", Description: "Transaction number for UnionPay's app; what the newer API's twin answers.", Kind: "string", Nullable: true, Sensitive: true, Unknown: true},
+		{Name: "amount", Description: "Cents.", Kind: "amount", Role: "amount", Echo: "txnAmt", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"100\""},
+		{Name: "order_id", Aliases: []string{"orderId"}, Description: "", Kind: "string", Role: "order-id", Echo: "orderId", Nullable: true, Unknown: true, MaxLength: 128},
+	},
+}
+
+var schemaCardQueryRequest = Schema{
+	Name: "CardQueryRequest", Page: "https://docs.ottpay.com/payment-api", Request: true, Response: false,
+	Example: "{\"order_id\":\"A2020041468976\"}",
+	Members: []Member{
+		{Name: "order_id", Description: "The order asked for.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"A2020041468976\""},
+	},
+}
+
+var schemaCardQueryResponse = Schema{
+	Name: "CardQueryResponse", Page: "https://docs.ottpay.com/payment-api", Request: false, Response: true,
+	Example: "{\"rspCode\":\"SUCCESS\",\"rspMsg\":\"success\",\"order_status\":\"success\",\"order_id\":\"A2020041468976\",\"amount\":\"100\"}",
+	Members: []Member{
+		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result.", Kind: "string", Role: "code", Nullable: true, Unknown: true, Example: "\"SUCCESS\""},
+		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "Inner result as text.", Kind: "string", Role: "message", Nullable: true, Unknown: true, Example: "\"success\""},
+		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, Unknown: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"success\""},
+		{Name: "order_id", Aliases: []string{"orderId"}, Description: "", Kind: "string", Role: "order-id", Echo: "order_id", Nullable: true, Unknown: true, MaxLength: 128, Example: "\"A2020041468976\""},
+		{Name: "bizpay_order_id", Description: "The channel's id.", Kind: "string", Role: "channel-id", Nullable: true, Unknown: true, MaxLength: 128},
+		{Name: "trade_time", Description: "When the trade happened, in an unknown zone.", Kind: "time", Role: "trade-time", Nullable: true, Unknown: true, MaxLength: 64},
+		{Name: "amount", Description: "Cents.", Kind: "amount", Role: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"100\""},
+		{Name: "receipt_amount", Description: "Cents.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "buyer_pay_amount", Description: "Cents.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "refund_amount", Description: "Cents.", Kind: "amount", Role: "refunded", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+	},
+}
+
 var schemaCheckoutNotification = Schema{
 	Name: "CheckoutNotification", Page: "https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api", Request: false, Response: false,
 	Example: "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\",\"prepay_order_id\":\"prepay20220727132626764\"}",
@@ -414,6 +604,23 @@ var schemaCheckoutNotification = Schema{
 		{Name: "exchange_rate", Description: "A decimal number, as a string or a number; its text is kept.", Kind: "text", Nullable: true, Number: true, MaxLength: 64, UsualMin: 1, UsualMax: 15},
 		{Name: "sub_openId", Description: "The payer's id.", Kind: "string", Nullable: true, Sensitive: true, UsualMin: 20, UsualMax: 32},
 		{Name: "remarks", Description: "Free text.", Kind: "string", Nullable: true, Sensitive: true},
+	},
+}
+
+var schemaExchangeRateQueryRequest = Schema{
+	Name: "ExchangeRateQueryRequest", Page: "https://docs.ottpay.com/payment-api", Request: true, Response: false,
+	Example: "{\"fee_type\":\"CAD\"}",
+	Members: []Member{
+		{Name: "fee_type", Description: "The currency.", Kind: "string", Role: "currency", Required: true, Rule: "currency", Pattern: "^[A-Z]{3}$", pattern: new(lazyPattern), Example: "\"CAD\""},
+	},
+}
+
+var schemaExchangeRateQueryResponse = Schema{
+	Name: "ExchangeRateQueryResponse", Page: "https://docs.ottpay.com/payment-api", Request: false, Response: true,
+	Example: "{\"feeType\":\"CAD\",\"rate\":\"524740000\"}",
+	Members: []Member{
+		{Name: "feeType", Aliases: []string{"fee_type"}, Description: "The currency.", Kind: "string", Role: "currency", Echo: "fee_type", Required: true, MinLength: 1, MaxLength: 16, Example: "\"CAD\""},
+		{Name: "rate", Description: "CNY rate times ten to the eighth.", Kind: "rate", Role: "rate", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, Example: "\"524740000\""},
 	},
 }
 
@@ -494,6 +701,34 @@ var schemaNotification = Schema{
 	},
 }
 
+var schemaPassivePayRequest = Schema{
+	Name: "PassivePayRequest", Page: "https://docs.ottpay.com/payment-api", Request: true, Response: false,
+	Example: "{\"order_id\":\"2020041468976\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"auth_code\":\"134567890123456789\",\"biz_type\":\"WECHATPAY\"}",
+	Members: []Member{
+		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"2020041468976\""},
+		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Required: true, MinLength: 1, MaxLength: 64, Example: "\"0000020156\""},
+		{Name: "amount", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"1\""},
+		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "tip", Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12},
+		{Name: "sale_num", Description: "The merchant's sale number.", Kind: "string", MaxLength: 128},
+		{Name: "auth_code", Description: "The payer's code.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, MaxLength: 128, Example: "\"134567890123456789\""},
+		{Name: "biz_type", Description: "The wallet.", Kind: "string", Required: true, Enum: []string{"WECHATPAY", "ALIPAY", "UNIONPAY"}, Example: "\"WECHATPAY\""},
+	},
+}
+
+var schemaPassivePayResponse = Schema{
+	Name: "PassivePayResponse", Page: "https://docs.ottpay.com/payment-api", Request: false, Response: true,
+	Example: "{\"order_status\":\"success\",\"order_id\":\"2020041468976\",\"buyer_login_id\":\"payer@example.com\",\"total_amount\":1,\"trade_time\":\"Apr 14, 2020 12:08:58 AM\"}",
+	Members: []Member{
+		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"success\""},
+		{Name: "order_id", Description: "", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"2020041468976\""},
+		{Name: "buyer_login_id", Aliases: []string{"buyer_logon_id"}, Description: "The payer's account.", Kind: "string", Nullable: true, Sensitive: true, Example: "\"payer@example.com\""},
+		{Name: "total_amount", Description: "Cents; never 0.", Kind: "amount", Role: "amount", Echo: "amount", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "1"},
+		{Name: "trade_time", Description: "When the trade happened, in an unknown zone.", Kind: "time", Role: "trade-time", Nullable: true, MaxLength: 64, Example: "\"Apr 14, 2020 12:08:58 AM\""},
+		{Name: "receive_amount", Description: "Cents; exact meaning unknown.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "exchange_rate", Description: "Exchange rate as written.", Kind: "text", Nullable: true, Number: true, Unknown: true, MaxLength: 64},
+	},
+}
+
 var schemaPayInfo = Schema{
 	Name: "PayInfo", Page: "https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1", Request: false, Response: false,
 	Example: "{\"appId\":\"wx5f89682208cf8e88\",\"timeStamp\":\"1586927298\",\"nonceStr\":\"wx15130818\",\"packageStr\":\"prepay_id=wx15130818000000\",\"signType\":\"MD5\",\"paySign\":\"00112233445566778899AABBCCDDEEFF\"}",
@@ -504,6 +739,76 @@ var schemaPayInfo = Schema{
 		{Name: "packageStr", Description: "prepay_id=… of the order.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"prepay_id=wx15130818000000\""},
 		{Name: "signType", Description: "MD5 in every example.", Kind: "string", Required: true, MinLength: 1, Example: "\"MD5\""},
 		{Name: "paySign", Description: "WeChat's signature over the others.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"00112233445566778899AABBCCDDEEFF\""},
+	},
+}
+
+var schemaPrepayInitRequest = Schema{
+	Name: "PrepayInitRequest", Page: "https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api", Request: true, Response: false,
+	Example: "{\"merchant_id\":\"ON00004652\",\"shop_id\":\"ON00004652001\",\"operator_id\":\"0000000696\",\"prepay_order_id\":\"prepay20220727132626764\",\"sale_num\":\"20220727132626764\",\"amount\":\"5\",\"currency_type\":\"CAD\",\"biz_type\":\"PREPAY\",\"redirect_url\":\"https://shop.example/thanks\",\"call_back_url\":\"https://shop.example/ottpay\",\"duration\":\"100\",\"remarks\":\"two teas\"}",
+	Members: []Member{
+		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 64, Example: "\"ON00004652\""},
+		{Name: "shop_id", Description: "The shop, given by OTT Pay.", Kind: "string", Required: true, MinLength: 1, MaxLength: 64, Example: "\"ON00004652001\""},
+		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Required: true, MinLength: 1, MaxLength: 64, Example: "\"0000000696\""},
+		{Name: "prepay_order_id", Description: "The checkout's id, the merchant's own. When empty the client makes one.", Kind: "string", Role: "order-id", Required: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"prepay20220727132626764\""},
+		{Name: "sale_num", Description: "The merchant's sale number.", Kind: "string", Required: true, MinLength: 1, MaxLength: 128, Example: "\"20220727132626764\""},
+		{Name: "amount", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"5\""},
+		{Name: "currency_type", Description: "CAD, USD or CNY; must be the merchant's.", Kind: "string", Role: "currency", Required: true, Rule: "currency", Pattern: "^[A-Z]{3}$", pattern: new(lazyPattern), Example: "\"CAD\""},
+		{Name: "biz_type", Description: "The constant PREPAY; the client fills it in.", Kind: "string", Required: true, Const: "PREPAY", Example: "\"PREPAY\""},
+		{Name: "redirect_url", Description: "Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.", Kind: "string", Role: "redirect-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://[^\\s/?#@\\\\]+|http://(localhost|127\\.[0-9]+\\.[0-9]+\\.[0-9]+|\\[::1\\])(:[0-9]+)?)([/?#]\\S*)?$", pattern: new(lazyPattern), MaxLength: 2048, Example: "\"https://shop.example/thanks\""},
+		{Name: "call_back_url", Description: "Absolute https URL; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://[^\\s/?#@\\\\]+|http://(localhost|127\\.[0-9]+\\.[0-9]+\\.[0-9]+|\\[::1\\])(:[0-9]+)?)([/?#]\\S*)?$", pattern: new(lazyPattern), MaxLength: 2048, Example: "\"https://shop.example/ottpay\""},
+		{Name: "duration", Description: "Life in seconds, a string of digits.", Kind: "string", Role: "expiry", Required: true, Rule: "seconds", Pattern: "^[1-9][0-9]{0,8}$", pattern: new(lazyPattern), Example: "\"100\""},
+		{Name: "email", Description: "The payer's address.", Kind: "string", Sensitive: true, MaxLength: 254},
+		{Name: "remarks", Description: "Free text.", Kind: "string", Sensitive: true, MaxLength: 1024, Example: "\"two teas\""},
+	},
+}
+
+var schemaPrepayInitResponse = Schema{
+	Name: "PrepayInitResponse", Page: "https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api", Request: false, Response: true,
+	Example: "{\"payinfo\":\"https://checkout.example/?id=20220727132626764\",\"expire_time\":\"2022-07-27 13:28:06\"}",
+	Members: []Member{
+		{Name: "payinfo", Aliases: []string{"payInfo"}, Description: "Link to the checkout page.", Kind: "string", Role: "link", Required: true, Sensitive: true, MinLength: 1, Example: "\"https://checkout.example/?id=20220727132626764\""},
+		{Name: "expire_time", Description: "When the checkout closes.", Kind: "time", Nullable: true, Unknown: true, MaxLength: 64, Example: "\"2022-07-27 13:28:06\""},
+		{Name: "prepay_order_id", Description: "", Kind: "string", Role: "order-id", Echo: "prepay_order_id", Nullable: true, Unknown: true, MaxLength: 128},
+	},
+}
+
+var schemaPrepayQueryRequest = Schema{
+	Name: "PrepayQueryRequest", Page: "https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api", Request: true, Response: false,
+	Example: "{\"prepay_order_id\":\"prepay20220727132626764\",\"merchant_id\":\"ON00004652\"}",
+	Members: []Member{
+		{Name: "prepay_order_id", Description: "The checkout asked for.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"prepay20220727132626764\""},
+		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 64, Example: "\"ON00004652\""},
+		{Name: "order_id", Description: "OTT Pay's order, if known.", Kind: "string", MaxLength: 128},
+	},
+}
+
+var schemaPrepayQueryResponse = Schema{
+	Name: "PrepayQueryResponse", Page: "https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api", Request: false, Response: true,
+	Example: "{\"rspCode\":\"SUCCESS\",\"rspMsg\":\"success\",\"status\":\"SUCCESS\",\"merchant_id\":\"ON00004652\",\"merchant_name\":\"Tea House\",\"shop_id\":\"ON00004652001\",\"operator_id\":\"0000000696\",\"amount\":\"5\",\"prepay_order_id\":\"prepay20220727132626764\",\"sale_num\":\"20220727132626764\",\"biz_type\":\"PREPAY\",\"currency_type\":\"CAD\",\"duration\":\"100\",\"create_time\":\"2022-07-27 13:26:26\",\"expire_time\":\"2022-07-27 13:28:06\",\"payments_methods\":[]}",
+	Members: []Member{
+		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result.", Kind: "string", Role: "code", Required: true, MinLength: 1, MaxLength: 64, Example: "\"SUCCESS\""},
+		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "Inner result as text.", Kind: "string", Role: "message", Required: true, MinLength: 1, MaxLength: 1024, Example: "\"success\""},
+		{Name: "status", Description: "SUCCESS, PROCESSING or ORDERCLOSE, in capitals here.", Kind: "status", Role: "order-status", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"SUCCESS\""},
+		{Name: "merchant_id", Description: "", Kind: "string", Role: "merchant", Echo: "merchant_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"ON00004652\""},
+		{Name: "merchant_name", Description: "", Kind: "string", Nullable: true, Example: "\"Tea House\""},
+		{Name: "shop_id", Description: "", Kind: "string", Nullable: true, MaxLength: 128, Example: "\"ON00004652001\""},
+		{Name: "operator_id", Description: "", Kind: "string", Role: "operator", Nullable: true, MaxLength: 128, Example: "\"0000000696\""},
+		{Name: "amount", Description: "Cents; never 0.", Kind: "amount", Role: "amount", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "\"5\""},
+		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "order_id", Description: "OTT Pay's order, once a method was used.", Kind: "string", Nullable: true, MaxLength: 128},
+		{Name: "prepay_order_id", Description: "The checkout.", Kind: "string", Role: "order-id", Echo: "prepay_order_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"prepay20220727132626764\""},
+		{Name: "sale_num", Description: "The merchant's sale number.", Kind: "string", Required: true, MinLength: 1, MaxLength: 128, Example: "\"20220727132626764\""},
+		{Name: "biz_type", Description: "", Kind: "string", Nullable: true, Example: "\"PREPAY\""},
+		{Name: "currency_type", Description: "", Kind: "string", Role: "currency", Nullable: true, Example: "\"CAD\""},
+		{Name: "duration", Description: "Life in seconds.", Kind: "text", Role: "expiry", Nullable: true, Number: true, MaxLength: 64, Example: "\"100\""},
+		{Name: "create_time", Description: "", Kind: "time", Nullable: true, MaxLength: 64, Example: "\"2022-07-27 13:26:26\""},
+		{Name: "expire_time", Description: "", Kind: "time", Nullable: true, MaxLength: 64, Example: "\"2022-07-27 13:28:06\""},
+		{Name: "call_back_url", Description: "", Kind: "string", Role: "callback-url", Nullable: true, Sensitive: true},
+		{Name: "redirect_url", Description: "", Kind: "string", Role: "redirect-url", Nullable: true, Sensitive: true},
+		{Name: "payments_methods", Description: "The methods tried; the shape is unknown.", Kind: "raw", Nullable: true, Number: true, Unknown: true, Example: "[]"},
+		{Name: "email", Description: "", Kind: "string", Nullable: true, Sensitive: true},
+		{Name: "remarks", Description: "", Kind: "string", Nullable: true, Sensitive: true},
+		{Name: "bizpay_order_id", Aliases: []string{"payNo", "pay_no", "out_trade_no"}, Description: "The channel's id; seen in four spellings.", Kind: "string", Role: "channel-id", Nullable: true, Unknown: true, MaxLength: 128},
 	},
 }
 

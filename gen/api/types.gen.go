@@ -8,6 +8,49 @@ import (
 	"github.com/ottpaykit/ottpay/field"
 )
 
+// ActivePayRequest is what ACTIVEPAY asks with.
+//
+// The vendor's page: https://docs.ottpay.com/payment-api
+type ActivePayRequest struct {
+	// OrderID The merchant's own id. When empty the client makes one of 20 letters and digits.
+	OrderID string `json:"order_id,omitempty" validate:"omitempty,orderid"`
+
+	// OperatorID The operator, given by OTT Pay; the client fills it in.
+	OperatorID string `json:"operator_id" validate:"required,max=64"`
+
+	// Amount Cents. Sent as a string of digits, 100 for 1.00 dollar.
+	Amount field.Cents `json:"amount" validate:"required,max=999999999999"`
+
+	// Tip Cents. Sent as a string of digits, 100 for 1.00 dollar.
+	Tip field.Cents `json:"tip,omitempty" validate:"omitempty,max=999999999999"`
+
+	// BizType The wallet.
+	BizType string `json:"biz_type" validate:"required,oneof=WECHATPAY ALIPAY UNIONPAY"`
+
+	// CallBackURL Absolute https URL; plain http is admitted for a loopback host only.
+	CallBackURL string `json:"call_back_url" validate:"required,max=2048,httpsurl"`
+
+	// OrderRemark Seen but not documented.
+	OrderRemark          string                     `json:"order_remark,omitempty" validate:"omitempty,max=256"`
+	AdditionalProperties map[string]json.RawMessage `json:"-"`
+}
+
+// ActivePayResponse is what ACTIVEPAY answers with.
+//
+// The vendor's page: https://docs.ottpay.com/payment-api
+type ActivePayResponse struct {
+	// CodeURL Text of the QR code.
+	CodeURL string `json:"code_url" validate:"required"`
+	OrderID string `json:"order_id" validate:"required,max=128"`
+
+	// BizpayOrderID The channel's id; absent in store.
+	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
+
+	// Outcome What the envelope said; not part of the JSON. The client sets it.
+	Outcome              field.Outcome              `json:"-"`
+	AdditionalProperties map[string]json.RawMessage `json:"-"`
+}
+
 // CardNotification is a Notification that must say its status, for shops that rely on it.
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api
@@ -27,10 +70,10 @@ type CardNotification struct {
 	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
 
 	// Tip Cents.
-	Tip *field.Cents `json:"tip,omitempty" validate:"omitempty,max=999999999999999"`
+	Tip *field.Cents `json:"tip,omitempty"`
 
 	// ConvenienceFee Cents.
-	ConvenienceFee *field.Cents `json:"convenience_fee,omitempty" validate:"omitempty,max=999999999999999"`
+	ConvenienceFee *field.Cents `json:"convenience_fee,omitempty"`
 	SaleNum        string       `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
 	// PrepayOrderID The checkout.
@@ -53,6 +96,183 @@ type CardNotification struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
+// CardPreauthRequest is what CC_PREAUTH asks with. It has no member for a card number, and refuses one.
+//
+// The vendor's page: https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api
+type CardPreauthRequest struct {
+	// OrderID The merchant's own id, unique. When empty the client makes one of 20 letters and digits.
+	OrderID string `json:"orderId" validate:"required,cardorderid"`
+
+	// MerchantID The merchant; the client fills it in.
+	MerchantID string `json:"merchant_id" validate:"required,max=64"`
+
+	// OperatorID The operator, given by OTT Pay; hosted cards need it. The client fills it in.
+	OperatorID string `json:"operator_id,omitempty" validate:"omitempty,max=64"`
+
+	// TxnTime The merchant's local time, yyyyMMddHHmmss; the zone is not documented.
+	TxnTime field.Time `json:"txnTime" validate:"required,txntime"`
+
+	// TxnAmt Cents. Sent as a string of digits, 100 for 1.00 dollar.
+	TxnAmt field.Cents `json:"txnAmt" validate:"required,max=999999999999"`
+
+	// FrontURL Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.
+	FrontURL string `json:"frontUrl" validate:"required,max=2048,httpsurl"`
+
+	// BackURL Absolute https URL; plain http is admitted for a loopback host only.
+	BackURL string `json:"backUrl" validate:"required,max=2048,httpsurl"`
+
+	// ChannelType UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.
+	ChannelType string `json:"channelType" validate:"required,oneof=UPAYONLINE ELAVONECOM"`
+
+	// BizType securePay for UnionPay, converge_hosted for hosted cards.
+	BizType string `json:"bizType" validate:"required,oneof=securePay converge_hosted"`
+
+	// BizTypeName The name under which BizType is sent: bizType or biz_type. Defaults to the first.
+	BizTypeName string `json:"-" validate:"omitempty,oneof=bizType biz_type"`
+
+	// CCChannelType web or mobile.
+	CCChannelType        string                     `json:"cc_channelType" validate:"required,oneof=web mobile"`
+	AdditionalProperties map[string]json.RawMessage `json:"-"`
+}
+
+// CardPreauthResponse is what CC_PREAUTH answers with. A response code of PROCESSING is usual.
+//
+// The vendor's page: https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api
+type CardPreauthResponse struct {
+	// RspCode Inner result, such as PROCESSING.
+	RspCode string `json:"rspCode,omitempty"`
+
+	// RspMsg Inner result as text.
+	RspMsg string `json:"rspMsg,omitempty"`
+
+	// CodeURL Where the payer goes.
+	CodeURL string `json:"codeUrl,omitempty"`
+
+	// Tn Transaction number for UnionPay's app; what the newer API's twin answers.
+	Tn string `json:"tn,omitempty"`
+
+	// Amount Cents.
+	Amount  *field.Cents `json:"amount,omitempty"`
+	OrderID string       `json:"order_id,omitempty" validate:"omitempty,max=128"`
+
+	// Outcome What the envelope said; not part of the JSON. The client sets it.
+	Outcome              field.Outcome              `json:"-"`
+	AdditionalProperties map[string]json.RawMessage `json:"-"`
+}
+
+// CardPurchaseRequest is what CC_PURCHASE asks with. It has no member for a card number, and refuses one.
+//
+// The vendor's page: https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api
+type CardPurchaseRequest struct {
+	// OrderID The merchant's own id, unique. When empty the client makes one of 20 letters and digits.
+	OrderID string `json:"orderId" validate:"required,cardorderid"`
+
+	// MerchantID The merchant; the client fills it in.
+	MerchantID string `json:"merchant_id" validate:"required,max=64"`
+
+	// OperatorID The operator, given by OTT Pay; hosted cards need it. The client fills it in.
+	OperatorID string `json:"operator_id,omitempty" validate:"omitempty,max=64"`
+
+	// TxnTime The merchant's local time, yyyyMMddHHmmss; the zone is not documented.
+	TxnTime field.Time `json:"txnTime" validate:"required,txntime"`
+
+	// TxnAmt Cents. Sent as a string of digits, 100 for 1.00 dollar.
+	TxnAmt field.Cents `json:"txnAmt" validate:"required,max=999999999999"`
+
+	// FrontURL Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.
+	FrontURL string `json:"frontUrl" validate:"required,max=2048,httpsurl"`
+
+	// BackURL Absolute https URL; plain http is admitted for a loopback host only.
+	BackURL string `json:"backUrl" validate:"required,max=2048,httpsurl"`
+
+	// ChannelType UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.
+	ChannelType string `json:"channelType" validate:"required,oneof=UPAYONLINE ELAVONECOM"`
+
+	// BizType securePay for UnionPay, converge_hosted for hosted cards.
+	BizType string `json:"bizType" validate:"required,oneof=securePay converge_hosted"`
+
+	// BizTypeName The name under which BizType is sent: bizType or biz_type. Defaults to the first.
+	BizTypeName string `json:"-" validate:"omitempty,oneof=bizType biz_type"`
+
+	// CCChannelType web or mobile.
+	CCChannelType        string                     `json:"cc_channelType" validate:"required,oneof=web mobile"`
+	AdditionalProperties map[string]json.RawMessage `json:"-"`
+}
+
+// CardPurchaseResponse is what CC_PURCHASE answers with. A response code of PROCESSING is usual.
+//
+// The vendor's page: https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api
+type CardPurchaseResponse struct {
+	// RspCode Inner result, such as PROCESSING.
+	RspCode string `json:"rspCode,omitempty"`
+
+	// RspMsg Inner result as text.
+	RspMsg string `json:"rspMsg,omitempty"`
+
+	// CodeURL Where the payer goes.
+	CodeURL string `json:"codeUrl,omitempty"`
+
+	// Tn Transaction number for UnionPay's app; what the newer API's twin answers.
+	Tn string `json:"tn,omitempty"`
+
+	// Amount Cents.
+	Amount  *field.Cents `json:"amount,omitempty"`
+	OrderID string       `json:"order_id,omitempty" validate:"omitempty,max=128"`
+
+	// Outcome What the envelope said; not part of the JSON. The client sets it.
+	Outcome              field.Outcome              `json:"-"`
+	AdditionalProperties map[string]json.RawMessage `json:"-"`
+}
+
+// CardQueryRequest is what CC_QUERYPAY asks with.
+//
+// The vendor's page: https://docs.ottpay.com/payment-api
+type CardQueryRequest struct {
+	// OrderID The order asked for.
+	OrderID              string                     `json:"order_id" validate:"required,max=128"`
+	AdditionalProperties map[string]json.RawMessage `json:"-"`
+}
+
+// CardQueryResponse is what CC_QUERYPAY answers with.
+//
+// The vendor's page: https://docs.ottpay.com/payment-api
+type CardQueryResponse struct {
+	// RspCode Inner result.
+	RspCode string `json:"rspCode,omitempty"`
+
+	// RspMsg Inner result as text.
+	RspMsg string `json:"rspMsg,omitempty"`
+
+	// OrderStatus State of the order, an open set.
+	OrderStatus OrderStatus `json:"order_status" validate:"required,max=64"`
+	OrderID     string      `json:"order_id,omitempty" validate:"omitempty,max=128"`
+
+	// BizpayOrderID The channel's id.
+	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
+
+	// TradeTime When the trade happened, in an unknown zone.
+	TradeTime field.Time `json:"trade_time,omitempty" validate:"omitempty,max=64"`
+
+	// Amount Cents.
+	Amount *field.Cents `json:"amount,omitempty"`
+
+	// ReceiptAmount Cents.
+	ReceiptAmount *field.Cents `json:"receipt_amount,omitempty"`
+
+	// BuyerPayAmount Cents.
+	BuyerPayAmount *field.Cents `json:"buyer_pay_amount,omitempty"`
+
+	// Tip Cents.
+	Tip *field.Cents `json:"tip,omitempty"`
+
+	// RefundAmount Cents.
+	RefundAmount *field.Cents `json:"refund_amount,omitempty"`
+
+	// Outcome What the envelope said; not part of the JSON. The client sets it.
+	Outcome              field.Outcome              `json:"-"`
+	AdditionalProperties map[string]json.RawMessage `json:"-"`
+}
+
 // CheckoutNotification is a Notification that must name its checkout, for shops that rely on it.
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api
@@ -72,10 +292,10 @@ type CheckoutNotification struct {
 	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
 
 	// Tip Cents.
-	Tip *field.Cents `json:"tip,omitempty" validate:"omitempty,max=999999999999999"`
+	Tip *field.Cents `json:"tip,omitempty"`
 
 	// ConvenienceFee Cents.
-	ConvenienceFee *field.Cents `json:"convenience_fee,omitempty" validate:"omitempty,max=999999999999999"`
+	ConvenienceFee *field.Cents `json:"convenience_fee,omitempty"`
 	SaleNum        string       `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
 	// PrepayOrderID The checkout.
@@ -95,6 +315,30 @@ type CheckoutNotification struct {
 
 	// Remarks Free text.
 	Remarks              string                     `json:"remarks,omitempty"`
+	AdditionalProperties map[string]json.RawMessage `json:"-"`
+}
+
+// ExchangeRateQueryRequest is what EX_RATE_QUERY asks with.
+//
+// The vendor's page: https://docs.ottpay.com/payment-api
+type ExchangeRateQueryRequest struct {
+	// FeeType The currency.
+	FeeType              string                     `json:"fee_type" validate:"required,currency"`
+	AdditionalProperties map[string]json.RawMessage `json:"-"`
+}
+
+// ExchangeRateQueryResponse is what EX_RATE_QUERY answers with.
+//
+// The vendor's page: https://docs.ottpay.com/payment-api
+type ExchangeRateQueryResponse struct {
+	// FeeType The currency.
+	FeeType string `json:"feeType" validate:"required,max=16"`
+
+	// Rate CNY rate times ten to the eighth.
+	Rate field.Rate `json:"rate" validate:"required,max=999999999999999"`
+
+	// Outcome What the envelope said; not part of the JSON. The client sets it.
+	Outcome              field.Outcome              `json:"-"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -224,10 +468,10 @@ type Notification struct {
 	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
 
 	// Tip Cents.
-	Tip *field.Cents `json:"tip,omitempty" validate:"omitempty,max=999999999999999"`
+	Tip *field.Cents `json:"tip,omitempty"`
 
 	// ConvenienceFee Cents.
-	ConvenienceFee *field.Cents `json:"convenience_fee,omitempty" validate:"omitempty,max=999999999999999"`
+	ConvenienceFee *field.Cents `json:"convenience_fee,omitempty"`
 	SaleNum        string       `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
 	// PrepayOrderID The checkout.
@@ -247,6 +491,61 @@ type Notification struct {
 
 	// Remarks Free text.
 	Remarks              string                     `json:"remarks,omitempty"`
+	AdditionalProperties map[string]json.RawMessage `json:"-"`
+}
+
+// PassivePayRequest is what PASSIVEPAY asks with.
+//
+// The vendor's page: https://docs.ottpay.com/payment-api
+type PassivePayRequest struct {
+	// OrderID The merchant's own id. When empty the client makes one of 20 letters and digits.
+	OrderID string `json:"order_id" validate:"required,orderid"`
+
+	// OperatorID The operator, given by OTT Pay; the client fills it in.
+	OperatorID string `json:"operator_id" validate:"required,max=64"`
+
+	// Amount Cents. Sent as a string of digits, 100 for 1.00 dollar.
+	Amount field.Cents `json:"amount" validate:"required,max=999999999999"`
+
+	// Tip Cents. Sent as a string of digits, 100 for 1.00 dollar.
+	Tip field.Cents `json:"tip,omitempty" validate:"omitempty,max=999999999999"`
+
+	// SaleNum The merchant's sale number.
+	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
+
+	// AuthCode The payer's code.
+	AuthCode string `json:"auth_code" validate:"required,max=128"`
+
+	// BizType The wallet.
+	BizType              string                     `json:"biz_type" validate:"required,oneof=WECHATPAY ALIPAY UNIONPAY"`
+	AdditionalProperties map[string]json.RawMessage `json:"-"`
+}
+
+// PassivePayResponse is what PASSIVEPAY answers with. Ask again by STATUS_QUERY until the state is final.
+//
+// The vendor's page: https://docs.ottpay.com/payment-api
+type PassivePayResponse struct {
+	// OrderStatus State of the order, an open set.
+	OrderStatus OrderStatus `json:"order_status" validate:"required,max=64"`
+	OrderID     string      `json:"order_id" validate:"required,max=128"`
+
+	// BuyerLoginID The payer's account.
+	BuyerLoginID string `json:"buyer_login_id,omitempty"`
+
+	// TotalAmount Cents; never 0.
+	TotalAmount field.Cents `json:"total_amount" validate:"required,max=999999999999999"`
+
+	// TradeTime When the trade happened, in an unknown zone.
+	TradeTime field.Time `json:"trade_time,omitempty" validate:"omitempty,max=64"`
+
+	// ReceiveAmount Cents; exact meaning unknown.
+	ReceiveAmount *field.Cents `json:"receive_amount,omitempty"`
+
+	// ExchangeRate Exchange rate as written.
+	ExchangeRate string `json:"exchange_rate,omitempty" validate:"omitempty,max=64"`
+
+	// Outcome What the envelope said; not part of the JSON. The client sets it.
+	Outcome              field.Outcome              `json:"-"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -271,6 +570,136 @@ type PayInfo struct {
 
 	// PaySign WeChat's signature over the others.
 	PaySign              string                     `json:"paySign" validate:"required"`
+	AdditionalProperties map[string]json.RawMessage `json:"-"`
+}
+
+// PrepayInitRequest is what PREPAY_INIT asks with.
+//
+// The vendor's page: https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api
+type PrepayInitRequest struct {
+	// MerchantID The merchant; the client fills it in.
+	MerchantID string `json:"merchant_id" validate:"required,max=64"`
+
+	// ShopID The shop, given by OTT Pay.
+	ShopID string `json:"shop_id" validate:"required,max=64"`
+
+	// OperatorID The operator, given by OTT Pay; the client fills it in.
+	OperatorID string `json:"operator_id" validate:"required,max=64"`
+
+	// PrepayOrderID The checkout's id, the merchant's own. When empty the client makes one.
+	PrepayOrderID string `json:"prepay_order_id" validate:"required,orderid"`
+
+	// SaleNum The merchant's sale number.
+	SaleNum string `json:"sale_num" validate:"required,max=128"`
+
+	// Amount Cents. Sent as a string of digits, 100 for 1.00 dollar.
+	Amount field.Cents `json:"amount" validate:"required,max=999999999999"`
+
+	// CurrencyType CAD, USD or CNY; must be the merchant's.
+	CurrencyType string `json:"currency_type" validate:"required,currency"`
+
+	// BizType The constant PREPAY; the client fills it in.
+	BizType string `json:"biz_type" validate:"required,eq=PREPAY"`
+
+	// RedirectURL Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.
+	RedirectURL string `json:"redirect_url" validate:"required,max=2048,httpsurl"`
+
+	// CallBackURL Absolute https URL; plain http is admitted for a loopback host only.
+	CallBackURL string `json:"call_back_url" validate:"required,max=2048,httpsurl"`
+
+	// Duration Life in seconds, a string of digits.
+	Duration string `json:"duration" validate:"required,seconds"`
+
+	// Email The payer's address.
+	Email string `json:"email,omitempty" validate:"omitempty,max=254"`
+
+	// Remarks Free text.
+	Remarks              string                     `json:"remarks,omitempty" validate:"omitempty,max=1024"`
+	AdditionalProperties map[string]json.RawMessage `json:"-"`
+}
+
+// PrepayInitResponse is what PREPAY_INIT answers with.
+//
+// The vendor's page: https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api
+type PrepayInitResponse struct {
+	// PayInfo Link to the checkout page.
+	PayInfo string `json:"payinfo" validate:"required"`
+
+	// ExpireTime When the checkout closes.
+	ExpireTime    field.Time `json:"expire_time,omitempty" validate:"omitempty,max=64"`
+	PrepayOrderID string     `json:"prepay_order_id,omitempty" validate:"omitempty,max=128"`
+
+	// Outcome What the envelope said; not part of the JSON. The client sets it.
+	Outcome              field.Outcome              `json:"-"`
+	AdditionalProperties map[string]json.RawMessage `json:"-"`
+}
+
+// PrepayQueryRequest is what PREPAY_QUERY asks with.
+//
+// The vendor's page: https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api
+type PrepayQueryRequest struct {
+	// PrepayOrderID The checkout asked for.
+	PrepayOrderID string `json:"prepay_order_id" validate:"required,max=128"`
+
+	// MerchantID The merchant; the client fills it in.
+	MerchantID string `json:"merchant_id" validate:"required,max=64"`
+
+	// OrderID OTT Pay's order, if known.
+	OrderID              string                     `json:"order_id,omitempty" validate:"omitempty,max=128"`
+	AdditionalProperties map[string]json.RawMessage `json:"-"`
+}
+
+// PrepayQueryResponse is what PREPAY_QUERY answers with.
+//
+// The vendor's page: https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api
+type PrepayQueryResponse struct {
+	// RspCode Inner result.
+	RspCode string `json:"rspCode" validate:"required,max=64"`
+
+	// RspMsg Inner result as text.
+	RspMsg string `json:"rspMsg" validate:"required,max=1024"`
+
+	// OrderStatus SUCCESS, PROCESSING or ORDERCLOSE, in capitals here.
+	OrderStatus  OrderStatus `json:"status" validate:"required,max=64"`
+	MerchantID   string      `json:"merchant_id" validate:"required,max=128"`
+	MerchantName string      `json:"merchant_name,omitempty"`
+	ShopID       string      `json:"shop_id,omitempty" validate:"omitempty,max=128"`
+	OperatorID   string      `json:"operator_id,omitempty" validate:"omitempty,max=128"`
+
+	// Amount Cents; never 0.
+	Amount field.Cents `json:"amount" validate:"required,max=999999999999999"`
+
+	// Tip Cents.
+	Tip *field.Cents `json:"tip,omitempty"`
+
+	// OrderID OTT Pay's order, once a method was used.
+	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
+
+	// PrepayOrderID The checkout.
+	PrepayOrderID string `json:"prepay_order_id" validate:"required,max=128"`
+
+	// SaleNum The merchant's sale number.
+	SaleNum      string `json:"sale_num" validate:"required,max=128"`
+	BizType      string `json:"biz_type,omitempty"`
+	CurrencyType string `json:"currency_type,omitempty"`
+
+	// Duration Life in seconds.
+	Duration    string     `json:"duration,omitempty" validate:"omitempty,max=64"`
+	CreateTime  field.Time `json:"create_time,omitempty" validate:"omitempty,max=64"`
+	ExpireTime  field.Time `json:"expire_time,omitempty" validate:"omitempty,max=64"`
+	CallBackURL string     `json:"call_back_url,omitempty"`
+	RedirectURL string     `json:"redirect_url,omitempty"`
+
+	// PaymentsMethods The methods tried; the shape is unknown.
+	PaymentsMethods json.RawMessage `json:"payments_methods,omitempty"`
+	Email           string          `json:"email,omitempty"`
+	Remarks         string          `json:"remarks,omitempty"`
+
+	// BizpayOrderID The channel's id; seen in four spellings.
+	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
+
+	// Outcome What the envelope said; not part of the JSON. The client sets it.
+	Outcome              field.Outcome              `json:"-"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -299,10 +728,10 @@ type RefundResponse struct {
 	OrderStatus OrderStatus `json:"order_status,omitempty" validate:"omitempty,max=64"`
 
 	// RefundFee Cents.
-	RefundFee *field.Cents `json:"refund_fee,omitempty" validate:"omitempty,max=999999999999999"`
+	RefundFee *field.Cents `json:"refund_fee,omitempty"`
 
 	// Amount Cents.
-	Amount *field.Cents `json:"amount,omitempty" validate:"omitempty,max=999999999999999"`
+	Amount *field.Cents `json:"amount,omitempty"`
 
 	// Outcome What the envelope said; not part of the JSON. The client sets it.
 	Outcome              field.Outcome              `json:"-"`
@@ -336,19 +765,19 @@ type StatusQueryResponse struct {
 	BuyerLoginID string `json:"buyer_login_id,omitempty"`
 
 	// TotalAmount Cents.
-	TotalAmount *field.Cents `json:"total_amount,omitempty" validate:"omitempty,max=999999999999999"`
+	TotalAmount *field.Cents `json:"total_amount,omitempty"`
 
 	// ReceiveAmount Cents; exact meaning unknown.
-	ReceiveAmount *field.Cents `json:"receive_amount,omitempty" validate:"omitempty,max=999999999999999"`
+	ReceiveAmount *field.Cents `json:"receive_amount,omitempty"`
 
 	// PayAmount Cents; exact meaning unknown.
-	PayAmount *field.Cents `json:"pay_amount,omitempty" validate:"omitempty,max=999999999999999"`
+	PayAmount *field.Cents `json:"pay_amount,omitempty"`
 
 	// RefundFee Cents; other than 0 on refunds only.
-	RefundFee *field.Cents `json:"refund_fee,omitempty" validate:"omitempty,max=999999999999999"`
+	RefundFee *field.Cents `json:"refund_fee,omitempty"`
 
 	// Tip Cents.
-	Tip *field.Cents `json:"tip,omitempty" validate:"omitempty,max=999999999999999"`
+	Tip *field.Cents `json:"tip,omitempty"`
 
 	// BizpayOrderID The channel's id; seen but not documented.
 	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`

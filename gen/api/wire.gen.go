@@ -12,6 +12,163 @@ import (
 const redacted = "[redacted]"
 
 // UnmarshalJSON reads one JSON object strictly and replaces all of v.
+func (v *ActivePayRequest) UnmarshalJSON(data []byte) error {
+	var out ActivePayRequest
+	r := field.NewReader(data)
+	for r.Next() {
+		switch r.Name() {
+		case "order_id":
+			out.OrderID = r.String()
+		case "operator_id":
+			out.OperatorID = r.String()
+		case "amount":
+			out.Amount = r.Digits()
+		case "tip":
+			out.Tip = r.Digits()
+		case "Tip":
+			if !r.Has("tip") {
+				out.Tip = r.Digits()
+			}
+		case "biz_type":
+			out.BizType = r.String()
+		case "call_back_url":
+			out.CallBackURL = r.String()
+		case "order_remark":
+			out.OrderRemark = r.String()
+		default:
+			r.Unknown()
+		}
+	}
+	var err error
+	if out.AdditionalProperties, err = r.Close(); err != nil {
+		return fmt.Errorf("api: ActivePayRequest: %w", err)
+	}
+	*v = out
+	return nil
+}
+
+// MarshalJSON writes the members that are set, as strings. It refuses
+// additional members that are no strings or bear card data.
+func (v ActivePayRequest) MarshalJSON() ([]byte, error) {
+	w := field.NewWriter()
+	w.String("order_id", v.OrderID)
+	w.String("operator_id", v.OperatorID)
+	w.Cents("amount", v.Amount)
+	w.Cents("tip", v.Tip)
+	w.String("biz_type", v.BizType)
+	w.String("call_back_url", v.CallBackURL)
+	w.String("order_remark", v.OrderRemark)
+	known := []string{"order_id", "operator_id", "amount", "tip", "Tip", "biz_type", "call_back_url", "order_remark"}
+	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
+	out, err := w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("api: ActivePayRequest: %w", err)
+	}
+	return out, nil
+}
+
+// LogValue returns the members that may be shown.
+func (v ActivePayRequest) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 7+1)
+	if v.OrderID != "" {
+		attrs = append(attrs, slog.String("order_id", v.OrderID))
+	}
+	if v.OperatorID != "" {
+		attrs = append(attrs, slog.String("operator_id", v.OperatorID))
+	}
+	if v.Amount != 0 {
+		attrs = append(attrs, slog.String("amount", v.Amount.String()))
+	}
+	if v.Tip != 0 {
+		attrs = append(attrs, slog.String("tip", v.Tip.String()))
+	}
+	if v.BizType != "" {
+		attrs = append(attrs, slog.String("biz_type", v.BizType))
+	}
+	if v.CallBackURL != "" {
+		attrs = append(attrs, slog.String("call_back_url", redacted))
+	}
+	if v.OrderRemark != "" {
+		attrs = append(attrs, slog.String("order_remark", redacted))
+	}
+	if n := len(v.AdditionalProperties); n > 0 {
+		attrs = append(attrs, slog.Int("additional", n))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String returns what LogValue shows, in one line.
+func (v ActivePayRequest) String() string { return "ActivePayRequest" + v.LogValue().String() }
+
+// Format writes String for every verb, so that none shows more.
+func (v ActivePayRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+
+// UnmarshalJSON reads one JSON object strictly and replaces all of v.
+func (v *ActivePayResponse) UnmarshalJSON(data []byte) error {
+	var out ActivePayResponse
+	r := field.NewReader(data)
+	for r.Next() {
+		switch r.Name() {
+		case "code_url":
+			out.CodeURL = r.String()
+		case "order_id":
+			out.OrderID = r.String()
+		case "bizpay_order_id":
+			if !r.Null() {
+				out.BizpayOrderID = r.String()
+			}
+		default:
+			r.Unknown()
+		}
+	}
+	var err error
+	if out.AdditionalProperties, err = r.Close(); err != nil {
+		return fmt.Errorf("api: ActivePayResponse: %w", err)
+	}
+	*v = out
+	return nil
+}
+
+// MarshalJSON writes the members that are set, as strings.
+func (v ActivePayResponse) MarshalJSON() ([]byte, error) {
+	w := field.NewWriter()
+	w.String("code_url", v.CodeURL)
+	w.String("order_id", v.OrderID)
+	w.String("bizpay_order_id", v.BizpayOrderID)
+	known := []string{"code_url", "order_id", "bizpay_order_id"}
+	w.Unknown(known, v.AdditionalProperties)
+	out, err := w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("api: ActivePayResponse: %w", err)
+	}
+	return out, nil
+}
+
+// LogValue returns the members that may be shown.
+func (v ActivePayResponse) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 3+1)
+	if v.CodeURL != "" {
+		attrs = append(attrs, slog.String("code_url", redacted))
+	}
+	if v.OrderID != "" {
+		attrs = append(attrs, slog.String("order_id", v.OrderID))
+	}
+	if v.BizpayOrderID != "" {
+		attrs = append(attrs, slog.String("bizpay_order_id", v.BizpayOrderID))
+	}
+	if n := len(v.AdditionalProperties); n > 0 {
+		attrs = append(attrs, slog.Int("additional", n))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String returns what LogValue shows, in one line.
+func (v ActivePayResponse) String() string { return "ActivePayResponse" + v.LogValue().String() }
+
+// Format writes String for every verb, so that none shows more.
+func (v ActivePayResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+
+// UnmarshalJSON reads one JSON object strictly and replaces all of v.
 func (v *CardNotification) UnmarshalJSON(data []byte) error {
 	var out CardNotification
 	r := field.NewReader(data)
@@ -168,6 +325,677 @@ func (v CardNotification) String() string { return "CardNotification" + v.LogVal
 func (v CardNotification) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
 
 // UnmarshalJSON reads one JSON object strictly and replaces all of v.
+func (v *CardPreauthRequest) UnmarshalJSON(data []byte) error {
+	var out CardPreauthRequest
+	r := field.NewReader(data)
+	for r.Next() {
+		switch r.Name() {
+		case "orderId":
+			out.OrderID = r.String()
+		case "merchant_id":
+			out.MerchantID = r.String()
+		case "operator_id":
+			out.OperatorID = r.String()
+		case "txnTime":
+			out.TxnTime = field.Time(r.String())
+		case "txnAmt":
+			out.TxnAmt = r.Digits()
+		case "frontUrl":
+			out.FrontURL = r.String()
+		case "backUrl":
+			out.BackURL = r.String()
+		case "channelType":
+			out.ChannelType = r.String()
+		case "bizType":
+			out.BizType = r.String()
+		case "biz_type":
+			if !r.Has("bizType") {
+				out.BizType = r.String()
+				out.BizTypeName = "biz_type"
+			}
+		case "cc_channelType":
+			out.CCChannelType = r.String()
+		default:
+			r.Unknown()
+		}
+	}
+	var err error
+	if out.AdditionalProperties, err = r.Close(); err != nil {
+		return fmt.Errorf("api: CardPreauthRequest: %w", err)
+	}
+	*v = out
+	return nil
+}
+
+// MarshalJSON writes the members that are set, as strings. It refuses
+// additional members that are no strings or bear card data.
+func (v CardPreauthRequest) MarshalJSON() ([]byte, error) {
+	w := field.NewWriter()
+	w.String("orderId", v.OrderID)
+	w.String("merchant_id", v.MerchantID)
+	w.String("operator_id", v.OperatorID)
+	w.String("txnTime", string(v.TxnTime))
+	w.Cents("txnAmt", v.TxnAmt)
+	w.String("frontUrl", v.FrontURL)
+	w.String("backUrl", v.BackURL)
+	w.String("channelType", v.ChannelType)
+	w.Spelled([]string{"bizType", "biz_type"}, v.BizTypeName, v.BizType)
+	w.String("cc_channelType", v.CCChannelType)
+	known := []string{"orderId", "merchant_id", "operator_id", "txnTime", "txnAmt", "frontUrl", "backUrl", "channelType", "bizType", "biz_type", "cc_channelType"}
+	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
+	out, err := w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("api: CardPreauthRequest: %w", err)
+	}
+	return out, nil
+}
+
+// LogValue returns the members that may be shown.
+func (v CardPreauthRequest) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 10+1)
+	if v.OrderID != "" {
+		attrs = append(attrs, slog.String("orderId", v.OrderID))
+	}
+	if v.MerchantID != "" {
+		attrs = append(attrs, slog.String("merchant_id", v.MerchantID))
+	}
+	if v.OperatorID != "" {
+		attrs = append(attrs, slog.String("operator_id", v.OperatorID))
+	}
+	if v.TxnTime != "" {
+		attrs = append(attrs, slog.String("txnTime", string(v.TxnTime)))
+	}
+	if v.TxnAmt != 0 {
+		attrs = append(attrs, slog.String("txnAmt", v.TxnAmt.String()))
+	}
+	if v.FrontURL != "" {
+		attrs = append(attrs, slog.String("frontUrl", redacted))
+	}
+	if v.BackURL != "" {
+		attrs = append(attrs, slog.String("backUrl", redacted))
+	}
+	if v.ChannelType != "" {
+		attrs = append(attrs, slog.String("channelType", v.ChannelType))
+	}
+	if v.BizType != "" {
+		attrs = append(attrs, slog.String("bizType", v.BizType))
+	}
+	if v.CCChannelType != "" {
+		attrs = append(attrs, slog.String("cc_channelType", v.CCChannelType))
+	}
+	if n := len(v.AdditionalProperties); n > 0 {
+		attrs = append(attrs, slog.Int("additional", n))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String returns what LogValue shows, in one line.
+func (v CardPreauthRequest) String() string { return "CardPreauthRequest" + v.LogValue().String() }
+
+// Format writes String for every verb, so that none shows more.
+func (v CardPreauthRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+
+// UnmarshalJSON reads one JSON object strictly and replaces all of v.
+func (v *CardPreauthResponse) UnmarshalJSON(data []byte) error {
+	var out CardPreauthResponse
+	r := field.NewReader(data)
+	for r.Next() {
+		switch r.Name() {
+		case "rspCode":
+			if !r.Null() {
+				out.RspCode = r.String()
+			}
+		case "respcode":
+			if !r.Has("rspCode") {
+				if !r.Null() {
+					out.RspCode = r.String()
+				}
+			}
+		case "rspMsg":
+			if !r.Null() {
+				out.RspMsg = r.String()
+			}
+		case "respmsg":
+			if !r.Has("rspMsg") {
+				if !r.Null() {
+					out.RspMsg = r.String()
+				}
+			}
+		case "codeUrl":
+			if !r.Null() {
+				out.CodeURL = r.String()
+			}
+		case "code_url":
+			if !r.Has("codeUrl") {
+				if !r.Null() {
+					out.CodeURL = r.String()
+				}
+			}
+		case "tn":
+			if !r.Null() {
+				out.Tn = r.String()
+			}
+		case "amount":
+			if !r.Null() {
+				cents := r.Cents()
+				out.Amount = &cents
+			}
+		case "order_id":
+			if !r.Null() {
+				out.OrderID = r.String()
+			}
+		case "orderId":
+			if !r.Has("order_id") {
+				if !r.Null() {
+					out.OrderID = r.String()
+				}
+			}
+		default:
+			r.Unknown()
+		}
+	}
+	var err error
+	if out.AdditionalProperties, err = r.Close(); err != nil {
+		return fmt.Errorf("api: CardPreauthResponse: %w", err)
+	}
+	*v = out
+	return nil
+}
+
+// MarshalJSON writes the members that are set, as strings.
+func (v CardPreauthResponse) MarshalJSON() ([]byte, error) {
+	w := field.NewWriter()
+	w.String("rspCode", v.RspCode)
+	w.String("rspMsg", v.RspMsg)
+	w.String("codeUrl", v.CodeURL)
+	w.String("tn", v.Tn)
+	w.CentsPointer("amount", v.Amount)
+	w.String("order_id", v.OrderID)
+	known := []string{"rspCode", "respcode", "rspMsg", "respmsg", "codeUrl", "code_url", "tn", "amount", "order_id", "orderId"}
+	w.Unknown(known, v.AdditionalProperties)
+	out, err := w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("api: CardPreauthResponse: %w", err)
+	}
+	return out, nil
+}
+
+// LogValue returns the members that may be shown.
+func (v CardPreauthResponse) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 6+1)
+	if v.RspCode != "" {
+		attrs = append(attrs, slog.String("rspCode", v.RspCode))
+	}
+	if v.RspMsg != "" {
+		attrs = append(attrs, slog.String("rspMsg", v.RspMsg))
+	}
+	if v.CodeURL != "" {
+		attrs = append(attrs, slog.String("codeUrl", redacted))
+	}
+	if v.Tn != "" {
+		attrs = append(attrs, slog.String("tn", redacted))
+	}
+	if v.Amount != nil {
+		attrs = append(attrs, slog.String("amount", v.Amount.String()))
+	}
+	if v.OrderID != "" {
+		attrs = append(attrs, slog.String("order_id", v.OrderID))
+	}
+	if n := len(v.AdditionalProperties); n > 0 {
+		attrs = append(attrs, slog.Int("additional", n))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String returns what LogValue shows, in one line.
+func (v CardPreauthResponse) String() string { return "CardPreauthResponse" + v.LogValue().String() }
+
+// Format writes String for every verb, so that none shows more.
+func (v CardPreauthResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+
+// UnmarshalJSON reads one JSON object strictly and replaces all of v.
+func (v *CardPurchaseRequest) UnmarshalJSON(data []byte) error {
+	var out CardPurchaseRequest
+	r := field.NewReader(data)
+	for r.Next() {
+		switch r.Name() {
+		case "orderId":
+			out.OrderID = r.String()
+		case "merchant_id":
+			out.MerchantID = r.String()
+		case "operator_id":
+			out.OperatorID = r.String()
+		case "txnTime":
+			out.TxnTime = field.Time(r.String())
+		case "txnAmt":
+			out.TxnAmt = r.Digits()
+		case "frontUrl":
+			out.FrontURL = r.String()
+		case "backUrl":
+			out.BackURL = r.String()
+		case "channelType":
+			out.ChannelType = r.String()
+		case "bizType":
+			out.BizType = r.String()
+		case "biz_type":
+			if !r.Has("bizType") {
+				out.BizType = r.String()
+				out.BizTypeName = "biz_type"
+			}
+		case "cc_channelType":
+			out.CCChannelType = r.String()
+		default:
+			r.Unknown()
+		}
+	}
+	var err error
+	if out.AdditionalProperties, err = r.Close(); err != nil {
+		return fmt.Errorf("api: CardPurchaseRequest: %w", err)
+	}
+	*v = out
+	return nil
+}
+
+// MarshalJSON writes the members that are set, as strings. It refuses
+// additional members that are no strings or bear card data.
+func (v CardPurchaseRequest) MarshalJSON() ([]byte, error) {
+	w := field.NewWriter()
+	w.String("orderId", v.OrderID)
+	w.String("merchant_id", v.MerchantID)
+	w.String("operator_id", v.OperatorID)
+	w.String("txnTime", string(v.TxnTime))
+	w.Cents("txnAmt", v.TxnAmt)
+	w.String("frontUrl", v.FrontURL)
+	w.String("backUrl", v.BackURL)
+	w.String("channelType", v.ChannelType)
+	w.Spelled([]string{"bizType", "biz_type"}, v.BizTypeName, v.BizType)
+	w.String("cc_channelType", v.CCChannelType)
+	known := []string{"orderId", "merchant_id", "operator_id", "txnTime", "txnAmt", "frontUrl", "backUrl", "channelType", "bizType", "biz_type", "cc_channelType"}
+	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
+	out, err := w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("api: CardPurchaseRequest: %w", err)
+	}
+	return out, nil
+}
+
+// LogValue returns the members that may be shown.
+func (v CardPurchaseRequest) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 10+1)
+	if v.OrderID != "" {
+		attrs = append(attrs, slog.String("orderId", v.OrderID))
+	}
+	if v.MerchantID != "" {
+		attrs = append(attrs, slog.String("merchant_id", v.MerchantID))
+	}
+	if v.OperatorID != "" {
+		attrs = append(attrs, slog.String("operator_id", v.OperatorID))
+	}
+	if v.TxnTime != "" {
+		attrs = append(attrs, slog.String("txnTime", string(v.TxnTime)))
+	}
+	if v.TxnAmt != 0 {
+		attrs = append(attrs, slog.String("txnAmt", v.TxnAmt.String()))
+	}
+	if v.FrontURL != "" {
+		attrs = append(attrs, slog.String("frontUrl", redacted))
+	}
+	if v.BackURL != "" {
+		attrs = append(attrs, slog.String("backUrl", redacted))
+	}
+	if v.ChannelType != "" {
+		attrs = append(attrs, slog.String("channelType", v.ChannelType))
+	}
+	if v.BizType != "" {
+		attrs = append(attrs, slog.String("bizType", v.BizType))
+	}
+	if v.CCChannelType != "" {
+		attrs = append(attrs, slog.String("cc_channelType", v.CCChannelType))
+	}
+	if n := len(v.AdditionalProperties); n > 0 {
+		attrs = append(attrs, slog.Int("additional", n))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String returns what LogValue shows, in one line.
+func (v CardPurchaseRequest) String() string { return "CardPurchaseRequest" + v.LogValue().String() }
+
+// Format writes String for every verb, so that none shows more.
+func (v CardPurchaseRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+
+// UnmarshalJSON reads one JSON object strictly and replaces all of v.
+func (v *CardPurchaseResponse) UnmarshalJSON(data []byte) error {
+	var out CardPurchaseResponse
+	r := field.NewReader(data)
+	for r.Next() {
+		switch r.Name() {
+		case "rspCode":
+			if !r.Null() {
+				out.RspCode = r.String()
+			}
+		case "respcode":
+			if !r.Has("rspCode") {
+				if !r.Null() {
+					out.RspCode = r.String()
+				}
+			}
+		case "rspMsg":
+			if !r.Null() {
+				out.RspMsg = r.String()
+			}
+		case "respmsg":
+			if !r.Has("rspMsg") {
+				if !r.Null() {
+					out.RspMsg = r.String()
+				}
+			}
+		case "codeUrl":
+			if !r.Null() {
+				out.CodeURL = r.String()
+			}
+		case "code_url":
+			if !r.Has("codeUrl") {
+				if !r.Null() {
+					out.CodeURL = r.String()
+				}
+			}
+		case "tn":
+			if !r.Null() {
+				out.Tn = r.String()
+			}
+		case "amount":
+			if !r.Null() {
+				cents := r.Cents()
+				out.Amount = &cents
+			}
+		case "order_id":
+			if !r.Null() {
+				out.OrderID = r.String()
+			}
+		case "orderId":
+			if !r.Has("order_id") {
+				if !r.Null() {
+					out.OrderID = r.String()
+				}
+			}
+		default:
+			r.Unknown()
+		}
+	}
+	var err error
+	if out.AdditionalProperties, err = r.Close(); err != nil {
+		return fmt.Errorf("api: CardPurchaseResponse: %w", err)
+	}
+	*v = out
+	return nil
+}
+
+// MarshalJSON writes the members that are set, as strings.
+func (v CardPurchaseResponse) MarshalJSON() ([]byte, error) {
+	w := field.NewWriter()
+	w.String("rspCode", v.RspCode)
+	w.String("rspMsg", v.RspMsg)
+	w.String("codeUrl", v.CodeURL)
+	w.String("tn", v.Tn)
+	w.CentsPointer("amount", v.Amount)
+	w.String("order_id", v.OrderID)
+	known := []string{"rspCode", "respcode", "rspMsg", "respmsg", "codeUrl", "code_url", "tn", "amount", "order_id", "orderId"}
+	w.Unknown(known, v.AdditionalProperties)
+	out, err := w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("api: CardPurchaseResponse: %w", err)
+	}
+	return out, nil
+}
+
+// LogValue returns the members that may be shown.
+func (v CardPurchaseResponse) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 6+1)
+	if v.RspCode != "" {
+		attrs = append(attrs, slog.String("rspCode", v.RspCode))
+	}
+	if v.RspMsg != "" {
+		attrs = append(attrs, slog.String("rspMsg", v.RspMsg))
+	}
+	if v.CodeURL != "" {
+		attrs = append(attrs, slog.String("codeUrl", redacted))
+	}
+	if v.Tn != "" {
+		attrs = append(attrs, slog.String("tn", redacted))
+	}
+	if v.Amount != nil {
+		attrs = append(attrs, slog.String("amount", v.Amount.String()))
+	}
+	if v.OrderID != "" {
+		attrs = append(attrs, slog.String("order_id", v.OrderID))
+	}
+	if n := len(v.AdditionalProperties); n > 0 {
+		attrs = append(attrs, slog.Int("additional", n))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String returns what LogValue shows, in one line.
+func (v CardPurchaseResponse) String() string { return "CardPurchaseResponse" + v.LogValue().String() }
+
+// Format writes String for every verb, so that none shows more.
+func (v CardPurchaseResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+
+// UnmarshalJSON reads one JSON object strictly and replaces all of v.
+func (v *CardQueryRequest) UnmarshalJSON(data []byte) error {
+	var out CardQueryRequest
+	r := field.NewReader(data)
+	for r.Next() {
+		switch r.Name() {
+		case "order_id":
+			out.OrderID = r.String()
+		default:
+			r.Unknown()
+		}
+	}
+	var err error
+	if out.AdditionalProperties, err = r.Close(); err != nil {
+		return fmt.Errorf("api: CardQueryRequest: %w", err)
+	}
+	*v = out
+	return nil
+}
+
+// MarshalJSON writes the members that are set, as strings. It refuses
+// additional members that are no strings or bear card data.
+func (v CardQueryRequest) MarshalJSON() ([]byte, error) {
+	w := field.NewWriter()
+	w.String("order_id", v.OrderID)
+	known := []string{"order_id"}
+	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
+	out, err := w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("api: CardQueryRequest: %w", err)
+	}
+	return out, nil
+}
+
+// LogValue returns the members that may be shown.
+func (v CardQueryRequest) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 1+1)
+	if v.OrderID != "" {
+		attrs = append(attrs, slog.String("order_id", v.OrderID))
+	}
+	if n := len(v.AdditionalProperties); n > 0 {
+		attrs = append(attrs, slog.Int("additional", n))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String returns what LogValue shows, in one line.
+func (v CardQueryRequest) String() string { return "CardQueryRequest" + v.LogValue().String() }
+
+// Format writes String for every verb, so that none shows more.
+func (v CardQueryRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+
+// UnmarshalJSON reads one JSON object strictly and replaces all of v.
+func (v *CardQueryResponse) UnmarshalJSON(data []byte) error {
+	var out CardQueryResponse
+	r := field.NewReader(data)
+	for r.Next() {
+		switch r.Name() {
+		case "rspCode":
+			if !r.Null() {
+				out.RspCode = r.String()
+			}
+		case "respcode":
+			if !r.Has("rspCode") {
+				if !r.Null() {
+					out.RspCode = r.String()
+				}
+			}
+		case "rspMsg":
+			if !r.Null() {
+				out.RspMsg = r.String()
+			}
+		case "respmsg":
+			if !r.Has("rspMsg") {
+				if !r.Null() {
+					out.RspMsg = r.String()
+				}
+			}
+		case "order_status":
+			out.OrderStatus = OrderStatus(r.String())
+		case "order_id":
+			if !r.Null() {
+				out.OrderID = r.String()
+			}
+		case "orderId":
+			if !r.Has("order_id") {
+				if !r.Null() {
+					out.OrderID = r.String()
+				}
+			}
+		case "bizpay_order_id":
+			if !r.Null() {
+				out.BizpayOrderID = r.String()
+			}
+		case "trade_time":
+			if !r.Null() {
+				out.TradeTime = field.Time(r.String())
+			}
+		case "amount":
+			if !r.Null() {
+				cents := r.Cents()
+				out.Amount = &cents
+			}
+		case "receipt_amount":
+			if !r.Null() {
+				cents := r.Cents()
+				out.ReceiptAmount = &cents
+			}
+		case "buyer_pay_amount":
+			if !r.Null() {
+				cents := r.Cents()
+				out.BuyerPayAmount = &cents
+			}
+		case "tip":
+			if !r.Null() {
+				cents := r.Cents()
+				out.Tip = &cents
+			}
+		case "Tip":
+			if !r.Has("tip") {
+				if !r.Null() {
+					cents := r.Cents()
+					out.Tip = &cents
+				}
+			}
+		case "refund_amount":
+			if !r.Null() {
+				cents := r.Cents()
+				out.RefundAmount = &cents
+			}
+		default:
+			r.Unknown()
+		}
+	}
+	var err error
+	if out.AdditionalProperties, err = r.Close(); err != nil {
+		return fmt.Errorf("api: CardQueryResponse: %w", err)
+	}
+	*v = out
+	return nil
+}
+
+// MarshalJSON writes the members that are set, as strings.
+func (v CardQueryResponse) MarshalJSON() ([]byte, error) {
+	w := field.NewWriter()
+	w.String("rspCode", v.RspCode)
+	w.String("rspMsg", v.RspMsg)
+	w.String("order_status", string(v.OrderStatus))
+	w.String("order_id", v.OrderID)
+	w.String("bizpay_order_id", v.BizpayOrderID)
+	w.String("trade_time", string(v.TradeTime))
+	w.CentsPointer("amount", v.Amount)
+	w.CentsPointer("receipt_amount", v.ReceiptAmount)
+	w.CentsPointer("buyer_pay_amount", v.BuyerPayAmount)
+	w.CentsPointer("tip", v.Tip)
+	w.CentsPointer("refund_amount", v.RefundAmount)
+	known := []string{"rspCode", "respcode", "rspMsg", "respmsg", "order_status", "order_id", "orderId", "bizpay_order_id", "trade_time", "amount", "receipt_amount", "buyer_pay_amount", "tip", "Tip", "refund_amount"}
+	w.Unknown(known, v.AdditionalProperties)
+	out, err := w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("api: CardQueryResponse: %w", err)
+	}
+	return out, nil
+}
+
+// LogValue returns the members that may be shown.
+func (v CardQueryResponse) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 11+1)
+	if v.RspCode != "" {
+		attrs = append(attrs, slog.String("rspCode", v.RspCode))
+	}
+	if v.RspMsg != "" {
+		attrs = append(attrs, slog.String("rspMsg", v.RspMsg))
+	}
+	if v.OrderStatus != "" {
+		attrs = append(attrs, slog.String("order_status", string(v.OrderStatus)))
+	}
+	if v.OrderID != "" {
+		attrs = append(attrs, slog.String("order_id", v.OrderID))
+	}
+	if v.BizpayOrderID != "" {
+		attrs = append(attrs, slog.String("bizpay_order_id", v.BizpayOrderID))
+	}
+	if v.TradeTime != "" {
+		attrs = append(attrs, slog.String("trade_time", string(v.TradeTime)))
+	}
+	if v.Amount != nil {
+		attrs = append(attrs, slog.String("amount", v.Amount.String()))
+	}
+	if v.ReceiptAmount != nil {
+		attrs = append(attrs, slog.String("receipt_amount", v.ReceiptAmount.String()))
+	}
+	if v.BuyerPayAmount != nil {
+		attrs = append(attrs, slog.String("buyer_pay_amount", v.BuyerPayAmount.String()))
+	}
+	if v.Tip != nil {
+		attrs = append(attrs, slog.String("tip", v.Tip.String()))
+	}
+	if v.RefundAmount != nil {
+		attrs = append(attrs, slog.String("refund_amount", v.RefundAmount.String()))
+	}
+	if n := len(v.AdditionalProperties); n > 0 {
+		attrs = append(attrs, slog.Int("additional", n))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String returns what LogValue shows, in one line.
+func (v CardQueryResponse) String() string { return "CardQueryResponse" + v.LogValue().String() }
+
+// Format writes String for every verb, so that none shows more.
+func (v CardQueryResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+
+// UnmarshalJSON reads one JSON object strictly and replaces all of v.
 func (v *CheckoutNotification) UnmarshalJSON(data []byte) error {
 	var out CheckoutNotification
 	r := field.NewReader(data)
@@ -322,6 +1150,123 @@ func (v CheckoutNotification) String() string { return "CheckoutNotification" + 
 
 // Format writes String for every verb, so that none shows more.
 func (v CheckoutNotification) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+
+// UnmarshalJSON reads one JSON object strictly and replaces all of v.
+func (v *ExchangeRateQueryRequest) UnmarshalJSON(data []byte) error {
+	var out ExchangeRateQueryRequest
+	r := field.NewReader(data)
+	for r.Next() {
+		switch r.Name() {
+		case "fee_type":
+			out.FeeType = r.String()
+		default:
+			r.Unknown()
+		}
+	}
+	var err error
+	if out.AdditionalProperties, err = r.Close(); err != nil {
+		return fmt.Errorf("api: ExchangeRateQueryRequest: %w", err)
+	}
+	*v = out
+	return nil
+}
+
+// MarshalJSON writes the members that are set, as strings. It refuses
+// additional members that are no strings or bear card data.
+func (v ExchangeRateQueryRequest) MarshalJSON() ([]byte, error) {
+	w := field.NewWriter()
+	w.String("fee_type", v.FeeType)
+	known := []string{"fee_type"}
+	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
+	out, err := w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("api: ExchangeRateQueryRequest: %w", err)
+	}
+	return out, nil
+}
+
+// LogValue returns the members that may be shown.
+func (v ExchangeRateQueryRequest) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 1+1)
+	if v.FeeType != "" {
+		attrs = append(attrs, slog.String("fee_type", v.FeeType))
+	}
+	if n := len(v.AdditionalProperties); n > 0 {
+		attrs = append(attrs, slog.Int("additional", n))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String returns what LogValue shows, in one line.
+func (v ExchangeRateQueryRequest) String() string {
+	return "ExchangeRateQueryRequest" + v.LogValue().String()
+}
+
+// Format writes String for every verb, so that none shows more.
+func (v ExchangeRateQueryRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+
+// UnmarshalJSON reads one JSON object strictly and replaces all of v.
+func (v *ExchangeRateQueryResponse) UnmarshalJSON(data []byte) error {
+	var out ExchangeRateQueryResponse
+	r := field.NewReader(data)
+	for r.Next() {
+		switch r.Name() {
+		case "feeType":
+			out.FeeType = r.String()
+		case "fee_type":
+			if !r.Has("feeType") {
+				out.FeeType = r.String()
+			}
+		case "rate":
+			out.Rate = r.Rate()
+		default:
+			r.Unknown()
+		}
+	}
+	var err error
+	if out.AdditionalProperties, err = r.Close(); err != nil {
+		return fmt.Errorf("api: ExchangeRateQueryResponse: %w", err)
+	}
+	*v = out
+	return nil
+}
+
+// MarshalJSON writes the members that are set, as strings.
+func (v ExchangeRateQueryResponse) MarshalJSON() ([]byte, error) {
+	w := field.NewWriter()
+	w.String("feeType", v.FeeType)
+	w.Rate("rate", v.Rate)
+	known := []string{"feeType", "fee_type", "rate"}
+	w.Unknown(known, v.AdditionalProperties)
+	out, err := w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("api: ExchangeRateQueryResponse: %w", err)
+	}
+	return out, nil
+}
+
+// LogValue returns the members that may be shown.
+func (v ExchangeRateQueryResponse) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 2+1)
+	if v.FeeType != "" {
+		attrs = append(attrs, slog.String("feeType", v.FeeType))
+	}
+	if v.Rate != 0 {
+		attrs = append(attrs, slog.String("rate", v.Rate.String()))
+	}
+	if n := len(v.AdditionalProperties); n > 0 {
+		attrs = append(attrs, slog.Int("additional", n))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String returns what LogValue shows, in one line.
+func (v ExchangeRateQueryResponse) String() string {
+	return "ExchangeRateQueryResponse" + v.LogValue().String()
+}
+
+// Format writes String for every verb, so that none shows more.
+func (v ExchangeRateQueryResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
 
 // UnmarshalJSON reads one JSON object strictly and replaces all of v.
 func (v *H5PayRequest) UnmarshalJSON(data []byte) error {
@@ -850,6 +1795,200 @@ func (v Notification) String() string { return "Notification" + v.LogValue().Str
 func (v Notification) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
 
 // UnmarshalJSON reads one JSON object strictly and replaces all of v.
+func (v *PassivePayRequest) UnmarshalJSON(data []byte) error {
+	var out PassivePayRequest
+	r := field.NewReader(data)
+	for r.Next() {
+		switch r.Name() {
+		case "order_id":
+			out.OrderID = r.String()
+		case "operator_id":
+			out.OperatorID = r.String()
+		case "amount":
+			out.Amount = r.Digits()
+		case "tip":
+			out.Tip = r.Digits()
+		case "Tip":
+			if !r.Has("tip") {
+				out.Tip = r.Digits()
+			}
+		case "sale_num":
+			out.SaleNum = r.String()
+		case "auth_code":
+			out.AuthCode = r.String()
+		case "biz_type":
+			out.BizType = r.String()
+		default:
+			r.Unknown()
+		}
+	}
+	var err error
+	if out.AdditionalProperties, err = r.Close(); err != nil {
+		return fmt.Errorf("api: PassivePayRequest: %w", err)
+	}
+	*v = out
+	return nil
+}
+
+// MarshalJSON writes the members that are set, as strings. It refuses
+// additional members that are no strings or bear card data.
+func (v PassivePayRequest) MarshalJSON() ([]byte, error) {
+	w := field.NewWriter()
+	w.String("order_id", v.OrderID)
+	w.String("operator_id", v.OperatorID)
+	w.Cents("amount", v.Amount)
+	w.Cents("tip", v.Tip)
+	w.String("sale_num", v.SaleNum)
+	w.String("auth_code", v.AuthCode)
+	w.String("biz_type", v.BizType)
+	known := []string{"order_id", "operator_id", "amount", "tip", "Tip", "sale_num", "auth_code", "biz_type"}
+	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
+	out, err := w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("api: PassivePayRequest: %w", err)
+	}
+	return out, nil
+}
+
+// LogValue returns the members that may be shown.
+func (v PassivePayRequest) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 7+1)
+	if v.OrderID != "" {
+		attrs = append(attrs, slog.String("order_id", v.OrderID))
+	}
+	if v.OperatorID != "" {
+		attrs = append(attrs, slog.String("operator_id", v.OperatorID))
+	}
+	if v.Amount != 0 {
+		attrs = append(attrs, slog.String("amount", v.Amount.String()))
+	}
+	if v.Tip != 0 {
+		attrs = append(attrs, slog.String("tip", v.Tip.String()))
+	}
+	if v.SaleNum != "" {
+		attrs = append(attrs, slog.String("sale_num", v.SaleNum))
+	}
+	if v.AuthCode != "" {
+		attrs = append(attrs, slog.String("auth_code", redacted))
+	}
+	if v.BizType != "" {
+		attrs = append(attrs, slog.String("biz_type", v.BizType))
+	}
+	if n := len(v.AdditionalProperties); n > 0 {
+		attrs = append(attrs, slog.Int("additional", n))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String returns what LogValue shows, in one line.
+func (v PassivePayRequest) String() string { return "PassivePayRequest" + v.LogValue().String() }
+
+// Format writes String for every verb, so that none shows more.
+func (v PassivePayRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+
+// UnmarshalJSON reads one JSON object strictly and replaces all of v.
+func (v *PassivePayResponse) UnmarshalJSON(data []byte) error {
+	var out PassivePayResponse
+	r := field.NewReader(data)
+	for r.Next() {
+		switch r.Name() {
+		case "order_status":
+			out.OrderStatus = OrderStatus(r.String())
+		case "order_id":
+			out.OrderID = r.String()
+		case "buyer_login_id":
+			if !r.Null() {
+				out.BuyerLoginID = r.String()
+			}
+		case "buyer_logon_id":
+			if !r.Has("buyer_login_id") {
+				if !r.Null() {
+					out.BuyerLoginID = r.String()
+				}
+			}
+		case "total_amount":
+			out.TotalAmount = r.Cents()
+		case "trade_time":
+			if !r.Null() {
+				out.TradeTime = field.Time(r.String())
+			}
+		case "receive_amount":
+			if !r.Null() {
+				cents := r.Cents()
+				out.ReceiveAmount = &cents
+			}
+		case "exchange_rate":
+			if !r.Null() {
+				out.ExchangeRate = r.Text()
+			}
+		default:
+			r.Unknown()
+		}
+	}
+	var err error
+	if out.AdditionalProperties, err = r.Close(); err != nil {
+		return fmt.Errorf("api: PassivePayResponse: %w", err)
+	}
+	*v = out
+	return nil
+}
+
+// MarshalJSON writes the members that are set, as strings.
+func (v PassivePayResponse) MarshalJSON() ([]byte, error) {
+	w := field.NewWriter()
+	w.String("order_status", string(v.OrderStatus))
+	w.String("order_id", v.OrderID)
+	w.String("buyer_login_id", v.BuyerLoginID)
+	w.Cents("total_amount", v.TotalAmount)
+	w.String("trade_time", string(v.TradeTime))
+	w.CentsPointer("receive_amount", v.ReceiveAmount)
+	w.String("exchange_rate", v.ExchangeRate)
+	known := []string{"order_status", "order_id", "buyer_login_id", "buyer_logon_id", "total_amount", "trade_time", "receive_amount", "exchange_rate"}
+	w.Unknown(known, v.AdditionalProperties)
+	out, err := w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("api: PassivePayResponse: %w", err)
+	}
+	return out, nil
+}
+
+// LogValue returns the members that may be shown.
+func (v PassivePayResponse) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 7+1)
+	if v.OrderStatus != "" {
+		attrs = append(attrs, slog.String("order_status", string(v.OrderStatus)))
+	}
+	if v.OrderID != "" {
+		attrs = append(attrs, slog.String("order_id", v.OrderID))
+	}
+	if v.BuyerLoginID != "" {
+		attrs = append(attrs, slog.String("buyer_login_id", redacted))
+	}
+	if v.TotalAmount != 0 {
+		attrs = append(attrs, slog.String("total_amount", v.TotalAmount.String()))
+	}
+	if v.TradeTime != "" {
+		attrs = append(attrs, slog.String("trade_time", string(v.TradeTime)))
+	}
+	if v.ReceiveAmount != nil {
+		attrs = append(attrs, slog.String("receive_amount", v.ReceiveAmount.String()))
+	}
+	if v.ExchangeRate != "" {
+		attrs = append(attrs, slog.String("exchange_rate", v.ExchangeRate))
+	}
+	if n := len(v.AdditionalProperties); n > 0 {
+		attrs = append(attrs, slog.Int("additional", n))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String returns what LogValue shows, in one line.
+func (v PassivePayResponse) String() string { return "PassivePayResponse" + v.LogValue().String() }
+
+// Format writes String for every verb, so that none shows more.
+func (v PassivePayResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+
+// UnmarshalJSON reads one JSON object strictly and replaces all of v.
 func (v *PayInfo) UnmarshalJSON(data []byte) error {
 	var out PayInfo
 	r := field.NewReader(data)
@@ -929,6 +2068,514 @@ func (v PayInfo) String() string { return "PayInfo" + v.LogValue().String() }
 
 // Format writes String for every verb, so that none shows more.
 func (v PayInfo) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+
+// UnmarshalJSON reads one JSON object strictly and replaces all of v.
+func (v *PrepayInitRequest) UnmarshalJSON(data []byte) error {
+	var out PrepayInitRequest
+	r := field.NewReader(data)
+	for r.Next() {
+		switch r.Name() {
+		case "merchant_id":
+			out.MerchantID = r.String()
+		case "shop_id":
+			out.ShopID = r.String()
+		case "operator_id":
+			out.OperatorID = r.String()
+		case "prepay_order_id":
+			out.PrepayOrderID = r.String()
+		case "sale_num":
+			out.SaleNum = r.String()
+		case "amount":
+			out.Amount = r.Digits()
+		case "currency_type":
+			out.CurrencyType = r.String()
+		case "biz_type":
+			out.BizType = r.String()
+		case "redirect_url":
+			out.RedirectURL = r.String()
+		case "call_back_url":
+			out.CallBackURL = r.String()
+		case "duration":
+			out.Duration = r.String()
+		case "email":
+			out.Email = r.String()
+		case "remarks":
+			out.Remarks = r.String()
+		default:
+			r.Unknown()
+		}
+	}
+	var err error
+	if out.AdditionalProperties, err = r.Close(); err != nil {
+		return fmt.Errorf("api: PrepayInitRequest: %w", err)
+	}
+	*v = out
+	return nil
+}
+
+// MarshalJSON writes the members that are set, as strings. It refuses
+// additional members that are no strings or bear card data.
+func (v PrepayInitRequest) MarshalJSON() ([]byte, error) {
+	w := field.NewWriter()
+	w.String("merchant_id", v.MerchantID)
+	w.String("shop_id", v.ShopID)
+	w.String("operator_id", v.OperatorID)
+	w.String("prepay_order_id", v.PrepayOrderID)
+	w.String("sale_num", v.SaleNum)
+	w.Cents("amount", v.Amount)
+	w.String("currency_type", v.CurrencyType)
+	w.String("biz_type", v.BizType)
+	w.String("redirect_url", v.RedirectURL)
+	w.String("call_back_url", v.CallBackURL)
+	w.String("duration", v.Duration)
+	w.String("email", v.Email)
+	w.String("remarks", v.Remarks)
+	known := []string{"merchant_id", "shop_id", "operator_id", "prepay_order_id", "sale_num", "amount", "currency_type", "biz_type", "redirect_url", "call_back_url", "duration", "email", "remarks"}
+	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
+	out, err := w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("api: PrepayInitRequest: %w", err)
+	}
+	return out, nil
+}
+
+// LogValue returns the members that may be shown.
+func (v PrepayInitRequest) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 13+1)
+	if v.MerchantID != "" {
+		attrs = append(attrs, slog.String("merchant_id", v.MerchantID))
+	}
+	if v.ShopID != "" {
+		attrs = append(attrs, slog.String("shop_id", v.ShopID))
+	}
+	if v.OperatorID != "" {
+		attrs = append(attrs, slog.String("operator_id", v.OperatorID))
+	}
+	if v.PrepayOrderID != "" {
+		attrs = append(attrs, slog.String("prepay_order_id", v.PrepayOrderID))
+	}
+	if v.SaleNum != "" {
+		attrs = append(attrs, slog.String("sale_num", v.SaleNum))
+	}
+	if v.Amount != 0 {
+		attrs = append(attrs, slog.String("amount", v.Amount.String()))
+	}
+	if v.CurrencyType != "" {
+		attrs = append(attrs, slog.String("currency_type", v.CurrencyType))
+	}
+	if v.BizType != "" {
+		attrs = append(attrs, slog.String("biz_type", v.BizType))
+	}
+	if v.RedirectURL != "" {
+		attrs = append(attrs, slog.String("redirect_url", redacted))
+	}
+	if v.CallBackURL != "" {
+		attrs = append(attrs, slog.String("call_back_url", redacted))
+	}
+	if v.Duration != "" {
+		attrs = append(attrs, slog.String("duration", v.Duration))
+	}
+	if v.Email != "" {
+		attrs = append(attrs, slog.String("email", redacted))
+	}
+	if v.Remarks != "" {
+		attrs = append(attrs, slog.String("remarks", redacted))
+	}
+	if n := len(v.AdditionalProperties); n > 0 {
+		attrs = append(attrs, slog.Int("additional", n))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String returns what LogValue shows, in one line.
+func (v PrepayInitRequest) String() string { return "PrepayInitRequest" + v.LogValue().String() }
+
+// Format writes String for every verb, so that none shows more.
+func (v PrepayInitRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+
+// UnmarshalJSON reads one JSON object strictly and replaces all of v.
+func (v *PrepayInitResponse) UnmarshalJSON(data []byte) error {
+	var out PrepayInitResponse
+	r := field.NewReader(data)
+	for r.Next() {
+		switch r.Name() {
+		case "payinfo":
+			out.PayInfo = r.String()
+		case "payInfo":
+			if !r.Has("payinfo") {
+				out.PayInfo = r.String()
+			}
+		case "expire_time":
+			if !r.Null() {
+				out.ExpireTime = field.Time(r.String())
+			}
+		case "prepay_order_id":
+			if !r.Null() {
+				out.PrepayOrderID = r.String()
+			}
+		default:
+			r.Unknown()
+		}
+	}
+	var err error
+	if out.AdditionalProperties, err = r.Close(); err != nil {
+		return fmt.Errorf("api: PrepayInitResponse: %w", err)
+	}
+	*v = out
+	return nil
+}
+
+// MarshalJSON writes the members that are set, as strings.
+func (v PrepayInitResponse) MarshalJSON() ([]byte, error) {
+	w := field.NewWriter()
+	w.String("payinfo", v.PayInfo)
+	w.String("expire_time", string(v.ExpireTime))
+	w.String("prepay_order_id", v.PrepayOrderID)
+	known := []string{"payinfo", "payInfo", "expire_time", "prepay_order_id"}
+	w.Unknown(known, v.AdditionalProperties)
+	out, err := w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("api: PrepayInitResponse: %w", err)
+	}
+	return out, nil
+}
+
+// LogValue returns the members that may be shown.
+func (v PrepayInitResponse) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 3+1)
+	if v.PayInfo != "" {
+		attrs = append(attrs, slog.String("payinfo", redacted))
+	}
+	if v.ExpireTime != "" {
+		attrs = append(attrs, slog.String("expire_time", string(v.ExpireTime)))
+	}
+	if v.PrepayOrderID != "" {
+		attrs = append(attrs, slog.String("prepay_order_id", v.PrepayOrderID))
+	}
+	if n := len(v.AdditionalProperties); n > 0 {
+		attrs = append(attrs, slog.Int("additional", n))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String returns what LogValue shows, in one line.
+func (v PrepayInitResponse) String() string { return "PrepayInitResponse" + v.LogValue().String() }
+
+// Format writes String for every verb, so that none shows more.
+func (v PrepayInitResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+
+// UnmarshalJSON reads one JSON object strictly and replaces all of v.
+func (v *PrepayQueryRequest) UnmarshalJSON(data []byte) error {
+	var out PrepayQueryRequest
+	r := field.NewReader(data)
+	for r.Next() {
+		switch r.Name() {
+		case "prepay_order_id":
+			out.PrepayOrderID = r.String()
+		case "merchant_id":
+			out.MerchantID = r.String()
+		case "order_id":
+			out.OrderID = r.String()
+		default:
+			r.Unknown()
+		}
+	}
+	var err error
+	if out.AdditionalProperties, err = r.Close(); err != nil {
+		return fmt.Errorf("api: PrepayQueryRequest: %w", err)
+	}
+	*v = out
+	return nil
+}
+
+// MarshalJSON writes the members that are set, as strings. It refuses
+// additional members that are no strings or bear card data.
+func (v PrepayQueryRequest) MarshalJSON() ([]byte, error) {
+	w := field.NewWriter()
+	w.String("prepay_order_id", v.PrepayOrderID)
+	w.String("merchant_id", v.MerchantID)
+	w.String("order_id", v.OrderID)
+	known := []string{"prepay_order_id", "merchant_id", "order_id"}
+	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
+	out, err := w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("api: PrepayQueryRequest: %w", err)
+	}
+	return out, nil
+}
+
+// LogValue returns the members that may be shown.
+func (v PrepayQueryRequest) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 3+1)
+	if v.PrepayOrderID != "" {
+		attrs = append(attrs, slog.String("prepay_order_id", v.PrepayOrderID))
+	}
+	if v.MerchantID != "" {
+		attrs = append(attrs, slog.String("merchant_id", v.MerchantID))
+	}
+	if v.OrderID != "" {
+		attrs = append(attrs, slog.String("order_id", v.OrderID))
+	}
+	if n := len(v.AdditionalProperties); n > 0 {
+		attrs = append(attrs, slog.Int("additional", n))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String returns what LogValue shows, in one line.
+func (v PrepayQueryRequest) String() string { return "PrepayQueryRequest" + v.LogValue().String() }
+
+// Format writes String for every verb, so that none shows more.
+func (v PrepayQueryRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+
+// UnmarshalJSON reads one JSON object strictly and replaces all of v.
+func (v *PrepayQueryResponse) UnmarshalJSON(data []byte) error {
+	var out PrepayQueryResponse
+	r := field.NewReader(data)
+	for r.Next() {
+		switch r.Name() {
+		case "rspCode":
+			out.RspCode = r.String()
+		case "respcode":
+			if !r.Has("rspCode") {
+				out.RspCode = r.String()
+			}
+		case "rspMsg":
+			out.RspMsg = r.String()
+		case "respmsg":
+			if !r.Has("rspMsg") {
+				out.RspMsg = r.String()
+			}
+		case "status":
+			out.OrderStatus = OrderStatus(r.String())
+		case "merchant_id":
+			out.MerchantID = r.String()
+		case "merchant_name":
+			if !r.Null() {
+				out.MerchantName = r.String()
+			}
+		case "shop_id":
+			if !r.Null() {
+				out.ShopID = r.String()
+			}
+		case "operator_id":
+			if !r.Null() {
+				out.OperatorID = r.String()
+			}
+		case "amount":
+			out.Amount = r.Cents()
+		case "tip":
+			if !r.Null() {
+				cents := r.Cents()
+				out.Tip = &cents
+			}
+		case "Tip":
+			if !r.Has("tip") {
+				if !r.Null() {
+					cents := r.Cents()
+					out.Tip = &cents
+				}
+			}
+		case "order_id":
+			if !r.Null() {
+				out.OrderID = r.String()
+			}
+		case "prepay_order_id":
+			out.PrepayOrderID = r.String()
+		case "sale_num":
+			out.SaleNum = r.String()
+		case "biz_type":
+			if !r.Null() {
+				out.BizType = r.String()
+			}
+		case "currency_type":
+			if !r.Null() {
+				out.CurrencyType = r.String()
+			}
+		case "duration":
+			if !r.Null() {
+				out.Duration = r.Text()
+			}
+		case "create_time":
+			if !r.Null() {
+				out.CreateTime = field.Time(r.String())
+			}
+		case "expire_time":
+			if !r.Null() {
+				out.ExpireTime = field.Time(r.String())
+			}
+		case "call_back_url":
+			if !r.Null() {
+				out.CallBackURL = r.String()
+			}
+		case "redirect_url":
+			if !r.Null() {
+				out.RedirectURL = r.String()
+			}
+		case "payments_methods":
+			if !r.Null() {
+				out.PaymentsMethods = r.Raw()
+			}
+		case "email":
+			if !r.Null() {
+				out.Email = r.String()
+			}
+		case "remarks":
+			if !r.Null() {
+				out.Remarks = r.String()
+			}
+		case "bizpay_order_id":
+			if !r.Null() {
+				out.BizpayOrderID = r.String()
+			}
+		case "payNo":
+			if !r.Has("bizpay_order_id") {
+				if !r.Null() {
+					out.BizpayOrderID = r.String()
+				}
+			}
+		case "pay_no":
+			if !r.Has("bizpay_order_id") {
+				if !r.Null() {
+					out.BizpayOrderID = r.String()
+				}
+			}
+		case "out_trade_no":
+			if !r.Has("bizpay_order_id") {
+				if !r.Null() {
+					out.BizpayOrderID = r.String()
+				}
+			}
+		default:
+			r.Unknown()
+		}
+	}
+	var err error
+	if out.AdditionalProperties, err = r.Close(); err != nil {
+		return fmt.Errorf("api: PrepayQueryResponse: %w", err)
+	}
+	*v = out
+	return nil
+}
+
+// MarshalJSON writes the members that are set, as strings.
+func (v PrepayQueryResponse) MarshalJSON() ([]byte, error) {
+	w := field.NewWriter()
+	w.String("rspCode", v.RspCode)
+	w.String("rspMsg", v.RspMsg)
+	w.String("status", string(v.OrderStatus))
+	w.String("merchant_id", v.MerchantID)
+	w.String("merchant_name", v.MerchantName)
+	w.String("shop_id", v.ShopID)
+	w.String("operator_id", v.OperatorID)
+	w.Cents("amount", v.Amount)
+	w.CentsPointer("tip", v.Tip)
+	w.String("order_id", v.OrderID)
+	w.String("prepay_order_id", v.PrepayOrderID)
+	w.String("sale_num", v.SaleNum)
+	w.String("biz_type", v.BizType)
+	w.String("currency_type", v.CurrencyType)
+	w.String("duration", v.Duration)
+	w.String("create_time", string(v.CreateTime))
+	w.String("expire_time", string(v.ExpireTime))
+	w.String("call_back_url", v.CallBackURL)
+	w.String("redirect_url", v.RedirectURL)
+	w.Raw("payments_methods", v.PaymentsMethods)
+	w.String("email", v.Email)
+	w.String("remarks", v.Remarks)
+	w.String("bizpay_order_id", v.BizpayOrderID)
+	known := []string{"rspCode", "respcode", "rspMsg", "respmsg", "status", "merchant_id", "merchant_name", "shop_id", "operator_id", "amount", "tip", "Tip", "order_id", "prepay_order_id", "sale_num", "biz_type", "currency_type", "duration", "create_time", "expire_time", "call_back_url", "redirect_url", "payments_methods", "email", "remarks", "bizpay_order_id", "payNo", "pay_no", "out_trade_no"}
+	w.Unknown(known, v.AdditionalProperties)
+	out, err := w.Close()
+	if err != nil {
+		return nil, fmt.Errorf("api: PrepayQueryResponse: %w", err)
+	}
+	return out, nil
+}
+
+// LogValue returns the members that may be shown.
+func (v PrepayQueryResponse) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 23+1)
+	if v.RspCode != "" {
+		attrs = append(attrs, slog.String("rspCode", v.RspCode))
+	}
+	if v.RspMsg != "" {
+		attrs = append(attrs, slog.String("rspMsg", v.RspMsg))
+	}
+	if v.OrderStatus != "" {
+		attrs = append(attrs, slog.String("status", string(v.OrderStatus)))
+	}
+	if v.MerchantID != "" {
+		attrs = append(attrs, slog.String("merchant_id", v.MerchantID))
+	}
+	if v.MerchantName != "" {
+		attrs = append(attrs, slog.String("merchant_name", v.MerchantName))
+	}
+	if v.ShopID != "" {
+		attrs = append(attrs, slog.String("shop_id", v.ShopID))
+	}
+	if v.OperatorID != "" {
+		attrs = append(attrs, slog.String("operator_id", v.OperatorID))
+	}
+	if v.Amount != 0 {
+		attrs = append(attrs, slog.String("amount", v.Amount.String()))
+	}
+	if v.Tip != nil {
+		attrs = append(attrs, slog.String("tip", v.Tip.String()))
+	}
+	if v.OrderID != "" {
+		attrs = append(attrs, slog.String("order_id", v.OrderID))
+	}
+	if v.PrepayOrderID != "" {
+		attrs = append(attrs, slog.String("prepay_order_id", v.PrepayOrderID))
+	}
+	if v.SaleNum != "" {
+		attrs = append(attrs, slog.String("sale_num", v.SaleNum))
+	}
+	if v.BizType != "" {
+		attrs = append(attrs, slog.String("biz_type", v.BizType))
+	}
+	if v.CurrencyType != "" {
+		attrs = append(attrs, slog.String("currency_type", v.CurrencyType))
+	}
+	if v.Duration != "" {
+		attrs = append(attrs, slog.String("duration", v.Duration))
+	}
+	if v.CreateTime != "" {
+		attrs = append(attrs, slog.String("create_time", string(v.CreateTime)))
+	}
+	if v.ExpireTime != "" {
+		attrs = append(attrs, slog.String("expire_time", string(v.ExpireTime)))
+	}
+	if v.CallBackURL != "" {
+		attrs = append(attrs, slog.String("call_back_url", redacted))
+	}
+	if v.RedirectURL != "" {
+		attrs = append(attrs, slog.String("redirect_url", redacted))
+	}
+	if v.PaymentsMethods != nil {
+		attrs = append(attrs, slog.String("payments_methods", redacted))
+	}
+	if v.Email != "" {
+		attrs = append(attrs, slog.String("email", redacted))
+	}
+	if v.Remarks != "" {
+		attrs = append(attrs, slog.String("remarks", redacted))
+	}
+	if v.BizpayOrderID != "" {
+		attrs = append(attrs, slog.String("bizpay_order_id", v.BizpayOrderID))
+	}
+	if n := len(v.AdditionalProperties); n > 0 {
+		attrs = append(attrs, slog.Int("additional", n))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String returns what LogValue shows, in one line.
+func (v PrepayQueryResponse) String() string { return "PrepayQueryResponse" + v.LogValue().String() }
+
+// Format writes String for every verb, so that none shows more.
+func (v PrepayQueryResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
 
 // UnmarshalJSON reads one JSON object strictly and replaces all of v.
 func (v *RefundRequest) UnmarshalJSON(data []byte) error {

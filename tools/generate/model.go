@@ -43,6 +43,7 @@ type member struct {
 	Role, Echo                string
 	Required, Nullable        bool
 	Sensitive, Unknown        bool
+	Respell                   bool
 	Pattern, Rule             string
 	MinLength, MaxLength      int
 	Min                       int64
@@ -225,6 +226,7 @@ func (b *builder) member(s *schema, name string) {
 	m.Rule = text("x-ottpay-rule", nil)
 	m.Sensitive = value.Extensions["x-ottpay-sensitive"] == true
 	m.Unknown = value.Extensions["x-ottpay-unknown"] == true
+	m.Respell = value.Extensions["x-ottpay-respell"] == true
 	if aliases := value.Extensions["x-ottpay-aliases"]; aliases != nil {
 		b.decode(where, aliases, &m.Aliases)
 	}
@@ -284,6 +286,9 @@ func (b *builder) constraints(m *member, where string) {
 	case "amount", "rate":
 		b.amount(m, where)
 		digits := min(max(m.MaxLength, 1), 15)
+		if m.GoType == "*field.Cents" {
+			return // its range is the type's; a tag would cost an allocation
+		}
 		tags = append(tags, "max="+strings.Repeat("9", digits))
 	case "raw":
 	default:

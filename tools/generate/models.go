@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/oapi-codegen/oapi-codegen/v2/pkg/codegen"
@@ -59,7 +60,7 @@ func goSchema(s *schema) *openapi3.Schema {
 		p := openapi3.NewStringSchema()
 		p.Description = m.Description
 		p.Extensions = map[string]any{
-			"x-order": float64(i), "x-go-name": m.GoName, "x-go-type": m.GoType,
+			"x-order": float64(2 * i), "x-go-name": m.GoName, "x-go-type": m.GoType,
 			"x-oapi-codegen-only-honour-go-name": true,
 			"x-go-type-skip-optional-pointer":    true,
 		}
@@ -67,12 +68,15 @@ func goSchema(s *schema) *openapi3.Schema {
 			p.Extensions["x-oapi-codegen-extra-tags"] = map[string]any{"validate": m.Tag}
 		}
 		out.Properties[m.Name] = openapi3.NewSchemaRef("", p)
+		if m.Respell {
+			out.Properties[m.Name+" spelling"] = openapi3.NewSchemaRef("", spelling(m, i))
+		}
 	}
 	if s.Response {
 		p := openapi3.NewStringSchema()
 		p.Description = "What the envelope said; not part of the JSON. The client sets it."
 		p.Extensions = map[string]any{
-			"x-order": float64(len(s.Members)), "x-go-name": "Outcome", "x-go-type": "field.Outcome",
+			"x-order": float64(2 * len(s.Members)), "x-go-name": "Outcome", "x-go-type": "field.Outcome",
 			"x-go-type-skip-optional-pointer": true, "x-go-json-ignore": true,
 		}
 		out.Properties["outcome"] = openapi3.NewSchemaRef("", p)
@@ -81,4 +85,17 @@ func goSchema(s *schema) *openapi3.Schema {
 	raw.Extensions = map[string]any{"x-go-type": "json.RawMessage"}
 	out.AdditionalProperties = openapi3.BoolSchema{Schema: openapi3.NewSchemaRef("", raw)}
 	return out
+}
+
+// spelling is the field that chooses under which name a member is sent.
+func spelling(m *member, i int) *openapi3.Schema {
+	p := openapi3.NewStringSchema()
+	names := append([]string{m.Name}, m.Aliases...)
+	p.Description = "The name under which " + m.GoName + " is sent: " + strings.Join(names, " or ") + ". Defaults to the first."
+	p.Extensions = map[string]any{
+		"x-order": float64(2*i + 1), "x-go-name": m.GoName + "Name", "x-go-type": "string",
+		"x-go-type-skip-optional-pointer": true, "x-go-json-ignore": true,
+		"x-oapi-codegen-extra-tags": map[string]any{"validate": "omitempty,oneof=" + strings.Join(names, " ")},
+	}
+	return p
 }

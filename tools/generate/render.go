@@ -210,6 +210,9 @@ func writeCall(m *member) string {
 	case m.GoType != "string":
 		value = "string(" + value + ")"
 	}
+	if m.Respell {
+		return fmt.Sprintf("w.Spelled([]string{%q, %s}, v.%sName, %s)", m.Name, aliases(m), m.GoName, value)
+	}
 	return fmt.Sprintf("w.%s(%q, %s)", method, m.Name, value)
 }
 
