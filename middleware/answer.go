@@ -1,0 +1,62 @@
+package middleware
+
+import (
+	"net/http"
+	"strconv"
+)
+
+// Acknowledgement is the body of the answer with status 200 that tells the
+// gateway not to send again. OTT Pay documents none; an empty one, OK,
+// success, SUCCESS and small JSON objects are known to work.
+type Acknowledgement struct {
+	Body        string // defaults to SUCCESS
+	ContentType string // defaults to text/plain; charset=utf-8
+}
+
+const plainText = "text/plain; charset=utf-8"
+
+func (w *Webhook) acknowledge(rw http.ResponseWriter) {
+	write(rw, http.StatusOK, w.cfg.Acknowledgement.ContentType, w.cfg.Acknowledgement.Body)
+}
+
+// refuse writes the one answer that every refusal with this status gets.
+func refuse(rw http.ResponseWriter, status int) {
+	if status == http.StatusMethodNotAllowed {
+		rw.Header().Set("Allow", http.MethodPost)
+	}
+	write(rw, status, plainText, http.StatusText(status)+"\n")
+}
+
+func write(rw http.ResponseWriter, status int, contentType, body string) {
+	h := rw.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	rw.WriteHeader(status)
+	// A gateway that went away before it read the answer asks again.
+	_, _ = rw.Write([]byte(body))
+}
+
+// statusWriter takes a handler's answer and keeps its status alone. It has no
+// Flush and no Unwrap: nothing that a handler writes may reach the gateway
+// before its work is kept.
+type statusWriter struct {
+	header http.Header
+	status int
+}
+
+func (s *statusWriter) Header() http.Header { return s.header }
+
+func (s *statusWriter) WriteHeader(status int) {
+	if s.status == 0 && status >= 200 { // 1xx are not the answer
+		s.status = status
+	}
+}
+
+func (s *statusWriter) Write(b []byte) (int, error) {
+	s.WriteHeader(http.StatusOK)
+	return len(b), nil
+}
+
+func (s *statusWriter) ok() bool { return s.status == 0 || s.status < 300 }

@@ -1,0 +1,132 @@
+package middleware
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/ottpaykit/ottpay/dedupe"
+	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/field"
+	"github.com/ottpaykit/ottpay/gen/api"
+)
+
+// Delivery is one attempt of the gateway to bring a notification. What stands
+// in it directly was opened under the merchant's sign key; what merely stood
+// around the envelope is in Claimed. It must not be changed.
+type Delivery struct {
+	// Merchant is the merchant whose key opened the envelope.
+	Merchant string
+	// OrderID is the merchant's order, BizpayOrderID the payment's id at the
+	// channel. Neither is empty.
+	OrderID, BizpayOrderID string
+	// Amount is what was paid, in the smallest unit of the order's currency,
+	// which the notification does not name. It may include ConvenienceFee.
+	Amount field.Cents
+	// FinishTime is when, as the gateway wrote it.
+	FinishTime field.Time
+	// Kind is "paid", "authorised" (held, not captured) or another order
+	// status in lower case. The classic API sends no status; its
+	// notifications are of kind paid. A status that is sent is no more than
+	// an optional member: require it by receiving [api.CardNotification].
+	Kind string
+
+	// ID is the identity under which the delivery is claimed.
+	ID dedupe.ID
+	// Payload is the decrypted JSON and how its digest was computed.
+	Payload envelope.Payload
+	// Notification is the payload, decoded and validated.
+	Notification *api.Notification
+	// Answer is what the gateway said when it was asked; nil without an
+	// [Asker].
+	Answer *Answer
+
+	// Claimed is not authenticated: whoever carried the message may have
+	// written it.
+	Claimed Claimed
+
+	sealed []byte // the body as it came, for the journal
+}
+
+// Claimed is what stood outside the encrypted data. Nothing binds it to the
+// sign key. It must decide nothing.
+type Claimed struct {
+	Code       api.Code // rsp_code
+	Message    string   // rsp_msg
+	MerchantID string   // "" if the callback named none
+}
+
+// The kinds that this package tells apart; docs/protocol.md, 8.2.
+const (
+	kindPaid       = "paid"
+	kindAuthorised = "authorised"
+)
+
+func kindOf(status string) string {
+	status = strings.ToLower(status)
+	switch {
+	case status == "" || api.OrderStatus(status).Paid():
+		return kindPaid
+	case status == "authorized":
+		return kindAuthorised
+	}
+	return status
+}
+
+// Paid reports whether the notification says that money was taken: not that
+// it was authorised, refunded or that the payment failed.
+func (d *Delivery) Paid() bool { return d.Kind == kindPaid }
+
+// Matches reports whether the notification says that expected was paid: its
+// amount, or its amount less the convenience fee that it names, is expected.
+// It is the check without which a shop ships for a cent.
+func (d *Delivery) Matches(expected field.Cents) bool {
+	return d.Paid() && expected > 0 && d.amountIs(expected)
+}
+
+// amountIs compares without the kind. A fee is what the payer paid on top, so
+// a forged one only makes the shop demand more.
+func (d *Delivery) amountIs(expected field.Cents) bool {
+	if d.Amount == expected {
+		return true
+	}
+	fee := d.Notification.ConvenienceFee
+	return fee != nil && *fee > 0 && d.Amount-*fee == expected
+}
+
+// LogValue names the order, never what was said of it.
+func (d *Delivery) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("merchant", d.Merchant),
+		slog.String("order_id", short(d.OrderID)),
+		slog.String("kind", short(d.Kind)),
+		slog.String("form", d.Payload.Form.String()),
+	)
+}
+
+// Format writes the order's id, whatever the verb.
+func (d *Delivery) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "delivery of order %q", short(d.OrderID))
+}
+
+// short bounds what a log line takes from outside.
+func short(s string) string {
+	if len(s) > 64 {
+		return strings.ToValidUTF8(s[:64], "") + "…"
+	}
+	return s
+}
+
+type deliveryKey struct{}
+
+// FromContext returns the delivery that a handler behind a [Webhook] is
+// handling.
+func FromContext(ctx context.Context) (*Delivery, bool) {
+	d, ok := ctx.Value(deliveryKey{}).(*Delivery)
+	return d, ok
+}
+
+func withDelivery(ctx context.Context, d *Delivery) context.Context {
+	return context.WithValue(ctx, deliveryKey{}, d)
+}

@@ -1,0 +1,588 @@
+package middleware
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/ottpaykit/ottpay/dedupe"
+	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/field"
+	"github.com/ottpaykit/ottpay/gen/api"
+)
+
+const (
+	maxCallback    = 64 << 10
+	defaultTimeout = 10 * time.Second
+	defaultLease   = 30 * time.Second
+	readTimeout    = 10 * time.Second
+	confirmTimeout = 5 * time.Second
+)
+
+// Validator is implemented by *validator.Validate.
+type Validator interface {
+	StructCtx(ctx context.Context, s any) error
+}
+
+// Admit turns strangers away before any cryptography. Package limit implements
+// it. It is told of failed authentications only.
+type Admit interface {
+	Allow(r *http.Request) bool
+	Penalise(r *http.Request)
+}
+
+// Journal keeps what came, sealed as it came. Package dedupe has one for SQL.
+type Journal interface {
+	Append(ctx context.Context, merchantID string, body []byte, id dedupe.ID) error
+}
+
+// Config is what [New] makes a [Webhook] of.
+type Config struct {
+	// Keys finds the sign keys. Required.
+	Keys Keys
+	// Store decides which delivery is handled. Required. dedupe.Memory serves
+	// one process and forgets with it.
+	Store dedupe.Store
+	// Validator checks the decoded notification by its struct tags. Required;
+	// ottpay.NewWebhook fills it in.
+	Validator Validator
+
+	// Merchant is whose callback it is when the callback names no merchant.
+	// If empty, such a callback is malformed.
+	Merchant string
+	// Expect returns the amount that the shop expects for an order, in cents.
+	// A notification of another amount is then left, with an alarm, and so is
+	// every notification for which Expect fails, as it should for an order
+	// that is not known (it may be written a moment later). It runs under the
+	// claim, with the handler's context. If nil, comparing is the handler's
+	// business: [Delivery.Matches].
+	Expect func(ctx context.Context, orderID string) (field.Cents, error)
+	// Asker asks the gateway before a notification is believed. If nil, the
+	// handler runs on the callback's word, and a callback whose rsp_code,
+	// which nothing authenticates, is not SUCCESS is left.
+	Asker Asker
+	// Identify computes the identity under which a delivery is claimed. If
+	// nil, it is merchant, order and kind, with the amount and the channel's
+	// id beside it; see [dedupe.Identify].
+	Identify func(d *Delivery) dedupe.ID
+	// Journal keeps every claimed delivery, sealed as it came, before the
+	// handler runs. If nil, none is kept.
+	Journal Journal
+
+	// Acknowledgement is what the gateway is told after the work is kept.
+	Acknowledgement Acknowledgement
+	// Timeout bounds Expect, Asker and handler together: their context ends
+	// then. It does not end when the gateway goes away. Defaults to 10 s.
+	Timeout time.Duration
+	// Lease is how long a claim is held when its owner dies. It must exceed
+	// Timeout. Defaults to 30 s.
+	Lease time.Duration
+
+	// Admit holds back sources that keep failing to authenticate. If nil,
+	// none is held back.
+	Admit Admit
+	// OnRefused is told of every delivery that was not acknowledged. It runs
+	// before the answer is written; it must be quick and safe for concurrent
+	// use. An authentic one ([Refusal.Authentic]) deserves an alarm: money may
+	// be waiting. If nil, the log has it all the same.
+	OnRefused func(ctx context.Context, r *Refusal)
+	// OnConflict is told of a finished notification that came again with
+	// another amount or another channel's id: the payer may have paid twice.
+	// It is acknowledged. If nil, the log has it all the same.
+	OnConflict func(ctx context.Context, d *Delivery)
+	// Observer is told of every delivery. If nil, nobody is.
+	Observer Observer
+	// Logger gets one line per delivery; those about forged traffic are
+	// sampled. If nil, slog.Default() is used.
+	Logger *slog.Logger
+	// Now is the clock of logs and metrics. If nil, time.Now is used.
+	Now func() time.Time
+}
+
+// Webhook is the endpoint that OTT Pay posts its callbacks to. It is safe for
+// concurrent use.
+//
+// It acknowledges a delivery only after the handler's work is kept, and hands
+// each notification to the handler once, as far as its [dedupe.Store] can
+// promise that.
+type Webhook struct {
+	cfg    Config
+	decoy  envelope.Key // opened in place of an unknown merchant's
+	forged *sampler
+	gate   gate
+}
+
+// New checks cfg and returns a Webhook. ottpay.NewWebhook also fills in the
+// Validator.
+func New(cfg Config) (*Webhook, error) {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.Lease == 0 {
+		cfg.Lease = max(defaultLease, 3*cfg.Timeout)
+	}
+	if cfg.Acknowledgement.Body == "" {
+		cfg.Acknowledgement.Body = "SUCCESS"
+	}
+	if cfg.Acknowledgement.ContentType == "" {
+		cfg.Acknowledgement.ContentType = plainText
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Identify == nil {
+		cfg.Identify = identify
+	}
+	switch {
+	case cfg.Keys == nil:
+		return nil, errors.New("middleware: Config.Keys is nil: who may send callbacks?")
+	case cfg.Store == nil:
+		return nil, errors.New("middleware: Config.Store is nil: redeliveries would be handled again")
+	case cfg.Validator == nil:
+		return nil, errors.New("middleware: Config.Validator is nil: use ottpay.NewWebhook, or validate.New()")
+	case cfg.Timeout < 0:
+		return nil, errors.New("middleware: Config.Timeout is negative")
+	case cfg.Lease <= cfg.Timeout:
+		return nil, errors.New("middleware: Config.Lease must exceed Config.Timeout: a handler would outlive its claim")
+	}
+	decoy, err := envelope.NewKey(rand.Text())
+	if err != nil {
+		return nil, err
+	}
+	return &Webhook{
+		cfg:    cfg,
+		decoy:  decoy,
+		forged: &sampler{most: 10, window: 10 * time.Second, now: cfg.Now},
+	}, nil
+}
+
+func identify(d *Delivery) dedupe.ID {
+	return dedupe.Identify(d.Merchant, d.OrderID, d.Kind, d.Amount.String(), d.BizpayOrderID)
+}
+
+// Handler returns middleware in front of next, for a router that has a handler
+// already: next finds the decrypted JSON as the request's body and the
+// [Delivery] in its context. A status below 300, or none, says that its work is
+// kept. What else it writes is not sent.
+func (w *Webhook) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.Do(rw, r, func(rw http.ResponseWriter, r *http.Request) error {
+			next.ServeHTTP(rw, r)
+			return nil
+		})
+	})
+}
+
+// Handle returns the endpoint around fn, which gets each notification once,
+// decrypted, verified, decoded and validated. A nil error says that its work
+// is kept; only then is the gateway told so. The [Delivery] is in the context.
+//
+// T is [api.Notification], or one of the schemas that require more of it
+// ([api.CardNotification], [api.CheckoutNotification]), or a struct of the
+// shop's own with json and validate tags. A notification that does not fit T is
+// left, with an alarm.
+func Handle[T any](w *Webhook, fn func(context.Context, *T) error) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		v := new(T)
+		w.serve(rw, r, v, func(_ http.ResponseWriter, r *http.Request) error {
+			return fn(r.Context(), v)
+		})
+	})
+}
+
+// Do is the core that Handler, Handle and the adapters stand on. It checks r,
+// claims it, runs fn and writes the answer to rw: exactly one, also when fn
+// panics, in which case the panic goes on. fn gets the request that a handler
+// may see and a writer that keeps a status and swallows the rest; an error or
+// a status of 300 and more says that its work is not kept.
+func (w *Webhook) Do(rw http.ResponseWriter, r *http.Request, fn func(http.ResponseWriter, *http.Request) error) {
+	w.serve(rw, r, nil, fn)
+}
+
+// serve is a callback's path. into is what the payload is decoded into besides
+// the notification, or nil.
+func (w *Webhook) serve(rw http.ResponseWriter, r *http.Request, into any, fn func(http.ResponseWriter, *http.Request) error) {
+	rec := w.begin(&r)
+	if !w.gate.enter() {
+		w.refused(rw, r, rec, &Refusal{Status: http.StatusServiceUnavailable, Reason: "shutdown", result: ResultFailed})
+		return
+	}
+	defer w.gate.leave()
+
+	d, refusal := w.check(rw, r, into)
+	rec.delivery = d
+	if refusal != nil {
+		w.refused(rw, r, rec, refusal)
+		return
+	}
+	refusal = w.work(r.Context(), d, rec, func(ctx context.Context) error {
+		answer := &statusWriter{header: make(http.Header)}
+		if err := fn(answer, payloadRequest(ctx, r, d)); err != nil {
+			return err
+		}
+		if !answer.ok() {
+			return fmt.Errorf("%w: %d", errHandlerStatus, answer.status)
+		}
+		return nil
+	}, func(refusal *Refusal) { // the handler panics: answer on its way out
+		w.refused(rw, r, rec, refusal)
+		_ = http.NewResponseController(rw).Flush() // net/http drops what is not flushed
+	})
+	if refusal != nil {
+		w.refused(rw, r, rec, refusal)
+		return
+	}
+	rec.end(w, r.Context(), http.StatusOK)
+	w.acknowledge(rw)
+}
+
+// Check only looks: it reads r's body and opens, verifies, decodes and
+// validates it. It touches no store and no network beyond [Keys], and it
+// answers nothing. The error is a *[Refusal].
+func (w *Webhook) Check(r *http.Request) (*Delivery, error) {
+	d, refusal := w.check(nil, r, nil)
+	if refusal != nil {
+		return nil, refusal
+	}
+	return d, nil
+}
+
+// check is steps one to five of docs/protocol.md 8.2. The delivery that it
+// returns beside a refusal is authentic.
+func (w *Webhook) check(rw http.ResponseWriter, r *http.Request, into any) (*Delivery, *Refusal) {
+	if r.Method != http.MethodPost {
+		return nil, &Refusal{Status: http.StatusMethodNotAllowed, Reason: "method", result: ResultRefused}
+	}
+	if w.cfg.Admit != nil && !w.cfg.Admit.Allow(r) {
+		return nil, &Refusal{Status: http.StatusTooManyRequests, Reason: "limited", result: ResultLimited}
+	}
+	body, refusal := readBody(rw, r)
+	if refusal != nil {
+		return nil, refusal
+	}
+	d, refusal := w.open(r.Context(), body)
+	if refusal != nil {
+		if refusal.spend && w.cfg.Admit != nil {
+			w.cfg.Admit.Penalise(r)
+		}
+		return nil, refusal
+	}
+	if err := w.decode(r.Context(), d, into); err != nil {
+		// It is authentic: the vendor may have changed a field, and a payment
+		// refused for good would be lost.
+		return d, (&Refusal{Status: http.StatusServiceUnavailable, Reason: "schema", Err: err, result: ResultLeft}).about(d)
+	}
+	d.ID = w.cfg.Identify(d)
+	return d, nil
+}
+
+// readBody reads the body once, bounded in size and time.
+func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, *Refusal) {
+	tooLarge := &Refusal{Status: http.StatusRequestEntityTooLarge, Reason: "body-too-large", result: ResultRefused}
+	if r.ContentLength > maxCallback {
+		return nil, tooLarge
+	}
+	if r.Body == nil {
+		return nil, nil
+	}
+	if rw != nil {
+		// Where the connection can, it ends a body that never does; the
+		// request's context may do so earlier.
+		rc := http.NewResponseController(rw)
+		if rc.SetReadDeadline(time.Now().Add(readTimeout)) == nil {
+			stop := context.AfterFunc(r.Context(), func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) })
+			defer func() {
+				if stop() {
+					_ = rc.SetReadDeadline(time.Time{})
+				}
+			}()
+		}
+	}
+	var buf bytes.Buffer
+	if r.ContentLength > 0 {
+		buf.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	_, err := buf.ReadFrom(http.MaxBytesReader(rw, r.Body, maxCallback))
+	var tooLong *http.MaxBytesError
+	switch {
+	case err == nil && buf.Len() == 0 && r.ContentLength > 0,
+		errors.Is(err, http.ErrBodyReadAfterClose):
+		// Nothing a stranger can bring about: the server would have said
+		// unexpected EOF.
+		return nil, &Refusal{
+			Status: http.StatusServiceUnavailable, Reason: "body-consumed", result: ResultFailed,
+			Err: errors.New("something in front of the webhook has read the request's body; mount the webhook before it"),
+		}
+	case err == nil:
+		return buf.Bytes(), nil
+	case errors.As(err, &tooLong):
+		return nil, tooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded), r.Context().Err() != nil:
+		return nil, &Refusal{Status: http.StatusRequestTimeout, Reason: "body-slow", result: ResultRefused}
+	}
+	return nil, &Refusal{Status: http.StatusBadRequest, Reason: "body-unreadable", result: ResultRefused}
+}
+
+// open reads the envelope and opens it under one of the merchant's keys, and
+// makes the checks that tell a callback from any other message under the same
+// key. They are written out here, so that no validator and no schema can lose
+// them.
+func (w *Webhook) open(ctx context.Context, body []byte) (*Delivery, *Refusal) {
+	outer, err := envelope.ReadResponse(body)
+	if err != nil {
+		return nil, &Refusal{Status: http.StatusBadRequest, Reason: envelope.Reason(err), result: ResultRefused}
+	}
+	d := &Delivery{
+		Merchant: outer.MerchantID, // it selects a key and proves nothing
+		Claimed:  Claimed{api.Code(outer.Code), outer.Message, outer.MerchantID},
+		sealed:   body,
+	}
+	if d.Merchant == "" {
+		d.Merchant = w.cfg.Merchant
+	}
+	if d.Merchant == "" {
+		return nil, &Refusal{Status: http.StatusBadRequest, Reason: "no-merchant", result: ResultRefused}
+	}
+	keys, err := w.cfg.Keys.Keys(ctx, d.Merchant)
+	if err != nil {
+		return nil, &Refusal{Status: http.StatusServiceUnavailable, Reason: "keys-unavailable", Err: err, result: ResultFailed}
+	}
+	reason := ""
+	if len(keys) == 0 {
+		reason, keys = "unknown-merchant", []envelope.Key{w.decoy} // takes as long as a wrong key
+	}
+	for _, key := range keys {
+		if d.Payload, err = key.Open(outer.Sealed); err == nil {
+			break
+		}
+	}
+	if err != nil || reason != "" {
+		if reason == "" {
+			reason = envelope.Reason(err)
+		}
+		return nil, &Refusal{Status: http.StatusUnauthorized, Reason: reason, result: ResultRefused, spend: true}
+	}
+	if reason := d.read(); reason != "" {
+		return nil, (&Refusal{Status: http.StatusBadRequest, Reason: reason, result: ResultRefused}).about(d)
+	}
+	return d, nil
+}
+
+// read takes what identifies a callback from the verified payload and returns
+// the name of what is missing. No request and no response of the gateway has a
+// finish_time: this is what a replayed one fails at.
+func (d *Delivery) read() (missing string) {
+	var status string
+	amount, merchant := false, d.Merchant
+	r := field.NewReader(d.Payload.JSON)
+	for r.Next() {
+		switch missing = r.Name(); missing {
+		case "order_id":
+			d.OrderID = r.String()
+		case "bizpay_order_id":
+			d.BizpayOrderID = r.String()
+		case "finish_time":
+			d.FinishTime = field.Time(r.String())
+		case "amount":
+			d.Amount, amount = r.Cents(), true
+		case "merchant_id":
+			if !r.Null() {
+				merchant = r.String()
+			}
+		case "order_status":
+			status = r.Text()
+		}
+	}
+	if _, err := r.Close(); err != nil {
+		return missing
+	}
+	d.Kind = kindOf(status)
+	switch {
+	case merchant != d.Merchant:
+		return "merchant"
+	case d.OrderID == "":
+		return "order_id"
+	case d.BizpayOrderID == "":
+		return "bizpay_order_id"
+	case d.FinishTime == "":
+		return "finish_time"
+	case !amount:
+		return "amount"
+	}
+	return ""
+}
+
+// decode turns the payload into its generated type and validates it, and into
+// what the handler wants, if that is another one.
+func (w *Webhook) decode(ctx context.Context, d *Delivery, into any) error {
+	n, wanted := into.(*api.Notification)
+	if !wanted {
+		n = new(api.Notification)
+	}
+	d.Notification = n
+	if err := w.decodeInto(ctx, d, n); err != nil || wanted || into == nil {
+		return err
+	}
+	return w.decodeInto(ctx, d, into)
+}
+
+func (w *Webhook) decodeInto(ctx context.Context, d *Delivery, v any) error {
+	var err error
+	if u, ok := v.(json.Unmarshaler); ok {
+		err = u.UnmarshalJSON(d.Payload.JSON)
+	} else {
+		err = json.Unmarshal(d.Payload.JSON, v)
+	}
+	var mismatch *json.UnmarshalTypeError
+	if errors.As(err, &mismatch) { // its text quotes numbers
+		err = fmt.Errorf("member %s does not fit a %s", mismatch.Field, mismatch.Type)
+	}
+	if err != nil {
+		return err
+	}
+	return w.cfg.Validator.StructCtx(ctx, v)
+}
+
+// work is the rest of the path: claim, believe, handle, confirm. It returns
+// nil when the delivery may be acknowledged. handle runs under the claim, at
+// most once. If it panics, the claim is released, panicked is told, and the
+// panic goes on.
+func (w *Webhook) work(ctx context.Context, d *Delivery, rec *record, handle func(context.Context) error, panicked func(*Refusal)) *Refusal {
+	if w.cfg.Asker == nil && d.Claimed.Code.Class() != api.ClassSuccess {
+		// Nothing authenticates the code, so it makes nothing paid and
+		// nothing failed. Without a query nobody can decide.
+		return left("code", nil).about(d)
+	}
+	// The gateway may go away; what was begun is ended all the same.
+	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.Timeout)
+	defer cancel()
+
+	claim, err := w.cfg.Store.Claim(ctx, d.ID, w.cfg.Lease)
+	switch {
+	case errors.Is(err, dedupe.ErrConflict):
+		rec.result = ResultConflict
+		if w.cfg.OnConflict != nil {
+			w.cfg.OnConflict(ctx, d)
+		}
+		return nil
+	case errors.Is(err, dedupe.ErrDone):
+		rec.result = ResultDuplicate
+		return nil
+	case errors.Is(err, dedupe.ErrInFlight):
+		return (&Refusal{Status: http.StatusServiceUnavailable, Reason: "in-flight", result: ResultInFlight}).about(d)
+	case err != nil:
+		return failed("store", err).about(d)
+	}
+
+	refusal := failed("panic", nil) // unless what follows returns
+	defer func() {
+		if refusal == nil {
+			return
+		}
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), confirmTimeout)
+		defer cancel()
+		if err := claim.Release(end); err != nil {
+			rec.release = err // its lease ends it
+		}
+		if refusal.Reason == "panic" {
+			panicked(refusal.about(d))
+		}
+	}()
+	if refusal = w.handle(ctx, claim, d, rec, handle); refusal != nil {
+		return refusal.about(d)
+	}
+	rec.result = ResultHandled
+	return nil
+}
+
+// handle runs under the claim and returns nil when the claim is confirmed.
+func (w *Webhook) handle(ctx context.Context, claim dedupe.Claim, d *Delivery, rec *record, handle func(context.Context) error) *Refusal {
+	work := withDelivery(ctx, d)
+	if c, ok := claim.(dedupe.Contexter); ok {
+		work = c.Context(work)
+	}
+	if w.cfg.Journal != nil {
+		if err := w.cfg.Journal.Append(ctx, d.Merchant, d.sealed, d.ID); err != nil {
+			return failed("journal", err)
+		}
+	}
+	if refusal := w.believe(work, d); refusal != nil {
+		return refusal
+	}
+	start := w.cfg.Now()
+	err := handle(work)
+	rec.handler = w.cfg.Now().Sub(start)
+	if err != nil {
+		return failed("handler", err)
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), confirmTimeout)
+	defer cancel()
+	switch err := claim.Confirm(end); {
+	case errors.Is(err, dedupe.ErrLost):
+		return failed("claim-lost", err)
+	case err != nil:
+		return failed("store", err)
+	}
+	return nil
+}
+
+// believe compares the notification with what the shop expects and with what
+// the gateway says when it is asked.
+func (w *Webhook) believe(ctx context.Context, d *Delivery) *Refusal {
+	if w.cfg.Expect != nil {
+		expected, err := w.cfg.Expect(ctx, d.OrderID)
+		if err != nil {
+			return left("not-expected", err)
+		}
+		if !d.amountIs(expected) {
+			return left("amount-mismatch", nil)
+		}
+	}
+	if w.cfg.Asker == nil {
+		return nil
+	}
+	answer, err := w.cfg.Asker.Ask(ctx, d)
+	if err != nil {
+		return left("ask-failed", err)
+	}
+	d.Answer = &answer
+	if reason := answer.disbelief(d); reason != "" {
+		return left(reason, nil)
+	}
+	return nil
+}
+
+// left is an authentic delivery that is not believed, failed one that could
+// not be finished. Both are to be sent again.
+func left(reason string, err error) *Refusal {
+	return &Refusal{Status: http.StatusServiceUnavailable, Reason: reason, Err: err, result: ResultLeft}
+}
+
+func failed(reason string, err error) *Refusal {
+	return &Refusal{Status: http.StatusServiceUnavailable, Reason: reason, Err: err, result: ResultFailed}
+}
+
+// payloadRequest is the request that a handler sees: the decrypted JSON is its
+// body.
+func payloadRequest(ctx context.Context, r *http.Request, d *Delivery) *http.Request {
+	r = r.Clone(ctx)
+	r.Body = io.NopCloser(bytes.NewReader(d.Payload.JSON))
+	r.ContentLength = int64(len(d.Payload.JSON))
+	r.TransferEncoding = nil
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Del("Content-Length")
+	r.Header.Del("Content-Encoding")
+	return r
+}
