@@ -75,9 +75,9 @@ type Transport struct {
 	Keys Keys
 
 	// Base sends the sealed request, and must not send it again by itself. A
-	// proxy, a client certificate or a private authority go here. If nil, a
-	// clone of http.DefaultTransport with shorter times. An *http.Transport
-	// that does not verify certificates is refused.
+	// proxy, a client certificate or a private authority go here. If nil,
+	// what [NewBase] returns. An *http.Transport that does not verify
+	// certificates is refused.
 	Base http.RoundTripper
 
 	// Limiter holds requests back. If nil, none is.
@@ -148,14 +148,16 @@ func (t *Transport) base() http.RoundTripper {
 	if t.Base != nil {
 		return t.Base
 	}
-	t.once.Do(func() { t.plain = plainBase() })
+	t.once.Do(func() { t.plain = NewBase() })
 	return t.plain
 }
 
-// plainBase is http.DefaultTransport's settings with a gateway in mind: an idle
+// NewBase returns what a Transport sends with when its Base is nil, for changes
+// such as a proxy or a client certificate: a clone of http.DefaultTransport,
+// the proxy of the environment included, with a gateway in mind. An idle
 // connection is given up before a balancer on the way is likely to have
 // forgotten it, because an effect that meets a dead one has an unknown outcome.
-func plainBase() *http.Transport {
+func NewBase() *http.Transport {
 	base, ok := http.DefaultTransport.(*http.Transport)
 	if ok {
 		base = base.Clone()

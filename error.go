@@ -1,0 +1,193 @@
+package ottpay
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/middleware"
+)
+
+// The classes of docs/protocol.md, 9, for errors.Is. An [*Error] matches at
+// most one of them, but for a PROCESSING that nothing authenticates, which is
+// both pending and unknown.
+var (
+	// ErrPending says that the gateway is still working on it: query.
+	ErrPending = errors.New("pending")
+	// ErrDuplicate says that the order's id is taken: query it, and make no new
+	// id for the same purchase before the answer is known.
+	ErrDuplicate = errors.New("duplicate")
+	// ErrCaller says that the request is wrong: the same one will fail again.
+	ErrCaller = errors.New("request refused")
+	// ErrFailed says that the attempt failed. A refund and a scanned code are
+	// to be queried first.
+	ErrFailed = errors.New("failed")
+	// ErrUnknownOutcome says that nobody knows whether the gateway acted:
+	// [Client.Resolve], never pay again.
+	ErrUnknownOutcome = middleware.ErrUnknownOutcome
+)
+
+// What else an [*Error] may match.
+var (
+	// ErrNotSent says that nothing has left and nothing will. It excludes
+	// ErrUnknownOutcome.
+	ErrNotSent = middleware.ErrNotSent
+	// ErrInvalid says that a request or an answer breaks the document's rules;
+	// the error's *validate.Error names members and rules. A request that does
+	// is ErrCaller and ErrNotSent, too; an answer that does is ErrUnknownOutcome.
+	ErrInvalid = errors.New("breaks the schema")
+	// ErrOtherOrder says that the answer names another order than the request.
+	ErrOtherOrder = errors.New("answer of another order")
+	// ErrUnauthentic says that the answer does not open under the merchant's keys.
+	ErrUnauthentic = envelope.ErrUnauthentic
+	// ErrMalformed says that the answer is no envelope.
+	ErrMalformed = envelope.ErrMalformed
+	// ErrTooLarge says that the answer is longer than 1 MiB.
+	ErrTooLarge = middleware.ErrTooLarge
+	// ErrHTML says that a page came in place of an envelope.
+	ErrHTML = middleware.ErrHTML
+	// ErrEmpty says that the answer has no content.
+	ErrEmpty = middleware.ErrEmpty
+	// ErrNoData says that the answer claims SUCCESS without data.
+	ErrNoData = middleware.ErrNoData
+	// ErrStatus says that the answer's HTTP status is not 2xx.
+	ErrStatus = middleware.ErrStatus
+	// ErrRedirect says that the answer is a redirect; none is followed.
+	ErrRedirect = middleware.ErrRedirect
+	// ErrLimited says that the limiter did not let the call through in time.
+	ErrLimited = middleware.ErrLimited
+	// ErrNoKeys says that the merchant has no sign keys.
+	ErrNoKeys = middleware.ErrNoKeys
+)
+
+// Error is how a call failed. Every error of a [Client]'s method is one.
+//
+// Its text names the action, a known code and a reason, never what the gateway
+// wrote, an order or a value. It may be built by hand, to resolve a payment
+// that a program was doing when it was killed:
+//
+//	client.Resolve(ctx, &ottpay.Error{Action: api.ActionREFUND, OrderID: id})
+type Error struct {
+	Action     api.Action
+	MerchantID string // "" is the client's
+	OrderID    string // of the request, made up by the client if the caller gave none
+
+	// Code is the gateway's rsp_code as it came, "" without an answer. It is
+	// authenticated by nothing but TLS.
+	Code api.Code
+	// Message is the gateway's rsp_msg, cleaned of control characters and cut
+	// at 256 bytes. It is free text from outside.
+	Message string
+	// Class is the code's class. Without an answer that can be believed it is
+	// [api.ClassUnclear]; of a request that the client refused,
+	// [api.ClassCaller].
+	Class api.Class
+	// Verified says that the answer carried data that opened under the
+	// merchant's key. A failure that comes without, as they do, does not.
+	Verified bool
+
+	// NotSent says that nothing has left and nothing will.
+	NotSent bool
+	// Reason is a word of a closed list that says what failed on the way.
+	Reason string
+	// Status is the HTTP status of the answer, 0 without one.
+	Status int
+	// RetryAfter is for how long the gateway asks to be left alone.
+	RetryAfter time.Duration
+	// Err is the underlying error, or nil. Its text is not made for logs.
+	Err error
+}
+
+// Error returns the action, the code and what to make of it.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("ottpay: ")
+	if info, known := api.LookupAction(string(e.Action)); known {
+		b.WriteString(string(info.Name) + ": ")
+	}
+	switch meaning := e.Code.Message(); {
+	case meaning != "":
+		b.WriteString(strings.ToUpper(string(e.Code)) + " (" + meaning + ")")
+	case e.Code != "":
+		b.WriteString("undocumented response code")
+	case e.Reason != "":
+		b.WriteString(e.Reason)
+	default:
+		b.WriteString("no answer")
+	}
+	// A violation names members and rules and holds no value.
+	if violations := violations(e.Err); violations != "" {
+		b.WriteString(": " + violations)
+	}
+	switch {
+	case e.NotSent:
+		b.WriteString(": " + ErrNotSent.Error())
+	case e.unknown():
+		b.WriteString(": " + ErrUnknownOutcome.Error())
+	}
+	return b.String()
+}
+
+// Is reports whether target is the error's class, ErrNotSent or
+// ErrUnknownOutcome.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case ErrNotSent:
+		return e.NotSent
+	case ErrUnknownOutcome:
+		return e.unknown()
+	case ErrPending:
+		return e.Class == api.ClassPending
+	case ErrDuplicate:
+		return e.Class == api.ClassDuplicate
+	case ErrCaller:
+		return e.Class == api.ClassCaller
+	case ErrFailed:
+		return e.Class == api.ClassFailed
+	}
+	return false
+}
+
+// unknown reports whether nobody knows. A PROCESSING that nothing
+// authenticates might be anybody's.
+func (e *Error) unknown() bool {
+	return !e.NotSent && (e.Class == api.ClassUnclear || e.Class == api.ClassPending && !e.Verified)
+}
+
+// Unwrap returns the underlying error.
+func (e *Error) Unwrap() error { return e.Err }
+
+// LogValue names the order, too, and leaves out the gateway's words.
+func (e *Error) LogValue() slog.Value {
+	attrs := []slog.Attr{
+		slog.String("error", e.Error()),
+		slog.String("action", string(e.Action)),
+		slog.String("order_id", clean(e.OrderID, 64)),
+		slog.String("class", e.Class.String()),
+		slog.Bool("verified", e.Verified),
+		slog.Bool("not_sent", e.NotSent),
+	}
+	if e.Status != 0 {
+		attrs = append(attrs, slog.Int("status", e.Status))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// clean makes text from outside fit to be shown: printable and at most limit
+// bytes long.
+func clean(text string, limit int) string {
+	if len(text) > limit {
+		text = text[:limit]
+	}
+	text = strings.ToValidUTF8(text, "") // a letter that was cut, too
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
+}

@@ -1,0 +1,98 @@
+package ottpay
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/ottpaykit/ottpay/gen/api"
+)
+
+// Backoff is how long to wait before a query is put again: half of it sure,
+// half of it random, doubled each time.
+type Backoff struct {
+	First time.Duration // the first one; defaults to 250 ms
+	Max   time.Duration // the longest one; defaults to 5 s
+}
+
+func (b Backoff) orDefault() Backoff {
+	b.First = or(b.First, 250*time.Millisecond)
+	b.Max = max(or(b.Max, 5*time.Second), b.First)
+	return b
+}
+
+// delay returns the nth wait, from 1 on.
+func (c *Client) delay(b Backoff, n int) time.Duration {
+	d := b.First
+	for ; n > 1 && d < b.Max; n-- {
+		d *= 2
+	}
+	d = min(d, b.Max)
+	var random [8]byte
+	if _, err := io.ReadFull(c.cfg.Rand, random[:]); err != nil {
+		return d
+	}
+	half := uint64(d / 2)
+	return d - time.Duration(half) + time.Duration(binary.LittleEndian.Uint64(random[:])%(half+1))
+}
+
+// again waits and reports true if the query's nth attempt is worth another.
+func (c *Client) again(ctx context.Context, n int, a *answer, err error) bool {
+	if n >= c.cfg.Attempts || ctx.Err() != nil || !passing(a, err) {
+		return false
+	}
+	wait := c.delay(c.cfg.Backoff, n)
+	reason := "code"
+	var failed *Error
+	if errors.As(err, &failed) {
+		wait, reason = max(wait, failed.RetryAfter), failed.Reason
+	}
+	if deadline, ok := ctx.Deadline(); ok && c.cfg.Now().Add(wait).After(deadline) {
+		return false
+	}
+	if c.cfg.Logger != nil {
+		c.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "ottpay: query put again",
+			slog.String("reason", reason), slog.Int("attempt", n), slog.Duration("wait", wait))
+	}
+	return c.cfg.Sleep(ctx, wait) == nil
+}
+
+// passing reports whether what went wrong with a query may be over by the next
+// one. A wrong key, a redirect or a refused request will not.
+func passing(a *answer, err error) bool {
+	if a != nil {
+		code := api.Code(a.code)
+		return code.Message() != "" && code.Class() == api.ClassUnclear
+	}
+	var failed *Error
+	if !errors.As(err, &failed) {
+		return false
+	}
+	switch failed.Reason {
+	case "dial", "connection", "timeout", "empty", "html", "malformed":
+		return true
+	case "status":
+		switch failed.Status {
+		case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+			return true
+		}
+		return failed.Status >= 500
+	}
+	return false
+}
+
+// sleep waits for d or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
