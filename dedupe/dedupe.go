@@ -25,7 +25,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"time"
 )
 
@@ -72,20 +71,14 @@ func Identify(merchant, orderID, kind string, said ...string) ID {
 	return id
 }
 
-func digest(parts ...string) (sum [32]byte) {
-	h := sha256.New()
+func digest(parts ...string) [32]byte {
+	var room [256]byte // most identities fit, and need no allocation
+	b := room[:0]
 	for _, part := range parts {
-		writeString(h, part)
+		b = binary.BigEndian.AppendUint64(b, uint64(len(part)))
+		b = append(b, part...)
 	}
-	h.Sum(sum[:0])
-	return sum
-}
-
-func writeString(h hash.Hash, s string) {
-	var length [8]byte
-	binary.BigEndian.PutUint64(length[:], uint64(len(s)))
-	h.Write(length[:])
-	h.Write([]byte(s))
+	return sha256.Sum256(b)
 }
 
 // Conflicts reports whether id, whose event is finished, says something else

@@ -289,9 +289,8 @@ func (w *Webhook) check(rw http.ResponseWriter, r *http.Request, into any) (*Del
 
 // readBody reads the body once, bounded in size and time.
 func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, *Refusal) {
-	tooLarge := &Refusal{Status: http.StatusRequestEntityTooLarge, Reason: "body-too-large", result: ResultRefused}
 	if r.ContentLength > maxCallback {
-		return nil, tooLarge
+		return nil, tooLarge()
 	}
 	if r.Body == nil {
 		return nil, nil
@@ -309,14 +308,10 @@ func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, *Refusal) {
 			}()
 		}
 	}
-	var buf bytes.Buffer
-	if r.ContentLength > 0 {
-		buf.Grow(int(r.ContentLength) + bytes.MinRead)
-	}
-	_, err := buf.ReadFrom(http.MaxBytesReader(rw, r.Body, maxCallback))
+	body, err := readSized(http.MaxBytesReader(rw, r.Body, maxCallback), r.ContentLength)
 	var tooLong *http.MaxBytesError
 	switch {
-	case err == nil && buf.Len() == 0 && r.ContentLength > 0,
+	case err == nil && len(body) == 0 && r.ContentLength > 0,
 		errors.Is(err, http.ErrBodyReadAfterClose):
 		// Nothing a stranger can bring about: the server would have said
 		// unexpected EOF.
@@ -325,13 +320,35 @@ func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, *Refusal) {
 			Err: errors.New("something in front of the webhook has read the request's body; mount the webhook before it"),
 		}
 	case err == nil:
-		return buf.Bytes(), nil
+		return body, nil
 	case errors.As(err, &tooLong):
-		return nil, tooLarge
+		return nil, tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded), r.Context().Err() != nil:
 		return nil, &Refusal{Status: http.StatusRequestTimeout, Reason: "body-slow", result: ResultRefused}
 	}
 	return nil, &Refusal{Status: http.StatusBadRequest, Reason: "body-unreadable", result: ResultRefused}
+}
+
+func tooLarge() *Refusal {
+	return &Refusal{Status: http.StatusRequestEntityTooLarge, Reason: "body-too-large", result: ResultRefused}
+}
+
+// readSized is io.ReadAll with room for what the sender says will come.
+func readSized(r io.Reader, length int64) ([]byte, error) {
+	b := make([]byte, 0, max(512, length+1)) // one more, to meet the end
+	for {
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+	}
 }
 
 // open reads the envelope and opens it under one of the merchant's keys, and
