@@ -1,0 +1,51 @@
+# The front of the longer runs. The one test command is `go test work`.
+
+FUZZTIME ?= 60s
+BENCHCOUNT ?= 6
+CRASH_N ?= 10000
+CHAOS_N ?= 20000
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: help generate fuzz bench crash chaos lint release-check ci
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## generate       write the generated code anew
+generate:
+	go generate work
+
+## fuzz           every fuzz target of every module in turn, FUZZTIME=60s each
+fuzz:
+	scripts/fuzz $(FUZZTIME)
+
+## bench          every benchmark, BENCHCOUNT=6 times, into bench/raw
+bench:
+	@mkdir -p bench/raw
+	go test -run='^$$' -bench=. -benchmem -count=$(BENCHCOUNT) -p=1 work | tee bench/raw/bench.txt
+
+## crash          kill a merchant again and again: nothing lost, nothing doubled (CRASH_N=10000)
+crash:
+	go run ./crosstest/crash -n $(CRASH_N)
+
+## chaos          a gateway at its worst under a client: no payment made twice (CHAOS_N=20000)
+chaos:
+	go run ./crosstest/chaos -n $(CHAOS_N)
+
+## lint           go vet and golangci-lint; staticcheck where there is no golangci-lint
+lint:
+	go vet work
+	@if command -v golangci-lint >/dev/null; then \
+		for d in $$(go list -m -f '{{.Dir}}'); do (cd $$d && golangci-lint run ./...) || exit 1; done; \
+	else \
+		echo "golangci-lint is not installed: running staticcheck alone, .golangci.yml is not applied"; \
+		for d in $$(go list -m -f '{{.Dir}}'); do (cd $$d && go run $(STATICCHECK) ./...) || exit 1; done; \
+	fi
+
+## release-check  make a release in a temporary clone and prove it
+release-check:
+	scripts/release-check
+
+## ci             everything that a change must pass
+ci:
+	.ci/run
