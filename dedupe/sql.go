@@ -463,6 +463,10 @@ func (s *SQL) setSession(ctx context.Context, conn *sql.Conn, wait time.Duration
 		query, set = "SELECT @@SESSION.innodb_lock_wait_timeout", "SET SESSION innodb_lock_wait_timeout = %d"
 		want = int64((wait + time.Second - 1) / time.Second)
 	case SQLite:
+		// SQLite waits without looking at the context.
+		if deadline, ok := ctx.Deadline(); ok {
+			wait = max(1, min(wait, time.Until(deadline)))
+		}
 		query, set = "PRAGMA busy_timeout", "PRAGMA busy_timeout = %d"
 		want = int64((wait + time.Millisecond - 1) / time.Millisecond)
 	default:
