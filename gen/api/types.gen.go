@@ -28,7 +28,7 @@ type ActivePayRequest struct {
 	BizType string `json:"biz_type" validate:"required,oneof=WECHATPAY ALIPAY UNIONPAY"`
 
 	// CallBackURL Absolute https URL; plain http is admitted for a loopback host only.
-	CallBackURL string `json:"call_back_url" validate:"required,max=2048,httpsurl"`
+	CallBackURL string `json:"call_back_url" validate:"required,max=1024,httpsurl"`
 
 	// OrderRemark Seen but not documented.
 	OrderRemark          string                     `json:"order_remark,omitempty" validate:"omitempty,max=256"`
@@ -116,10 +116,10 @@ type CardPreauthRequest struct {
 	TxnAmt field.Cents `json:"txnAmt" validate:"required,max=999999999999"`
 
 	// FrontURL Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.
-	FrontURL string `json:"frontUrl" validate:"required,max=2048,httpsurl"`
+	FrontURL string `json:"frontUrl" validate:"required,max=1024,httpsurl"`
 
 	// BackURL Absolute https URL; plain http is admitted for a loopback host only.
-	BackURL string `json:"backUrl" validate:"required,max=2048,httpsurl"`
+	BackURL string `json:"backUrl" validate:"required,max=1024,httpsurl"`
 
 	// ChannelType UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.
 	ChannelType string `json:"channelType" validate:"required,oneof=UPAYONLINE ELAVONECOM"`
@@ -180,10 +180,10 @@ type CardPurchaseRequest struct {
 	TxnAmt field.Cents `json:"txnAmt" validate:"required,max=999999999999"`
 
 	// FrontURL Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.
-	FrontURL string `json:"frontUrl" validate:"required,max=2048,httpsurl"`
+	FrontURL string `json:"frontUrl" validate:"required,max=1024,httpsurl"`
 
 	// BackURL Absolute https URL; plain http is admitted for a loopback host only.
-	BackURL string `json:"backUrl" validate:"required,max=2048,httpsurl"`
+	BackURL string `json:"backUrl" validate:"required,max=1024,httpsurl"`
 
 	// ChannelType UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.
 	ChannelType string `json:"channelType" validate:"required,oneof=UPAYONLINE ELAVONECOM"`
@@ -374,7 +374,7 @@ type H5PayRequest struct {
 	SubmitType string `json:"submit_type" validate:"required,eq=form"`
 
 	// CallBackURL Absolute https URL; plain http is admitted for a loopback host only.
-	CallBackURL          string                     `json:"call_back_url" validate:"required,max=2048,httpsurl"`
+	CallBackURL          string                     `json:"call_back_url" validate:"required,max=1024,httpsurl"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -425,7 +425,7 @@ type MiniProgramPayRequest struct {
 	OpenID string `json:"open_id" validate:"required,max=128"`
 
 	// CallBackURL Absolute https URL; plain http is admitted for a loopback host only.
-	CallBackURL          string                     `json:"call_back_url" validate:"required,max=2048,httpsurl"`
+	CallBackURL          string                     `json:"call_back_url" validate:"required,max=1024,httpsurl"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -602,10 +602,10 @@ type PrepayInitRequest struct {
 	BizType string `json:"biz_type" validate:"required,eq=PREPAY"`
 
 	// RedirectURL Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.
-	RedirectURL string `json:"redirect_url" validate:"required,max=2048,httpsurl"`
+	RedirectURL string `json:"redirect_url" validate:"required,max=1024,httpsurl"`
 
 	// CallBackURL Absolute https URL; plain http is admitted for a loopback host only.
-	CallBackURL string `json:"call_back_url" validate:"required,max=2048,httpsurl"`
+	CallBackURL string `json:"call_back_url" validate:"required,max=1024,httpsurl"`
 
 	// Duration Life in seconds, a string of digits.
 	Duration string `json:"duration" validate:"required,seconds"`

@@ -124,6 +124,13 @@ func inlineShared(node *yaml.Node) error {
 		return fmt.Errorf("no components.schemas")
 	}
 	for i := 1; i < len(schemas.Content); i += 2 {
+		if names := child(schemas.Content[i], "propertyNames"); names != nil {
+			inline, err := inlined(schemas, names)
+			if err != nil {
+				return fmt.Errorf("%s: propertyNames: %w", schemas.Content[i-1].Value, err)
+			}
+			set(schemas.Content[i], scalar("propertyNames"), inline)
+		}
 		properties := child(schemas.Content[i], "properties")
 		if properties == nil {
 			continue

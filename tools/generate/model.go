@@ -52,6 +52,7 @@ type member struct {
 	Tag                       string
 	Example                   string
 	value                     *openapi3.Schema
+	re                        *regexp.Regexp // of Pattern
 }
 
 type action struct {
@@ -328,7 +329,8 @@ func refusesEmpty(pattern string) bool {
 }
 
 func (b *builder) pattern(m *member, where string) {
-	if _, err := regexp.Compile(m.Pattern); err != nil {
+	var err error
+	if m.re, err = regexp.Compile(m.Pattern); err != nil {
 		b.fault("%s: pattern: %v", where, err)
 		return
 	}

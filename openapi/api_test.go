@@ -1,0 +1,382 @@
+// Package openapi_test checks what the generator makes of ottpay.yaml: the
+// types, codes and statuses of package api, which is generated whole and keeps
+// no tests of its own.
+package openapi_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/ottpaykit/ottpay/field"
+	"github.com/ottpaykit/ottpay/gen/api"
+)
+
+const seed = `{"amount":"1","bizpay_order_id":"AL781266859681754","tip":"0","merchant_id":"QC00005496","order_id":"2020041553699O153O0407","finish_time":"20200416050429"}`
+
+func TestSeedNotification(t *testing.T) {
+	t.Parallel()
+	var n api.Notification
+	if err := json.Unmarshal([]byte(seed), &n); err != nil {
+		t.Fatal(err)
+	}
+	if n.OrderID != "2020041553699O153O0407" || n.BizpayOrderID != "AL781266859681754" || n.Amount != 1 || n.MerchantID != "QC00005496" || n.FinishTime != "20200416050429" {
+		t.Errorf("got %v", n)
+	}
+	if n.Tip == nil || *n.Tip != 0 {
+		t.Error("a tip of 0 is not an absent one")
+	}
+	if n.ConvenienceFee != nil || n.AdditionalProperties != nil {
+		t.Error("absent members are present")
+	}
+}
+
+func TestNotificationAllocations(t *testing.T) {
+	data := []byte(seed)
+	var n api.Notification
+	got := testing.AllocsPerRun(100, func() {
+		if err := n.UnmarshalJSON(data); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got > 2 {
+		t.Errorf("%v allocations, want one for the text and one for the tip", got)
+	}
+}
+
+func TestAliases(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		schema, json string
+		want         string // what is written again
+	}{
+		{"MiniProgramPayRequest", `{"Tip":"20"}`, `{"tip":"20"}`},
+		{"MiniProgramPayRequest", `{"Tip":"20","tip":"30"}`, `{"tip":"30"}`},
+		{"MiniProgramPayRequest", `{"tip":"30","Tip":"20"}`, `{"tip":"30"}`},
+		{"Notification", `{"Tip":20,"tip":"30"}`, `{"tip":"30"}`},
+		{"MiniProgramPayResponse", `{"payinfo":"{}"}`, `{"payInfo":"{}"}`},
+		{"MiniProgramPayResponse", `{"payinfo":"a","payInfo":"b"}`, `{"payInfo":"b"}`},
+		{"H5PayResponse", `{"payInfo":"weixin://"}`, `{"payinfo":"weixin://"}`},
+		{"H5PayResponse", `{"payInfo":"a","payinfo":"b"}`, `{"payinfo":"b"}`},
+		{"StatusQueryResponse", `{"buyer_logon_id":"x"}`, `{"buyer_login_id":"x"}`},
+		{"StatusQueryResponse", `{"buyer_login_id":"y","buyer_logon_id":"x"}`, `{"buyer_login_id":"y"}`},
+		{"PassivePayResponse", `{"buyer_logon_id":"x"}`, `{"buyer_login_id":"x"}`},
+		{"ExchangeRateQueryResponse", `{"fee_type":"CAD","rate":6.5E8}`, `{"feeType":"CAD","rate":"650000000"}`},
+		{"CardPurchaseResponse", `{"respcode":"PROCESSING","respmsg":"m","code_url":"u"}`, `{"rspCode":"PROCESSING","rspMsg":"m","codeUrl":"u"}`},
+		{"CardPurchaseRequest", `{"biz_type":"securePay"}`, `{"biz_type":"securePay"}`},
+		{"CardPurchaseRequest", `{"bizType":"securePay"}`, `{"bizType":"securePay"}`},
+		{"PrepayInitResponse", `{"payInfo":"u"}`, `{"payinfo":"u"}`},
+		{"PrepayQueryResponse", `{"out_trade_no":"c","bizpay_order_id":null}`, `{"bizpay_order_id":"c"}`},
+		{"StatusQueryResponse", `{"exchange_rate":5.24740000}`, `{"exchange_rate":"5.24740000"}`},
+		{"RefundResponse", `{"refund_status":"success"}`, `{"order_status":"success"}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.schema+tt.json, func(t *testing.T) {
+			t.Parallel()
+			v, err := api.New(tt.schema)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := json.Unmarshal([]byte(tt.json), v); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := json.Marshal(v); err != nil || string(got) != tt.want {
+				t.Errorf("got %s, %v; want %s", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestNamesAreExact(t *testing.T) {
+	t.Parallel()
+	var n api.Notification
+	if err := json.Unmarshal([]byte(`{"AMOUNT":"900","x":[1, 2]}`), &n); err != nil {
+		t.Fatal(err)
+	}
+	if n.Amount != 0 || string(n.AdditionalProperties["AMOUNT"]) != `"900"` || len(n.AdditionalProperties) != 2 {
+		t.Errorf("another spelling is another member: %s", n.AdditionalProperties)
+	}
+	for _, twins := range []string{
+		`{"amount":"1","AMOUNT":"900"}`, `{"AMOUNT":"900","amount":"1"}`, `{"amount":"1","amount":"1"}`, `{"x":1,"X":1}`,
+		`{"tip":"1","TIP":"2"}`, `{"Tip":"1","Tip":"1"}`, `[]`, `{"amount":"1"}{}`,
+	} {
+		n := api.Notification{OrderID: "kept"}
+		if err := n.UnmarshalJSON([]byte(twins)); err == nil {
+			t.Errorf("%s: read", twins)
+		}
+		if n.OrderID != "kept" {
+			t.Errorf("%s: a refused object changed the value", twins)
+		}
+	}
+}
+
+func TestErrorsNameMembersNotValues(t *testing.T) {
+	t.Parallel()
+	var n api.Notification
+	err := n.UnmarshalJSON([]byte(`{"amount":"10.75"}`))
+	var bad *field.AmountError
+	if !errors.As(err, &bad) || bad.Raw != `"10.75"` {
+		t.Fatalf("got %v", err)
+	}
+	if msg := err.Error(); strings.Contains(msg, "10.75") || !strings.Contains(msg, "Notification: amount") {
+		t.Errorf("the message is %q", msg)
+	}
+}
+
+func TestRequestsWriteStringsOnly(t *testing.T) {
+	t.Parallel()
+	for _, info := range api.Actions() {
+		schema, _ := api.LookupSchema(info.Request)
+		v, err := api.New(info.Request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if empty, err := json.Marshal(v); err != nil || string(empty) != `{}` {
+			t.Errorf("%s: an empty request is %s, %v", info.Name, empty, err)
+		}
+		if err := json.Unmarshal([]byte(schema.Example), v); err != nil {
+			t.Fatal(err)
+		}
+		out, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var members map[string]string
+		if err := json.Unmarshal(out, &members); err != nil {
+			t.Errorf("%s: not only strings: %v", info.Name, err)
+		}
+		if err := schema.Check(out); err != nil {
+			t.Errorf("%s: %v", info.Name, err)
+		}
+	}
+	for name, value := range map[string]string{"note": `1`, "n": `null`, "cc_number": `"4111"`, "CC-Number": `"4111"`, "cvv": `"1"`, "Amount": `"1"`, "Tip": `"1"`} {
+		req := api.MiniProgramPayRequest{AdditionalProperties: map[string]json.RawMessage{name: json.RawMessage(value)}}
+		if out, err := json.Marshal(req); err == nil {
+			t.Errorf("%s: written: %s", name, out)
+		}
+	}
+	req := api.CardPurchaseRequest{BizType: "securePay", BizTypeName: "biz_type", AdditionalProperties: map[string]json.RawMessage{"note": json.RawMessage(`"x"`)}}
+	if out, err := json.Marshal(&req); err != nil || string(out) != `{"biz_type":"securePay","note":"x"}` {
+		t.Errorf("got %s, %v", out, err)
+	}
+	req.BizTypeName = "bizTipe"
+	if out, err := json.Marshal(&req); err == nil {
+		t.Errorf("an unknown spelling is written: %s", out)
+	}
+}
+
+func TestFilled(t *testing.T) {
+	t.Parallel()
+	d := api.Defaults{MerchantID: "TS00000001", OperatorID: "0000000001", OrderID: "ORDER1"}
+	req := &api.H5PayRequest{Amount: 5}
+	got := req.Filled(d)
+	if got.MerchantID != d.MerchantID || got.OperatorID != d.OperatorID || got.Order() != d.OrderID || got.BizType != "WECHATPAY" || got.SubmitType != "form" || got.Amount != 5 {
+		t.Errorf("got %v", got)
+	}
+	if req.OrderID != "" || req.BizType != "" {
+		t.Error("the caller's request was changed")
+	}
+	own := (&api.H5PayRequest{OrderID: "mine", MerchantID: "other", OperatorID: "9"}).Filled(d)
+	if own.OrderID != "mine" || own.MerchantID != "other" || own.OperatorID != "9" {
+		t.Errorf("given values were replaced: %v", own)
+	}
+	if q := (api.StatusQueryRequest{}).Filled(d); q.OrderID != "" {
+		t.Errorf("a query got an invented order id %s", q.OrderID)
+	}
+	if r := (api.RefundRequest{OriOrderID: "paid"}).Filled(d); r.Order() != d.OrderID || r.OriOrderID != "paid" {
+		t.Errorf("got %v", r)
+	}
+	if c := (api.CardPurchaseRequest{}).Filled(d); c.OrderID != d.OrderID || c.Order() != d.OrderID {
+		t.Errorf("got %v", c)
+	}
+	if c := (api.PrepayInitRequest{}).Filled(d); c.PrepayOrderID != d.OrderID || c.BizType != "PREPAY" {
+		t.Errorf("got %v", c)
+	}
+}
+
+func TestOutcome(t *testing.T) {
+	t.Parallel()
+	var r api.CardPurchaseResponse
+	if r.Pending() {
+		t.Error("the zero value is pending")
+	}
+	r.SetOutcome(field.OutcomePending)
+	if !r.Pending() {
+		t.Error("not pending")
+	}
+	if out, err := json.Marshal(r); err != nil || string(out) != `{}` {
+		t.Errorf("the outcome is written: %s, %v", out, err)
+	}
+}
+
+// TestNothingSensitiveIsShown puts a mark into every sensitive member of every
+// type and looks for it in every way to print a value.
+func TestNothingSensitiveIsShown(t *testing.T) {
+	t.Parallel()
+	const mark = "s3cret-mark"
+	sensitive := 0
+	for _, name := range api.Schemas() {
+		schema, _ := api.LookupSchema(name)
+		members := map[string]any{"x_unknown": mark}
+		for _, m := range schema.Members {
+			if m.Sensitive || m.Kind == api.MemberJSON || m.Kind == api.MemberRaw || strings.Contains(strings.ToLower(m.Name), "url") {
+				members[m.Name] = mark
+				sensitive++
+			}
+		}
+		data, err := json.Marshal(members)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := api.New(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(data, v); err != nil {
+			t.Fatal(err)
+		}
+		var log bytes.Buffer
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "v", v)
+		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "v", v)
+		fmt.Fprintf(&log, "%v %+v %#v %s %q %d %x", v, v, v, v, v, v, v)
+		fmt.Fprintf(&log, "%v %+v %#v", struct{ V any }{v}, []any{v}, map[string]any{"v": v})
+		if strings.Contains(log.String(), mark) || strings.Contains(log.String(), fmt.Sprintf("%x", mark)) {
+			t.Errorf("%s shows it: %s", name, log.String())
+		}
+	}
+	if sensitive < 30 {
+		t.Errorf("only %d sensitive members", sensitive)
+	}
+	n := api.Notification{OrderID: "ORDER1", Amount: 5, Remarks: "free text", SubOpenID: "wallet"}
+	if got, want := n.String(), "Notification[order_id=ORDER1 amount=5 sub_openId=[redacted] remarks=[redacted]]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestCodes(t *testing.T) {
+	t.Parallel()
+	want := map[api.Code]api.Class{
+		"SUCCESS": api.ClassSuccess, "PROCESSING": api.ClassPending, "ORDER_PAID": api.ClassDuplicate, "ORDER_USED": api.ClassDuplicate,
+		"PARAM_INVALID": api.ClassCaller, "PARAM_ERROR": api.ClassCaller, "PWD_INCORRECT": api.ClassCaller, "ORDER_TYPE_ERROR": api.ClassCaller,
+		"AUTH_CODE_INVALID": api.ClassCaller, "CURRENCY_NOT_SUPPORT": api.ClassCaller, "FAIL": api.ClassFailed,
+		"TIMEOUT": api.ClassUnclear, "SYSTEM_ERROR": api.ClassUnclear, "DB_ERROR": api.ClassUnclear,
+	}
+	if len(api.Codes()) != len(want) {
+		t.Errorf("%d codes, want %d", len(api.Codes()), len(want))
+	}
+	for c, class := range want {
+		for _, spelling := range []api.Code{c, api.Code(strings.ToLower(string(c))), api.Code(string(c[:1]) + strings.ToLower(string(c[1:])))} {
+			if got := spelling.Class(); got != class {
+				t.Errorf("%s: %v, want %v", spelling, got, class)
+			}
+			if spelling.Message() == "" {
+				t.Errorf("%s: no message", spelling)
+			}
+		}
+	}
+	for _, c := range []api.Code{"", "SUCCES", "SUCCESS ", "ſUCCESS", "SOMETHING_NEW"} {
+		if got := c.Class(); got != api.ClassUnclear {
+			t.Errorf("%q: %v", c, got)
+		}
+	}
+}
+
+func TestStatuses(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		status                api.OrderStatus
+		paid, final, refunded bool
+		state                 api.State
+	}{
+		{"init", false, false, false, api.StateOpen},
+		{"notpay", false, false, false, api.StateOpen},
+		{"processing", false, false, false, api.StateOpen},
+		{"canceling", false, false, false, api.StateOpen},
+		{"success", true, false, false, api.StatePaid},
+		{"failure", false, true, false, api.StateClosed},
+		{"orderclosed", false, true, false, api.StateClosed},
+		{"orderclose", false, true, false, api.StateClosed},
+		{"cancelled", false, true, false, api.StateClosed},
+		{"authfinish", false, false, false, api.StateOpen},
+		{"authorised", false, false, false, api.StateOpen},
+		{"authorized", false, false, false, api.StateOpen},
+		{"captured", true, false, false, api.StatePaid},
+		{"partial_refunded", false, false, true, api.StateOpen},
+		{"partial_refund", false, false, true, api.StateOpen},
+		{"fully_refunded", false, true, true, api.StateClosed},
+		{"fully_reversal", false, true, false, api.StateClosed},
+		{"trade_finished", false, false, false, api.StateOpen},
+	}
+	if len(api.Statuses()) != len(tests) {
+		t.Errorf("%d statuses, want %d", len(api.Statuses()), len(tests))
+	}
+	for _, tt := range tests {
+		for _, s := range []api.OrderStatus{tt.status, api.OrderStatus(strings.ToUpper(string(tt.status)))} {
+			if s.Paid() != tt.paid || s.Final() != tt.final || s.Refunded() != tt.refunded || s.State() != tt.state {
+				t.Errorf("%s: paid %v, final %v, refunded %v, %v", s, s.Paid(), s.Final(), s.Refunded(), s.State())
+			}
+		}
+	}
+	for _, s := range []api.OrderStatus{"", "paid", "success ", "ſuccess", "Trade_Finished"} {
+		if s.Paid() || s.Final() || s.State() != api.StateOpen {
+			t.Errorf("%q is taken for something", s)
+		}
+	}
+}
+
+func TestActions(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{
+		"ACTIVEPAY": "1.0 effect order_id", "PASSIVEPAY": "1.0 effect order_id", "MAPPPAY": "1.1 effect order_id", "H5PAY": "2.0 effect order_id",
+		"STATUS_QUERY": "1.0 query order_id", "REFUND": "1.0 effect order_id", "EX_RATE_QUERY": "1.0 query ", "PREPAY_INIT": "2.0 effect prepay_order_id",
+		"PREPAY_QUERY": "2.0 query prepay_order_id", "CC_PURCHASE": "2.0 effect orderId", "CC_PREAUTH": "2.0 effect orderId", "CC_QUERYPAY": "2.0 query order_id",
+	}
+	for _, info := range api.Actions() {
+		got := fmt.Sprintf("%s %s %s", info.Version, info.Kind, info.OrderMember)
+		if got != want[string(info.Name)] {
+			t.Errorf("%s: %s, want %s", info.Name, got, want[string(info.Name)])
+		}
+		delete(want, string(info.Name))
+		for _, name := range []string{info.Request, info.Response} {
+			if _, ok := api.LookupSchema(name); !ok {
+				t.Errorf("%s: no schema %s", info.Name, name)
+			}
+		}
+	}
+	for name := range want {
+		t.Errorf("no action %s", name)
+	}
+	for _, name := range []string{"", "mapppay", "CC_REFUND"} {
+		if _, ok := api.LookupAction(name); ok {
+			t.Errorf("%q is an action", name)
+		}
+	}
+}
+
+// TestUsualLengths keeps the gap of every value that is not free text below a
+// cipher block, as docs/protocol.md 14.1 asks.
+func TestUsualLengths(t *testing.T) {
+	t.Parallel()
+	schema, _ := api.LookupSchema("Notification")
+	for _, m := range schema.Members {
+		if m.Name == "remarks" {
+			continue
+		}
+		if m.UsualMax == 0 && m.Name != "bizpay_order_id" || m.UsualMax-m.UsualMin >= 16 {
+			t.Errorf("%s: usual lengths %d to %d", m.Name, m.UsualMin, m.UsualMax)
+		}
+	}
+	var values map[string]string
+	if err := json.Unmarshal([]byte(seed), &values); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range values {
+		if m, ok := schema.Member(name); !ok || len(value) < m.UsualMin || len(value) > m.UsualMax {
+			t.Errorf("%s of the published callback is unusual", name)
+		}
+	}
+}

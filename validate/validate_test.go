@@ -1,0 +1,143 @@
+package validate_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/ottpaykit/ottpay/field"
+	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/validate"
+)
+
+func TestExplainNamesMemberAndRuleNeverValue(t *testing.T) {
+	t.Parallel()
+	req := &api.MiniProgramPayRequest{
+		OrderID: "s3cret order", Amount: 5_000_000_000_000, BizType: "s3cretPAY", AppID: "wx", OpenID: "s3cret",
+		CallBackURL: "http://s3cret.example/",
+	}
+	err := validate.Explain(validate.New().Struct(req))
+	var bad *validate.Error
+	if !errors.As(err, &bad) {
+		t.Fatalf("got %v", err)
+	}
+	got := make(map[string]string)
+	for _, v := range bad.Violations {
+		got[v.Member] = v.Rule
+		if v.Schema != "MiniProgramPayRequest" {
+			t.Errorf("schema %s", v.Schema)
+		}
+	}
+	want := map[string]string{"order_id": "orderid", "operator_id": "required", "amount": "max", "biz_type": "eq", "call_back_url": "httpsurl"}
+	for member, rule := range want {
+		if got[member] != rule {
+			t.Errorf("%s: rule %q, want %q", member, got[member], rule)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("got %v", got)
+	}
+	if strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "5000000000000") {
+		t.Errorf("the message quotes a value: %v", err)
+	}
+	if !strings.Contains(err.Error(), "MiniProgramPayRequest.operator_id: required") {
+		t.Errorf("the message is %v", err)
+	}
+}
+
+func TestExplainPassesOthersOn(t *testing.T) {
+	t.Parallel()
+	if validate.Explain(nil) != nil {
+		t.Error("nil became an error")
+	}
+	other := errors.New("other")
+	if validate.Explain(other) != other {
+		t.Error("another error was changed")
+	}
+}
+
+func TestCardDataIsRefused(t *testing.T) {
+	t.Parallel()
+	v := validate.New()
+	for name, rule := range map[string]string{"cc_number": "nocarddata", "CC_NUMBER": "nocarddata", "cardNumber": "nocarddata", "cc-sha": "nocarddata", "note": "string"} {
+		value := json.RawMessage(`"4111111111111111"`)
+		if rule == "string" {
+			value = json.RawMessage(`4111`)
+		}
+		req := api.StatusQueryRequest{OrderID: "1", AdditionalProperties: map[string]json.RawMessage{name: value}}
+		err := validate.Explain(v.Struct(req))
+		if err == nil || !strings.Contains(err.Error(), rule) || strings.Contains(err.Error(), "4111") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	fine := api.StatusQueryRequest{OrderID: "1", AdditionalProperties: map[string]json.RawMessage{"note": json.RawMessage(`"x"`)}}
+	if err := v.Struct(fine); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnswerMayHoldAnything(t *testing.T) {
+	t.Parallel()
+	n := api.Notification{OrderID: "1", BizpayOrderID: "2", Amount: 3, FinishTime: "4", AdditionalProperties: map[string]json.RawMessage{"cc_number": json.RawMessage(`{}`)}}
+	if err := validate.New().Struct(n); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCallbackURL(t *testing.T) {
+	t.Parallel()
+	v := validate.New()
+	for url, ok := range map[string]bool{
+		"https://shop.example/ottpay?a=b": true, "https://shop.example": true, "http://127.0.0.1:8080/cb": true, "http://localhost:1/": true, "http://[::1]:8080/": true,
+		"http://shop.example/": false, "http://localhost.shop.example/": false, "http://127.0.0.1@shop.example/": false, "https://user:pass@shop.example/": false,
+		"/ottpay": false, "shop.example": false, "ftp://shop.example/": false, "https://": false, "https://shop.example/a b": false, "": false,
+	} {
+		req := api.ActivePayRequest{OrderID: "1", OperatorID: "2", Amount: 3, BizType: "ALIPAY", CallBackURL: url}
+		if err := v.Struct(req); (err == nil) != ok {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+}
+
+// TestNotificationAllocations keeps the way from bytes to a validated
+// notification short: the text, the tip, the value.
+func TestNotificationAllocations(t *testing.T) {
+	v := validate.New()
+	data := []byte(`{"amount":"1","bizpay_order_id":"AL781266859681754","tip":"0","merchant_id":"QC00005496","order_id":"2020041553699O153O0407","finish_time":"20200416050429"}`)
+	got := testing.AllocsPerRun(100, func() {
+		n := new(api.Notification)
+		if err := n.UnmarshalJSON(data); err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Struct(n); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got > 3 {
+		t.Errorf("%v allocations, want 3", got)
+	}
+}
+
+func BenchmarkNotification(b *testing.B) {
+	v := validate.New()
+	data := []byte(`{"amount":"1","bizpay_order_id":"AL781266859681754","tip":"0","merchant_id":"QC00005496","order_id":"2020041553699O153O0407","finish_time":"20200416050429"}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		n := new(api.Notification)
+		if err := n.UnmarshalJSON(data); err != nil {
+			b.Fatal(err)
+		}
+		if err := v.Struct(n); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func ExampleExplain() {
+	v := validate.New()
+	err := v.Struct(&api.RefundRequest{OrderID: "R1", RefundAmt: field.Cents(100)})
+	fmt.Println(validate.Explain(err))
+	// Output: validate: RefundRequest.ori_order_id: required
+}
