@@ -194,11 +194,17 @@ func (w *Webhook) Handler(next http.Handler) http.Handler {
 // left, with an alarm.
 func Handle[T any](w *Webhook, fn func(context.Context, *T) error) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		v := new(T)
-		w.serve(rw, r, v, func(_ http.ResponseWriter, r *http.Request) error {
+		Receive(w, rw, r, func(_ http.ResponseWriter, r *http.Request, v *T) error {
 			return fn(r.Context(), v)
 		})
 	})
+}
+
+// Receive is [Webhook.Do] for an fn that takes the notification as T, as
+// [Handle] does. It is there for adapters.
+func Receive[T any](w *Webhook, rw http.ResponseWriter, r *http.Request, fn func(http.ResponseWriter, *http.Request, *T) error) {
+	v := new(T)
+	w.serve(rw, r, v, func(rw http.ResponseWriter, r *http.Request) error { return fn(rw, r, v) })
 }
 
 // Do is the core that Handler, Handle and the adapters stand on. It checks r,
