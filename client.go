@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
@@ -61,8 +62,18 @@ type Config struct {
 	// Payments and refunds are never repeated. Defaults to 3.
 	Attempts int
 
-	// Backoff is how long the client waits between queries.
+	// Backoff is how long the client waits between the attempts of a query.
+	// Defaults to 250 ms, doubled up to 5 s.
 	Backoff Backoff
+
+	// Poll is how long Resolve and AwaitPayment wait between questions.
+	// Defaults to 1 s, doubled up to 10 s.
+	Poll Backoff
+
+	// RefundStore is where RefundOnce notes the refunds that it has sent. Give
+	// it one that all processes share, such as the webhook's. If nil, one in
+	// the memory of this process.
+	RefundStore dedupe.Store
 
 	// CardQuery is the action that asks for a card order, as the vendor's pages
 	// name two: CC_QUERYPAY, or STATUS_QUERY, which was observed for hosted
@@ -154,12 +165,16 @@ func (s *shared) defaults() {
 	cfg.Versions, cfg.Timeouts = maps.Clone(cfg.Versions), maps.Clone(cfg.Timeouts)
 	cfg.Timeout = or(cfg.Timeout, defaultTimeout)
 	cfg.Attempts = or(cfg.Attempts, 3)
-	cfg.Backoff = cfg.Backoff.orDefault()
+	cfg.Backoff = cfg.Backoff.or(250*time.Millisecond, 5*time.Second)
+	cfg.Poll = cfg.Poll.or(time.Second, 10*time.Second)
 	if cfg.Base == nil {
 		cfg.Base = middleware.NewBase()
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.RefundStore == nil {
+		cfg.RefundStore = dedupe.NewMemory(dedupe.MemoryConfig{Now: cfg.Now})
 	}
 	if cfg.Sleep == nil {
 		cfg.Sleep = sleep
@@ -265,8 +280,11 @@ func receive[Resp any, PResp response[Resp]](ctx context.Context, c *Client, a *
 		decodeErr = PResp(resp).UnmarshalJSON(a.data)
 	}
 	// Whatever the code says, it is not said of this order.
-	if named := PResp(resp).Order(); decodeErr == nil && named != "" && failed.OrderID != "" && named != failed.OrderID {
-		return failed.unclear("other-order", ErrOtherOrder)
+	if named := PResp(resp).Order(); decodeErr == nil && named != "" && failed.OrderID != "" {
+		if named != failed.OrderID {
+			return failed.unclear("other-order", ErrOtherOrder)
+		}
+		failed.named = true
 	}
 	outcome := field.OutcomeSuccess
 	switch {

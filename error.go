@@ -100,6 +100,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// Err is the underlying error, or nil. Its text is not made for logs.
 	Err error
+
+	named bool // the verified data names the order
 }
 
 // Error returns the action, the code and what to make of it.

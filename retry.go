@@ -12,16 +12,16 @@ import (
 	"github.com/ottpaykit/ottpay/gen/api"
 )
 
-// Backoff is how long to wait before a query is put again: half of it sure,
-// half of it random, doubled each time.
+// Backoff is how long to wait between repeated questions: half of it sure, half
+// of it random, doubled each time.
 type Backoff struct {
-	First time.Duration // the first one; defaults to 250 ms
-	Max   time.Duration // the longest one; defaults to 5 s
+	First time.Duration // the first wait
+	Max   time.Duration // the longest one
 }
 
-func (b Backoff) orDefault() Backoff {
-	b.First = or(b.First, 250*time.Millisecond)
-	b.Max = max(or(b.Max, 5*time.Second), b.First)
+func (b Backoff) or(first, longest time.Duration) Backoff {
+	b.First = or(b.First, first)
+	b.Max = max(or(b.Max, longest), b.First)
 	return b
 }
 

@@ -1,0 +1,169 @@
+package ottpay
+
+import (
+	"context"
+	"sync"
+
+	"github.com/ottpaykit/ottpay/field"
+	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/middleware"
+)
+
+// Payment is what is known of an order's payment. It was authenticated.
+type Payment struct {
+	OrderID       string
+	Status        api.OrderStatus // that of a notification without one is success
+	Amount        *field.Cents    // nil if the gateway named none: then it is unconfirmed
+	BizpayOrderID string          // the channel's id, "" if the gateway named none
+	Notified      bool            // the webhook was told, before a query said so
+}
+
+// Paid reports whether the payment stands: paid, and nothing returned.
+func (p Payment) Paid() bool { return p.Status.Paid() }
+
+// Matches reports whether expected was paid.
+func (p Payment) Matches(expected field.Cents) bool {
+	return p.Paid() && p.Amount != nil && *p.Amount == expected && expected > 0
+}
+
+// News tells of payments that a webhook has accepted. [Notifier] does within
+// one process; a shop of several processes writes one over what it stores.
+type News interface {
+	// Wait returns the order's payment as soon as a webhook has accepted it.
+	// It must return when ctx ends, with ctx's error.
+	Wait(ctx context.Context, merchantID, orderID string) (Payment, error)
+}
+
+// AwaitConfig says how [Client.AwaitPayment] waits. Its zero value polls with
+// STATUS_QUERY.
+type AwaitConfig struct {
+	// Query is the action to ask with: STATUS_QUERY, CC_QUERYPAY, or
+	// PREPAY_QUERY with the id of a checkout in place of an order's. Defaults
+	// to STATUS_QUERY.
+	Query api.Action
+
+	// News is listened to besides. If nil, there is only the query.
+	News News
+}
+
+// AwaitPayment waits until the order is settled: paid, failed, closed or
+// refunded. It asks the gateway with Config.Poll between the questions, and
+// takes the webhook's word if that comes first. Look at Payment.Paid: an order
+// that was closed is settled, too.
+//
+// When ctx ends, or no question can be put at all, it returns what was last
+// heard and an error that matches ctx's. An order that was not paid yet may
+// still be paid afterwards.
+//
+// It leaves no goroutine behind, if the News returns when its context ends.
+func (c *Client) AwaitPayment(ctx context.Context, orderID string, cfg AwaitConfig) (Payment, error) {
+	polling, stop := context.WithCancel(ctx)
+	defer stop()
+	news := c.listen(polling, stop, orderID, cfg.News)
+
+	var last Payment
+	err := c.poll(polling, func(ctx context.Context) (bool, error) {
+		r, err := c.ask(ctx, or(cfg.Query, api.ActionSTATUS_QUERY), orderID)
+		if err != nil || r.id == "" || r.refundRow() {
+			return false, err
+		}
+		last = Payment{OrderID: r.order, Status: r.status, Amount: r.amount, BizpayOrderID: r.channel}
+		return r.status.Paid() || r.status.Refunded() || r.status.Final(), nil
+	})
+	stop()
+	told, heard := <-news
+	if err != nil && heard {
+		return told, nil
+	}
+	return last, err
+}
+
+// listen waits for news and stops the polling when there are some. The channel
+// is closed when the waiting is over.
+func (c *Client) listen(ctx context.Context, stop context.CancelFunc, orderID string, news News) <-chan Payment {
+	heard := make(chan Payment, 1)
+	if news == nil {
+		close(heard)
+		return heard
+	}
+	go func() {
+		defer close(heard)
+		if p, err := news.Wait(ctx, c.merchant, orderID); err == nil {
+			p.Notified = true
+			heard <- p
+			stop()
+		}
+	}()
+	return heard
+}
+
+// Notifier carries what a webhook has accepted to whoever awaits it, within
+// one process. Call Notify at the end of the webhook's handler. It keeps
+// nothing: who begins to wait afterwards is told by the query. The zero value
+// is ready; it is safe for concurrent use and must not be copied.
+type Notifier struct {
+	mu      sync.Mutex
+	waiting map[waitingFor]map[chan Payment]struct{}
+}
+
+type waitingFor struct{ merchant, id string }
+
+var _ News = (*Notifier)(nil)
+
+// Notify tells those who wait for the delivery's order, or for its checkout.
+// Notifications of another kind than paid are not passed on.
+func (n *Notifier) Notify(d *middleware.Delivery) {
+	if !d.Paid() {
+		return
+	}
+	p := Payment{OrderID: d.OrderID, Status: api.StatusSuccess, Amount: &d.Amount, BizpayOrderID: d.BizpayOrderID}
+	ids := []string{d.OrderID}
+	if d.Notification != nil && d.Notification.PrepayOrderID != "" && d.Notification.PrepayOrderID != d.OrderID {
+		ids = append(ids, d.Notification.PrepayOrderID)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, id := range ids {
+		for ch := range n.waiting[waitingFor{d.Merchant, id}] {
+			select {
+			case ch <- p:
+			default: // was told already
+			}
+		}
+	}
+}
+
+// Wait implements [News].
+func (n *Notifier) Wait(ctx context.Context, merchantID, orderID string) (Payment, error) {
+	ch := make(chan Payment, 1)
+	key := waitingFor{merchantID, orderID}
+	n.add(key, ch)
+	defer n.remove(key, ch)
+	select {
+	case p := <-ch:
+		return p, nil
+	case <-ctx.Done():
+		return Payment{}, ctx.Err()
+	}
+}
+
+func (n *Notifier) add(key waitingFor, ch chan Payment) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.waiting == nil {
+		n.waiting = make(map[waitingFor]map[chan Payment]struct{})
+	}
+	if n.waiting[key] == nil {
+		n.waiting[key] = make(map[chan Payment]struct{})
+	}
+	n.waiting[key][ch] = struct{}{}
+}
+
+func (n *Notifier) remove(key waitingFor, ch chan Payment) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.waiting[key], ch)
+	if len(n.waiting[key]) == 0 {
+		delete(n.waiting, key)
+	}
+}

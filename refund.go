@@ -1,0 +1,192 @@
+package ottpay
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ottpaykit/ottpay/dedupe"
+	"github.com/ottpaykit/ottpay/field"
+	"github.com/ottpaykit/ottpay/gen/api"
+)
+
+// What a refund is refused for before it is sent. The *Error matches
+// ErrNotSent, too.
+var (
+	// ErrRefundTooLarge says that the sum exceeds what was paid and not yet
+	// returned.
+	ErrRefundTooLarge = errors.New("refund exceeds what was paid")
+	// ErrNotPaid says that the gateway does not call the order paid.
+	ErrNotPaid = errors.New("order is not paid")
+	// ErrUnconfirmed says that the gateway's answer leaves out what it would
+	// have to name: the order, or its amount.
+	ErrUnconfirmed = errors.New("unconfirmed by the gateway")
+	// ErrRefundIDUsed says that the refund's id stood for another order or
+	// another amount before.
+	ErrRefundIDUsed = errors.New("refund id was used for another refund")
+)
+
+// claimed is as good as for ever: a refund whose process died while it was
+// under way must not be sent again because time has passed.
+const claimed = 10 * 365 * 24 * time.Hour
+
+// RefundOrder is a refund that is sent at most once.
+type RefundOrder struct {
+	// RefundID is the refund's own id, chosen and stored by the shop before the
+	// first attempt: one for each intention to refund, the same at each click.
+	// See [Client.NewOrderID]. Required.
+	RefundID string
+	// OrderID is the payment. Required.
+	OrderID string
+	// Amount is what to return, whole or in part. Required.
+	Amount field.Cents
+	// Query is the action that asks for the payment: STATUS_QUERY or
+	// CC_QUERYPAY. Defaults to STATUS_QUERY.
+	Query api.Action
+}
+
+// Refunded is what became of a refund.
+type Refunded struct {
+	Status api.OrderStatus // of the refund, "" if the gateway named none
+	Before bool            // it had been sent before, and was not sent now
+	// Response is the answer to the refund; nil if it was sent before.
+	Response *api.RefundResponse
+}
+
+// Pending reports whether the refund is still under way: ask again.
+func (r Refunded) Pending() bool {
+	if r.Response != nil && r.Response.Pending() {
+		return true
+	}
+	return r.Status != "" && !returned(r.Status)
+}
+
+func returned(s api.OrderStatus) bool { return s.Paid() || s.Refunded() }
+
+// RefundOnce refunds a payment, and does not refund it again however often it
+// is called with the same RefundID:
+//
+//  1. The gateway is asked for the refund. If it knows it, that is the result.
+//  2. The refund is claimed in Config.RefundStore. If it was sent before, an
+//     *Error matches ErrDuplicate; if it is being sent, or was when a process
+//     died, ErrPending and ErrUnknownOutcome.
+//  3. The gateway is asked for the payment. The sum must not exceed what was
+//     paid and not yet returned, as far as the answer tells.
+//  4. The refund is sent, once.
+//
+// A RefundID is good for one refund that left. When that failed, take another
+// after [Client.Resolve] has said that it did not happen. Two refunds of one
+// payment that run at the same time under different ids are each compared with
+// what was paid; the gateway has to refuse the second.
+func (c *Client) RefundOnce(ctx context.Context, r RefundOrder) (Refunded, error) {
+	failed := &Error{Action: api.ActionREFUND, MerchantID: c.merchant, OrderID: r.RefundID}
+	if r.RefundID == "" || r.OrderID == "" || r.RefundID == r.OrderID || r.Amount <= 0 {
+		return Refunded{}, failed.refused("request", errors.New("a refund needs an id of its own, an order and an amount"))
+	}
+	before, known, err := c.refundRow(ctx, r.RefundID)
+	if err != nil || known {
+		return before, err
+	}
+	claim, err := c.cfg.RefundStore.Claim(ctx, dedupe.Identify(c.merchant, r.RefundID, "refund", r.OrderID, r.Amount.String()), claimed)
+	if err != nil {
+		return Refunded{}, failed.unclaimed(err)
+	}
+	if err := c.refundable(ctx, r); err != nil {
+		return Refunded{}, errors.Join(failed.refused("refund", err), release(ctx, claim))
+	}
+	resp, err := c.Refund(ctx, &api.RefundRequest{OrderID: r.RefundID, OriOrderID: r.OrderID, RefundAmt: r.Amount})
+	if errors.Is(err, ErrNotSent) || errors.Is(err, ErrCaller) {
+		return Refunded{}, errors.Join(err, release(ctx, claim))
+	}
+	// What cannot be kept now stays claimed, which has the same effect.
+	_ = claim.Confirm(context.WithoutCancel(ctx))
+	if err != nil {
+		return Refunded{}, err
+	}
+	return Refunded{Status: resp.OrderStatus, Response: resp}, nil
+}
+
+// release gives the refund's id back, as nothing was done under it.
+func release(ctx context.Context, claim dedupe.Claim) error {
+	return claim.Release(context.WithoutCancel(ctx))
+}
+
+// refundRow asks the gateway for the refund itself.
+func (c *Client) refundRow(ctx context.Context, refundID string) (_ Refunded, known bool, _ error) {
+	failed := &Error{Action: api.ActionREFUND, MerchantID: c.merchant, OrderID: refundID}
+	row, err := c.ask(ctx, api.ActionSTATUS_QUERY, refundID)
+	switch {
+	case err != nil && noSuchOrder(err):
+		return Refunded{}, false, nil
+	case err != nil:
+		return Refunded{}, false, failed.unasked(err)
+	case row.id == "":
+		return Refunded{}, false, failed.refused("refund", ErrUnconfirmed)
+	case row.status.State() == api.StateClosed && !returned(row.status):
+		failed.Class, failed.Verified, failed.Reason = api.ClassFailed, true, "refund"
+		return Refunded{}, false, failed
+	}
+	return Refunded{Status: row.status, Before: true}, true, nil
+}
+
+// noSuchOrder reports whether the gateway has answered, and may have said that
+// it does not know the order. The vendor documents no code for that, so every
+// code is taken for it but those that say that the gateway is in trouble.
+func noSuchOrder(err error) bool {
+	var failed *Error
+	if !errors.As(err, &failed) || failed.Code == "" || failed.Err != nil {
+		return false
+	}
+	switch failed.Class {
+	case api.ClassFailed, api.ClassCaller:
+		return true
+	case api.ClassUnclear:
+		return failed.Code.Message() == ""
+	}
+	return false
+}
+
+// refundable asks the gateway what was paid.
+func (c *Client) refundable(ctx context.Context, r RefundOrder) error {
+	paid, err := c.ask(ctx, or(r.Query, api.ActionSTATUS_QUERY), r.OrderID)
+	switch {
+	case err != nil:
+		return err
+	case paid.id == "":
+		return ErrUnconfirmed
+	case !paid.status.Paid() && !paid.status.Refunded() || is(paid.status, api.StatusFullyRefunded):
+		return ErrNotPaid
+	case paid.amount == nil:
+		return ErrUnconfirmed
+	}
+	left := *paid.amount
+	if paid.refunded != nil {
+		left -= *paid.refunded
+	}
+	if r.Amount > left {
+		return ErrRefundTooLarge
+	}
+	return nil
+}
+
+// unasked says that the refund was not sent because the gateway could not be
+// asked before.
+func (e *Error) unasked(err error) error {
+	e.NotSent, e.Reason, e.Err = true, "query", err
+	return e
+}
+
+// unclaimed says that the refund's id is taken, or that nobody knows.
+func (e *Error) unclaimed(err error) error {
+	switch {
+	case errors.Is(err, dedupe.ErrConflict):
+		return e.refused("refund-id", ErrRefundIDUsed)
+	case errors.Is(err, dedupe.ErrDone):
+		e.Class, e.Reason, e.Err = api.ClassDuplicate, "sent-before", err
+	case errors.Is(err, dedupe.ErrInFlight):
+		e.Class, e.Reason, e.Err = api.ClassPending, "in-flight", err
+	default:
+		e.NotSent, e.Reason, e.Err = true, "store", err
+	}
+	return e
+}
