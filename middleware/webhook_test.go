@@ -42,13 +42,16 @@ func mustKey(tb testing.TB, signKey string) envelope.Key {
 
 func newMemory() dedupe.Store { return dedupe.NewMemory(dedupe.MemoryConfig{}) }
 
+// sharedValidator is one for all tests: it compiles its rules once.
+var sharedValidator = sync.OnceValue(validate.New)
+
 // newWebhook returns a webhook for one merchant, changed by change.
 func newWebhook(tb testing.TB, change func(*middleware.Config)) *middleware.Webhook {
 	tb.Helper()
 	cfg := middleware.Config{
 		Keys:      middleware.StaticKeys{merchant: {mustKey(tb, publishedKey)}},
 		Store:     newMemory(),
-		Validator: validate.New(),
+		Validator: sharedValidator(),
 		Logger:    slog.New(slog.DiscardHandler),
 	}
 	if change != nil {
