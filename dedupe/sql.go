@@ -198,7 +198,10 @@ func (s *SQL) Schema() string { return s.schema }
 
 // Migrate creates the table unless it is there.
 func (s *SQL) Migrate(ctx context.Context) error {
-	_, err := s.db.ExecContext(ctx, s.schema)
+	err := s.again(ctx, func(ctx context.Context, x execer) error {
+		_, err := x.ExecContext(ctx, s.schema)
+		return err
+	})
 	if err != nil && s.Ping(ctx) != nil { // not: another process was faster
 		return fmt.Errorf("dedupe: migrate: %w", err)
 	}

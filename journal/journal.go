@@ -142,7 +142,7 @@ func (s *SQL) Schema() string { return s.schema }
 
 // Migrate creates the table unless it is there.
 func (s *SQL) Migrate(ctx context.Context) error {
-	_, err := s.db.ExecContext(ctx, s.schema)
+	_, err := s.exec(ctx, s.schema)
 	if err != nil && s.Ping(ctx) != nil { // not: another process was faster
 		return fmt.Errorf("journal: migrate: %w", err)
 	}
