@@ -1,0 +1,251 @@
+package ottpaytest
+
+import (
+	"encoding/json"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ottpaykit/ottpay/field"
+	"github.com/ottpaykit/ottpay/gen/api"
+)
+
+// china is the zone of finish_time.
+var china = time.FixedZone("CST", 8*60*60)
+
+// teller builds the decrypted object of an answer from its schema.
+type teller struct {
+	g     *Gateway
+	asked asked
+	row   *record // nil: the answer is about no order
+	now   time.Time
+	base  string
+	code  api.Code
+}
+
+func (t teller) tell() ([]byte, bool) {
+	schema, ok := api.LookupSchema(t.asked.action.Response)
+	if !ok {
+		return nil, false
+	}
+	var out []pair
+	for _, m := range schema.Members {
+		if value := t.value(m); value != nil {
+			out = append(out, pair{m.Name, value})
+		}
+	}
+	return object(out), true
+}
+
+// value is what the answer says in member m, nil if it leaves it out. First
+// comes what the gateway knows by the member's role, then what the request
+// said, then the document's example.
+func (t teller) value(m api.Member) json.RawMessage {
+	if text, known := t.byRole(m); known {
+		if text == "" && !m.Required {
+			return nil
+		}
+		return t.spell(m, text)
+	}
+	if m.Kind == api.MemberJSON {
+		if !m.Required {
+			return nil
+		}
+		return t.json(m)
+	}
+	if text, ok := t.repeated(m); ok {
+		return t.spell(m, text)
+	}
+	switch {
+	case !m.Required:
+		return nil
+	case m.Kind == api.MemberTime:
+		return t.spell(m, t.now.Format(tradeTime))
+	case m.Example != "":
+		return t.example(m)
+	}
+	return t.spell(m, filler(m))
+}
+
+const tradeTime = "Jan 2, 2006 3:04:05 PM"
+
+// byRole returns what the gateway knows about the member, and whether it is
+// one of those that it does know about.
+func (t teller) byRole(m api.Member) (string, bool) {
+	switch m.Role {
+	case api.RoleMerchant:
+		return t.asked.merchant, true
+	case api.RoleCode:
+		return string(t.code), true
+	case api.RoleMessage:
+		return t.code.Message(), true
+	case api.RoleRate:
+		currency, _ := t.asked.role(api.RoleCurrency)
+		rate, _ := t.g.cfg.Rate(currency)
+		return rate.String(), true
+	}
+	if t.row == nil {
+		return "", false
+	}
+	switch m.Role {
+	case api.RoleOrderID:
+		return t.orderID(m), true
+	case api.RoleOriginalOrderID:
+		return t.row.OriginalID, true
+	case api.RoleAmount:
+		return t.row.total().String(), true
+	case api.RoleTip:
+		return t.row.Tip.String(), true
+	case api.RoleRefunded:
+		return t.row.Refunded.String(), true
+	case api.RoleCurrency:
+		return t.row.Currency, t.row.Currency != ""
+	case api.RoleOrderStatus:
+		return t.status(), true
+	case api.RoleChannelID:
+		if t.row.Finished.IsZero() && !m.Required {
+			return "", true
+		}
+		return t.row.ChannelID, true
+	case api.RoleTradeTime:
+		return t.row.Created.Format(tradeTime), true
+	case api.RoleExpiry:
+		if t.row.Expires.IsZero() {
+			return "", false
+		}
+		return t.row.Expires.Format(time.DateTime), true
+	case api.RoleLink:
+		return pageURL(t.base, t.row.Order), true
+	}
+	return "", false
+}
+
+// orderID is the id that the member names: of a checkout's answer it may be
+// the checkout or the payment.
+func (t teller) orderID(m api.Member) string {
+	if t.row.Effect == api.EffectCreateCheckout && fold(m.Name) != fold(t.asked.action.OrderMember) {
+		return t.row.PaymentID
+	}
+	return t.row.ID
+}
+
+// status is the order's, in the words of the kind of query.
+func (t teller) status() string {
+	s := t.row.Status
+	if t.row.Effect != api.EffectCreateCheckout {
+		return string(s)
+	}
+	switch {
+	case s.State() == api.StateClosed:
+		return "ORDERCLOSE"
+	case s.Paid():
+		return "SUCCESS"
+	}
+	return "PROCESSING"
+}
+
+// repeated is what the request, or the request that made the order, said
+// under the member's name.
+func (t teller) repeated(m api.Member) (string, bool) {
+	names := append([]string{m.Name}, m.Aliases...)
+	if m.Echo != "" {
+		names = append([]string{m.Echo}, names...)
+	}
+	for _, name := range names {
+		if text := t.asked.members.text(name); text != "" {
+			return text, true
+		}
+		if t.row == nil {
+			continue
+		}
+		if text := t.row.asked.text(name); text != "" {
+			return text, true
+		}
+	}
+	return "", false
+}
+
+// spell writes text as the member's kind demands: an amount in an answer is a
+// number, if that quirk is on.
+func (t teller) spell(m api.Member, text string) json.RawMessage {
+	numeric := m.Kind == api.MemberAmount || m.Kind == api.MemberRate
+	if numeric && m.Number && !t.g.cfg.Without.has(QuirkNumbers) {
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return strconv.AppendInt(nil, n, 10)
+		}
+	}
+	return quoted(text)
+}
+
+// example writes the document's example as this gateway spells such members.
+func (t teller) example(m api.Member) json.RawMessage {
+	raw := json.RawMessage(m.Example)
+	if text := (members{m.Name: raw}).text(m.Name); text != "" && (m.Kind == api.MemberAmount || m.Kind == api.MemberRate) {
+		return t.spell(m, text)
+	}
+	return raw
+}
+
+// json writes a string that holds JSON: the document's example with what is
+// this order's own in it.
+func (t teller) json(m api.Member) json.RawMessage {
+	var text string
+	if json.Unmarshal([]byte(m.Example), &text) != nil {
+		return quoted("{}")
+	}
+	r := field.NewReader([]byte(text))
+	var inner []pair
+	for r.Next() {
+		inner = append(inner, pair{r.Name(), t.inner(r.Name(), r.Raw())})
+	}
+	if _, err := r.Close(); err != nil {
+		return quoted(text)
+	}
+	return quoted(string((AllQuirks &^ t.g.cfg.Without).escape(object(inner))))
+}
+
+// inner is a member of the JSON in payInfo.
+func (t teller) inner(name string, example json.RawMessage) json.RawMessage {
+	for asked := range t.asked.members {
+		if fold(asked) == fold(name) {
+			return quoted(t.asked.members.text(asked))
+		}
+	}
+	switch {
+	case fold(name) == "timestamp":
+		return quoted(strconv.FormatInt(t.now.Unix(), 10))
+	case t.row != nil && strings.HasPrefix(fold(name), "package"):
+		return quoted("prepay_id=" + strings.ToLower(t.row.ChannelID))
+	}
+	return example
+}
+
+// filler makes up a value that the schema admits, for a member without an
+// example.
+func filler(m api.Member) string {
+	switch {
+	case m.Const != "":
+		return m.Const
+	case len(m.Enum) > 0:
+		return m.Enum[0]
+	case m.Kind == api.MemberAmount || m.Kind == api.MemberRate:
+		return strconv.FormatInt(max(m.Min, 1), 10)
+	}
+	return strings.Repeat("0", max(m.MinLength, 1))
+}
+
+// another returns an id of the same length that is not id.
+func another(id string) string {
+	if strings.HasPrefix(id, "9") {
+		return "8" + id[1:]
+	}
+	return "9" + id[min(1, len(id)):]
+}
+
+// pagePath is where payers go.
+const pagePath = "/pay/"
+
+func pageURL(base string, o Order) string {
+	return base + pagePath + url.PathEscape(o.MerchantID) + "/" + url.PathEscape(o.ID)
+}

@@ -1,0 +1,103 @@
+package ottpaytest
+
+import (
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/ottpaykit/ottpay/gen/api"
+)
+
+var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Order {{.ID}}</title></head>
+<body><h1>Order {{.ID}}</h1>
+<p>{{.Action}} of {{.MerchantID}}: {{.Due}} {{.Currency}}, {{.Status}}</p>
+{{if .Open}}<form method="post"><button name="do" value="pay">Pay</button> <button name="do" value="decline">Decline</button></form>{{end}}
+</body></html>
+`))
+
+// page is where a payer pays an order: what its link or its QR code opens. A
+// POST with do=pay or do=decline takes the decision; the payer's browser then
+// goes to the merchant's redirect URL, if the order has one.
+func (g *Gateway) page(w http.ResponseWriter, r *http.Request) {
+	merchant, id, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, pagePath), "/")
+	find := func(g *Gateway) *record { return g.of(merchant, id) }
+	o, ok := g.snapshot(find)
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		_ = pageTemplate.Execute(w, struct {
+			Order
+			Due  string
+			Open bool
+		}{o, o.total().Decimal(), o.open()})
+	case http.MethodPost:
+		g.decide(w, r, find)
+	default:
+		w.Header().Set("Allow", "GET, HEAD, POST")
+		http.Error(w, "GET and POST only", http.StatusMethodNotAllowed)
+	}
+}
+
+// of finds an order of the merchant, or a checkout of his. g.mu is held.
+func (g *Gateway) of(merchant, id string) *record {
+	if r := g.find(orderKey{merchant, id, false}); r != nil {
+		return r
+	}
+	return g.find(orderKey{merchant, id, true})
+}
+
+func (g *Gateway) snapshot(find func(*Gateway) *record) (Order, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	r := find(g)
+	if r == nil {
+		return Order{}, false
+	}
+	return r.Order, true
+}
+
+func (g *Gateway) decide(w http.ResponseWriter, r *http.Request, find func(*Gateway) *record) {
+	decision := end(api.StatusFailure)
+	payment := Payment{Silent: true}
+	switch r.PostFormValue("do") {
+	case "pay":
+		decision, payment = g.pay, Payment{}
+	case "decline":
+	default:
+		http.Error(w, "do=pay or do=decline", http.StatusBadRequest)
+		return
+	}
+	if err := g.turn(find, payment, decision); err != nil {
+		http.Error(w, err.Error(), http.StatusConflict)
+		return
+	}
+	to := r.URL.RequestURI()
+	if o, _ := g.snapshot(find); o.RedirectURL != "" {
+		to = returnURL(o)
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
+}
+
+// returnURL is where the browser goes afterwards. Nobody signs it.
+func returnURL(o Order) string {
+	u, err := url.Parse(o.RedirectURL)
+	if err != nil {
+		return "/"
+	}
+	q := u.Query()
+	q.Set("total_fee", o.total().String())
+	q.Set("out_trade_no", o.ID)
+	q.Set("trade_no", o.ChannelID)
+	if o.Status.Paid() || o.Status == api.StatusAuthfinish {
+		q.Set("trade_status", " Trade_Finished") // the blank is the vendor's
+	}
+	u.RawQuery = q.Encode()
+	return u.String()
+}
