@@ -187,7 +187,7 @@ func (m *members) sealed() Sealed {
 	case !ok:
 		m.err = errBadMD5
 	default:
-		if _, err := checkData(s.Data); err != nil {
+		if err := checkData(s.Data); err != nil {
 			m.err = err
 		}
 	}
@@ -196,42 +196,40 @@ func (m *members) sealed() Sealed {
 
 // checkData judges the spelling of data without decoding it: standard Base64
 // with padding, white space anywhere, a positive number of whole AES blocks.
-// blank reports white space.
-func checkData(data string) (blank bool, _ *failure) {
+func checkData(data string) *failure {
 	letters, padding := 0, 0
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; {
 		case isBase64(c) && padding == 0:
 			letters++
 		case c == ' ', c == '\t', c == '\r', c == '\n':
-			blank = true
 		case c == '=' && padding < 2:
 			padding++
 		default:
-			return false, errBase64
+			return errBase64
 		}
 	}
 	if (letters+padding)%4 != 0 {
-		return false, errBase64
+		return errBase64
 	}
 	if n := letters * 3 / 4; n == 0 || n%aes.BlockSize != 0 {
-		return false, errBlocks
+		return errBlocks
 	}
-	return blank, nil
+	return nil
 }
 
-// decodeData decodes what checkData accepts.
+// decodeData decodes what checkData accepts, and nothing else.
 func decodeData(data string) ([]byte, *failure) {
-	blank, malformed := checkData(data)
-	if malformed != nil {
-		return nil, malformed
-	}
-	if blank {
-		data = strings.Join(strings.FieldsFunc(data, func(r rune) bool { return r <= ' ' }), "")
-	}
 	b, err := base64.StdEncoding.DecodeString(data)
+	if err != nil { // blanks and tabs: the decoder skips CR and LF only
+		data = strings.NewReplacer(" ", "", "\t", "").Replace(data)
+		b, err = base64.StdEncoding.DecodeString(data)
+	}
 	if err != nil {
 		return nil, errBase64
+	}
+	if len(b) == 0 || len(b)%aes.BlockSize != 0 {
+		return nil, errBlocks
 	}
 	return b, nil
 }
@@ -260,8 +258,18 @@ func appendHex(dst, b []byte) []byte {
 	return dst
 }
 
+// isBase64 looks a letter up in two words of bits: ciphertext is random, and a
+// chain of comparisons would be mispredicted on every other letter.
 func isBase64(c byte) bool {
-	return c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '/'
+	const (
+		low  = 1<<'+' | 1<<'/' | 0x3FF<<'0'              // below 64
+		high = (1<<26-1)<<('A'-64) | (1<<26-1)<<('a'-64) // below 128
+	)
+	bits := uint64(low)
+	if c >= 64 {
+		bits = high
+	}
+	return c < 128 && bits>>(c&63)&1 == 1
 }
 
 // hexValue returns the value of a hexadecimal digit of either case, or -1.

@@ -343,3 +343,14 @@ func Example() {
 	// {"order_id":"A1","amount":"100"} <nil>
 	// envelope: not authentic true
 }
+
+func TestBase64Alphabet(t *testing.T) {
+	t.Parallel()
+	for c := range 256 {
+		data := string([]byte{byte(c)}) + strings.Repeat("A", 21) + "=="
+		_, err := base64.StdEncoding.DecodeString(data)
+		if got := envelope.CheckData(data); (got == nil) != (err == nil) {
+			t.Errorf("%q: %v, encoding/base64 says %v", byte(c), got, err)
+		}
+	}
+}

@@ -27,3 +27,19 @@ func (k Key) AESKey(md5Text string) string {
 
 // CompareUTF16 is compareUTF16.
 func CompareUTF16(a, b string) int { return compareUTF16([]byte(a), []byte(b)) }
+
+// CheckData is checkData.
+func CheckData(data string) error {
+	if err := checkData(data); err != nil {
+		return err
+	}
+	return nil
+}
+
+// DecodeData is decodeData without the bytes.
+func DecodeData(data string) error {
+	if _, err := decodeData(data); err != nil {
+		return err
+	}
+	return nil
+}

@@ -122,3 +122,22 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// FuzzData: what checkData accepts decodes, what it refuses does not.
+func FuzzData(f *testing.F) {
+	f.Add("AAAAAAAAAAAAAAAAAAAAAA==")
+	f.Add(" AAAAAAAAAAAA\tAAAAAAAA\r\nAA= =\n")
+	f.Add("AAAAAAAAAAAAAAAAAAAAAA=")
+	f.Add("AAAA-AAAAAAAAAAAAAAAAA==")
+	f.Fuzz(func(t *testing.T, data string) {
+		checked, decoded := envelope.CheckData(data), envelope.DecodeData(data)
+		if (checked == nil) != (decoded == nil) {
+			t.Fatalf("check: %v, decode: %v", checked, decoded)
+		}
+		strip := strings.NewReplacer(" ", "", "\t", "", "\r", "", "\n", "").Replace(data)
+		b, err := base64.StdEncoding.DecodeString(strip)
+		if want := err == nil && len(b) > 0 && len(b)%16 == 0; want != (checked == nil) {
+			t.Fatalf("check: %v, encoding/base64 says %v", checked, err)
+		}
+	})
+}
