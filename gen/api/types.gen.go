@@ -21,7 +21,7 @@ type ActivePayRequest struct {
 	// Amount Cents. Sent as a string of digits, 100 for 1.00 dollar.
 	Amount field.Cents `json:"amount" validate:"required,max=999999999999"`
 
-	// Tip Cents. Sent as a string of digits, 100 for 1.00 dollar.
+	// Tip Cents of tip.
 	Tip field.Cents `json:"tip,omitempty" validate:"omitempty,max=999999999999"`
 
 	// BizType The wallet.
@@ -41,6 +41,8 @@ type ActivePayRequest struct {
 type ActivePayResponse struct {
 	// CodeURL Text of the QR code.
 	CodeURL string `json:"code_url" validate:"required"`
+
+	// OrderID The order's id, as it was sent.
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
 	// BizpayOrderID The channel's id; absent in store.
@@ -55,6 +57,7 @@ type ActivePayResponse struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api
 type CardNotification struct {
+	// OrderID The order.
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
 	// BizpayOrderID The channel's id.
@@ -69,12 +72,14 @@ type CardNotification struct {
 	// MerchantID When present the merchant's own.
 	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
 
-	// Tip Cents.
+	// Tip Cents of tip.
 	Tip *field.Cents `json:"tip,omitempty"`
 
-	// ConvenienceFee Cents.
+	// ConvenienceFee Cents of the fee that the payer bore.
 	ConvenienceFee *field.Cents `json:"convenience_fee,omitempty"`
-	SaleNum        string       `json:"sale_num,omitempty" validate:"omitempty,max=128"`
+
+	// SaleNum Number of the sale.
+	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
 	// PrepayOrderID The checkout.
 	PrepayOrderID string `json:"prepay_order_id,omitempty" validate:"omitempty,max=128"`
@@ -152,8 +157,10 @@ type CardPreauthResponse struct {
 	Tn string `json:"tn,omitempty"`
 
 	// Amount Cents.
-	Amount  *field.Cents `json:"amount,omitempty"`
-	OrderID string       `json:"order_id,omitempty" validate:"omitempty,max=128"`
+	Amount *field.Cents `json:"amount,omitempty"`
+
+	// OrderID The order's id, as it was sent.
+	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
 
 	// Outcome What the envelope said; not part of the JSON. The client sets it.
 	Outcome              field.Outcome              `json:"-"`
@@ -216,8 +223,10 @@ type CardPurchaseResponse struct {
 	Tn string `json:"tn,omitempty"`
 
 	// Amount Cents.
-	Amount  *field.Cents `json:"amount,omitempty"`
-	OrderID string       `json:"order_id,omitempty" validate:"omitempty,max=128"`
+	Amount *field.Cents `json:"amount,omitempty"`
+
+	// OrderID The order's id, as it was sent.
+	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
 
 	// Outcome What the envelope said; not part of the JSON. The client sets it.
 	Outcome              field.Outcome              `json:"-"`
@@ -245,7 +254,9 @@ type CardQueryResponse struct {
 
 	// OrderStatus State of the order, an open set.
 	OrderStatus OrderStatus `json:"order_status" validate:"required,max=64"`
-	OrderID     string      `json:"order_id,omitempty" validate:"omitempty,max=128"`
+
+	// OrderID The order's id, as it was sent.
+	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
 
 	// BizpayOrderID The channel's id.
 	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
@@ -262,7 +273,7 @@ type CardQueryResponse struct {
 	// BuyerPayAmount Cents.
 	BuyerPayAmount *field.Cents `json:"buyer_pay_amount,omitempty"`
 
-	// Tip Cents.
+	// Tip Cents of tip.
 	Tip *field.Cents `json:"tip,omitempty"`
 
 	// RefundAmount Cents.
@@ -277,6 +288,7 @@ type CardQueryResponse struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api
 type CheckoutNotification struct {
+	// OrderID The order.
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
 	// BizpayOrderID The channel's id.
@@ -291,12 +303,14 @@ type CheckoutNotification struct {
 	// MerchantID When present the merchant's own.
 	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
 
-	// Tip Cents.
+	// Tip Cents of tip.
 	Tip *field.Cents `json:"tip,omitempty"`
 
-	// ConvenienceFee Cents.
+	// ConvenienceFee Cents of the fee that the payer bore.
 	ConvenienceFee *field.Cents `json:"convenience_fee,omitempty"`
-	SaleNum        string       `json:"sale_num,omitempty" validate:"omitempty,max=128"`
+
+	// SaleNum Number of the sale.
+	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
 	// PrepayOrderID The checkout.
 	PrepayOrderID string `json:"prepay_order_id" validate:"required,max=128"`
@@ -382,7 +396,10 @@ type H5PayRequest struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api
 type H5PayResponse struct {
-	OrderID    string `json:"order_id" validate:"required,max=128"`
+	// OrderID The order's id, as it was sent.
+	OrderID string `json:"order_id" validate:"required,max=128"`
+
+	// MerchantID The merchant.
 	MerchantID string `json:"merchant_id" validate:"required,max=128"`
 
 	// Amount Cents; may exceed the amount asked for by a convenience fee.
@@ -434,9 +451,13 @@ type MiniProgramPayRequest struct {
 // The vendor's page: https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1
 type MiniProgramPayResponse struct {
 	// PayInfo JSON inside a string; PayInfo is its schema.
-	PayInfo    field.JSONString `json:"payInfo" validate:"required"`
-	MerchantID string           `json:"merchant_id" validate:"required,max=128"`
-	OrderID    string           `json:"order_id" validate:"required,max=128"`
+	PayInfo field.JSONString `json:"payInfo" validate:"required"`
+
+	// MerchantID The merchant.
+	MerchantID string `json:"merchant_id" validate:"required,max=128"`
+
+	// OrderID The order's id, as it was sent.
+	OrderID string `json:"order_id" validate:"required,max=128"`
 
 	// Amount Cents; never 0.
 	Amount field.Cents `json:"amount" validate:"required,max=999999999999999"`
@@ -453,6 +474,7 @@ type MiniProgramPayResponse struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1
 type Notification struct {
+	// OrderID The order.
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
 	// BizpayOrderID The channel's id.
@@ -467,12 +489,14 @@ type Notification struct {
 	// MerchantID When present the merchant's own.
 	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
 
-	// Tip Cents.
+	// Tip Cents of tip.
 	Tip *field.Cents `json:"tip,omitempty"`
 
-	// ConvenienceFee Cents.
+	// ConvenienceFee Cents of the fee that the payer bore.
 	ConvenienceFee *field.Cents `json:"convenience_fee,omitempty"`
-	SaleNum        string       `json:"sale_num,omitempty" validate:"omitempty,max=128"`
+
+	// SaleNum Number of the sale.
+	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
 	// PrepayOrderID The checkout.
 	PrepayOrderID string `json:"prepay_order_id,omitempty" validate:"omitempty,max=128"`
@@ -507,7 +531,7 @@ type PassivePayRequest struct {
 	// Amount Cents. Sent as a string of digits, 100 for 1.00 dollar.
 	Amount field.Cents `json:"amount" validate:"required,max=999999999999"`
 
-	// Tip Cents. Sent as a string of digits, 100 for 1.00 dollar.
+	// Tip Cents of tip.
 	Tip field.Cents `json:"tip,omitempty" validate:"omitempty,max=999999999999"`
 
 	// SaleNum The merchant's sale number.
@@ -527,7 +551,9 @@ type PassivePayRequest struct {
 type PassivePayResponse struct {
 	// OrderStatus State of the order, an open set.
 	OrderStatus OrderStatus `json:"order_status" validate:"required,max=64"`
-	OrderID     string      `json:"order_id" validate:"required,max=128"`
+
+	// OrderID The order's id, as it was sent.
+	OrderID string `json:"order_id" validate:"required,max=128"`
 
 	// BuyerLoginID The payer's account.
 	BuyerLoginID string `json:"buyer_login_id,omitempty"`
@@ -626,8 +652,10 @@ type PrepayInitResponse struct {
 	PayInfo string `json:"payinfo" validate:"required"`
 
 	// ExpireTime When the checkout closes.
-	ExpireTime    field.Time `json:"expire_time,omitempty" validate:"omitempty,max=64"`
-	PrepayOrderID string     `json:"prepay_order_id,omitempty" validate:"omitempty,max=128"`
+	ExpireTime field.Time `json:"expire_time,omitempty" validate:"omitempty,max=64"`
+
+	// PrepayOrderID The order's id, as it was sent.
+	PrepayOrderID string `json:"prepay_order_id,omitempty" validate:"omitempty,max=128"`
 
 	// Outcome What the envelope said; not part of the JSON. The client sets it.
 	Outcome              field.Outcome              `json:"-"`
@@ -660,16 +688,24 @@ type PrepayQueryResponse struct {
 	RspMsg string `json:"rspMsg" validate:"required,max=1024"`
 
 	// OrderStatus SUCCESS, PROCESSING or ORDERCLOSE, in capitals here.
-	OrderStatus  OrderStatus `json:"status" validate:"required,max=64"`
-	MerchantID   string      `json:"merchant_id" validate:"required,max=128"`
-	MerchantName string      `json:"merchant_name,omitempty"`
-	ShopID       string      `json:"shop_id,omitempty" validate:"omitempty,max=128"`
-	OperatorID   string      `json:"operator_id,omitempty" validate:"omitempty,max=128"`
+	OrderStatus OrderStatus `json:"status" validate:"required,max=64"`
+
+	// MerchantID The merchant.
+	MerchantID string `json:"merchant_id" validate:"required,max=128"`
+
+	// MerchantName Name of the merchant.
+	MerchantName string `json:"merchant_name,omitempty"`
+
+	// ShopID The shop.
+	ShopID string `json:"shop_id,omitempty" validate:"omitempty,max=128"`
+
+	// OperatorID The operator.
+	OperatorID string `json:"operator_id,omitempty" validate:"omitempty,max=128"`
 
 	// Amount Cents; never 0.
 	Amount field.Cents `json:"amount" validate:"required,max=999999999999999"`
 
-	// Tip Cents.
+	// Tip Cents of tip.
 	Tip *field.Cents `json:"tip,omitempty"`
 
 	// OrderID OTT Pay's order, once a method was used.
@@ -679,21 +715,37 @@ type PrepayQueryResponse struct {
 	PrepayOrderID string `json:"prepay_order_id" validate:"required,max=128"`
 
 	// SaleNum The merchant's sale number.
-	SaleNum      string `json:"sale_num" validate:"required,max=128"`
-	BizType      string `json:"biz_type,omitempty"`
+	SaleNum string `json:"sale_num" validate:"required,max=128"`
+
+	// BizType The constant PREPAY.
+	BizType string `json:"biz_type,omitempty"`
+
+	// CurrencyType The currency.
 	CurrencyType string `json:"currency_type,omitempty"`
 
 	// Duration Life in seconds.
-	Duration    string     `json:"duration,omitempty" validate:"omitempty,max=64"`
-	CreateTime  field.Time `json:"create_time,omitempty" validate:"omitempty,max=64"`
-	ExpireTime  field.Time `json:"expire_time,omitempty" validate:"omitempty,max=64"`
-	CallBackURL string     `json:"call_back_url,omitempty"`
-	RedirectURL string     `json:"redirect_url,omitempty"`
+	Duration string `json:"duration,omitempty" validate:"omitempty,max=64"`
+
+	// CreateTime When the checkout was made.
+	CreateTime field.Time `json:"create_time,omitempty" validate:"omitempty,max=64"`
+
+	// ExpireTime When the checkout closes.
+	ExpireTime field.Time `json:"expire_time,omitempty" validate:"omitempty,max=64"`
+
+	// CallBackURL Where the notification goes.
+	CallBackURL string `json:"call_back_url,omitempty"`
+
+	// RedirectURL Where the browser goes.
+	RedirectURL string `json:"redirect_url,omitempty"`
 
 	// PaymentsMethods The methods tried; the shape is unknown.
 	PaymentsMethods json.RawMessage `json:"payments_methods,omitempty"`
-	Email           string          `json:"email,omitempty"`
-	Remarks         string          `json:"remarks,omitempty"`
+
+	// Email The payer's address.
+	Email string `json:"email,omitempty"`
+
+	// Remarks Free text.
+	Remarks string `json:"remarks,omitempty"`
 
 	// BizpayOrderID The channel's id; seen in four spellings.
 	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
@@ -722,6 +774,7 @@ type RefundRequest struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api
 type RefundResponse struct {
+	// OrderID The order's id, as it was sent.
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
 
 	// OrderStatus State of the order, an open set.
@@ -756,7 +809,9 @@ type StatusQueryRequest struct {
 type StatusQueryResponse struct {
 	// OrderStatus State of the order, an open set.
 	OrderStatus OrderStatus `json:"order_status" validate:"required,max=64"`
-	OrderID     string      `json:"order_id,omitempty" validate:"omitempty,max=128"`
+
+	// OrderID The order's id, as it was sent.
+	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
 
 	// TradeTime When the trade happened, in an unknown zone.
 	TradeTime field.Time `json:"trade_time,omitempty" validate:"omitempty,max=64"`
@@ -776,7 +831,7 @@ type StatusQueryResponse struct {
 	// RefundFee Cents; other than 0 on refunds only.
 	RefundFee *field.Cents `json:"refund_fee,omitempty"`
 
-	// Tip Cents.
+	// Tip Cents of tip.
 	Tip *field.Cents `json:"tip,omitempty"`
 
 	// BizpayOrderID The channel's id; seen but not documented.

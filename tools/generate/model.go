@@ -165,7 +165,7 @@ func (b *builder) schemas() {
 		if s.Description == "" {
 			b.fault("schema %s: no description", name)
 		}
-		for property := range value.Properties {
+		for _, property := range slices.Sorted(maps.Keys(value.Properties)) {
 			b.member(s, property)
 		}
 		slices.SortFunc(s.Members, func(a, b *member) int { return order(a.value) - order(b.value) })
@@ -238,6 +238,9 @@ func (b *builder) member(s *schema, name string) {
 		if m.UsualMin > m.UsualMax || m.UsualMax-m.UsualMin >= 16 {
 			b.fault("%s: usual lengths must lie less than 16 apart", where)
 		}
+	}
+	if m.Description == "" {
+		b.fault("%s: no description", where)
 	}
 	b.types(m, where)
 	b.constraints(m, where)

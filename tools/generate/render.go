@@ -31,6 +31,7 @@ var output = map[string]string{
 	"schema.tmpl":  "gen/api/schema.gen.go",
 	"rules.tmpl":   "validate/rules.gen.go",
 	"client.tmpl":  "client.gen.go",
+	"docs.tmpl":    "docs/actions.md",
 }
 
 // render makes the content of every generated file, by path.
@@ -54,6 +55,8 @@ func render(m *model, root string) (map[string][]byte, error) {
 		"article":  article,
 		"aliases":  aliases,
 		"sentence": sentence,
+		"anchor":   strings.ToLower,
+		"shape":    shape,
 	}).ParseFS(templates, "templates/*.tmpl")
 	if err != nil {
 		return nil, err
@@ -229,4 +232,41 @@ func present(m *member) string {
 	default:
 		return "v." + m.GoName + ` != ""`
 	}
+}
+
+// shape says in a few words what a member's value looks like.
+func shape(m *member) string {
+	digits := fmt.Sprintf("cents, at most %d digits", m.MaxLength)
+	var words []string
+	switch {
+	case len(m.Enum) == 1:
+		return "the constant `" + m.Enum[0] + "`"
+	case len(m.Enum) > 1:
+		return "`" + strings.Join(m.Enum, "`, `") + "`"
+	case m.Kind == "amount" && m.Number():
+		return digits + "; string or number"
+	case m.Kind == "amount":
+		return digits
+	case m.Kind == "rate":
+		return "rate × 10⁸; string or number"
+	case m.Kind == "raw":
+		return "any JSON"
+	case m.Kind == "json":
+		words = append(words, "JSON in a string")
+	case m.Kind == "text":
+		words = append(words, "string or number, text kept")
+	case m.Kind == "time":
+		words = append(words, "time, text kept")
+	case m.Kind == "status":
+		words = append(words, "order status")
+	default:
+		words = append(words, "string")
+	}
+	if m.Rule != "" {
+		words = append(words, "rule `"+m.Rule+"`")
+	}
+	if m.MaxLength > 0 {
+		words = append(words, fmt.Sprintf("at most %d characters", m.MaxLength))
+	}
+	return strings.Join(words, ", ")
 }
