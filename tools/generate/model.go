@@ -376,9 +376,6 @@ func (b *builder) example(s *schema) {
 		b.fault("schema %s: no example", s.Name)
 		return
 	}
-	if err := s.value.VisitJSON(s.value.Example, openapi3.EnableJSONSchema2020()); err != nil {
-		b.fault("schema %s: the example is not valid: %v", s.Name, err)
-	}
 	var text strings.Builder
 	text.WriteByte('{')
 	for _, m := range s.Members {

@@ -1,0 +1,400 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata/small/want")
+
+// generate renders the module at root without writing.
+func generate(t *testing.T, root string) (map[string][]byte, error) {
+	t.Helper()
+	doc, err := load(root)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newModel(doc)
+	if err != nil {
+		return nil, err
+	}
+	return render(m, root)
+}
+
+// TestUpToDate fails when somebody changed the document, a template or a
+// generated file without running go generate.
+func TestUpToDate(t *testing.T) {
+	root := filepath.Join("..", "..")
+	files, err := generate(t, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range files {
+		got, err := os.ReadFile(filepath.Join(root, path))
+		if err != nil {
+			t.Error(err)
+		} else if !bytes.Equal(got, want) {
+			t.Errorf("%s is not what the generator makes: run go generate ./...", path)
+		}
+	}
+	err = filepath.WalkDir(filepath.Join(root, "gen"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		if _, ok := files[filepath.ToSlash(rel)]; !ok {
+			t.Errorf("%s is not generated", rel)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDeterministic(t *testing.T) {
+	first, err := generate(t, filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		again, err := generate(t, filepath.Join("..", ".."))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !maps.EqualFunc(first, again, bytes.Equal) {
+			t.Fatal("two runs differ")
+		}
+	}
+}
+
+func TestGolden(t *testing.T) {
+	root := small(t)
+	files, err := generate(t, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := filepath.Join("testdata", "small", "want")
+	if *update {
+		if err := os.RemoveAll(want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		// The suffix keeps the go command from reading golden files as Go.
+		golden := filepath.Join(want, strings.ReplaceAll(path, "/", "_")+".golden")
+		if *update {
+			if err := os.MkdirAll(want, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(golden, files[path], 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		data, err := os.ReadFile(golden)
+		if err != nil {
+			t.Error(err)
+		} else if !bytes.Equal(data, files[path]) {
+			t.Errorf("%s differs from %s; look at the difference and run go test -update", path, golden)
+		}
+	}
+}
+
+// small copies the document with one action into a directory of its own.
+func small(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	if err := os.CopyFS(filepath.Join(root, "openapi"), os.DirFS(filepath.Join("testdata", "small", "openapi"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "client.go"), []byte("package ottpay\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// TestIncomplete leaves one thing out of the document at a time.
+func TestIncomplete(t *testing.T) {
+	t.Parallel()
+	const response = `      example: {orderId: A1, fee: 0}`
+	tests := []struct{ name, old, new, want string }{
+		{"no kind", "    kind: effect\n", "", "action PING_ORDER: kind must say query or effect"},
+		{"kind misspelt", "    kind: effect\n", "    kind: effects\n", "action PING_ORDER: kind must say query or effect"},
+		{"kind against effect", "    kind: effect\n", "    kind: query\n", "kind query does not go with effect create-order"},
+		{"no version", `    version: "1.0"` + "\n", "", "action PING_ORDER: no version"},
+		{"no page", "    page: https://vendor.example/ping\n", "", "action PING_ORDER: page"},
+		{"no summary", "    summary: pings an order\n", "", "action PING_ORDER: no summary"},
+		{"no request", "    request: PingOrderRequest\n", "", "action PING_ORDER: no request schema"},
+		{"no response", "    response: PingOrderResponse\n", "", "action PING_ORDER: no response schema"},
+		{"request of nowhere", "    request: PingOrderRequest\n", "    request: Ping\n", "there is no schema Ping"},
+		{"no order", "    order: order_id\n", "", "action PING_ORDER: no order"},
+		{"order without role", ", x-ottpay-role: order-id, description: The order.}\n        amount", ", description: The order.}\n        amount", "needs the role order-id"},
+		{"order is none", "    order: order_id\n", "    order: none\n", "order is none, yet order_id"},
+		{"no effect", "    effect: create-order\n", "", "effect must be one of"},
+		{"schema without page", "      x-ottpay-page: https://vendor.example/ping\n", "", "schema PingOrderRequest: x-ottpay-page"},
+		{"schema without example", response, "", "schema PingOrderResponse: no example"},
+		{"schema without description", "      description: is what PING_ORDER asks with.\n", "", "schema PingOrderRequest: no description"},
+		{"example not valid", response, `      example: {fee: 0}`, `schema "PingOrderResponse": invalid example`},
+		{"example of a wrong length", "example: {order_id: A1", "example: {order_id: a1", `schema "PingOrderRequest": invalid example`},
+		{"member without description", ", description: Free text.}", "}", "PingOrderRequest.note: no description"},
+		{"unnamed pattern", ", x-ottpay-rule: orderid", "", "a pattern needs a rule's name"},
+		{"bad pattern", "^[0-9A-Z]{1,20}$", "^[0-9", "PingOrderRequest"},
+		{"required string may be empty", `{type: string, minLength: 1, x-ottpay-role`, `{type: string, x-ottpay-role`, "must refuse the empty one"},
+		{"optional string may not be empty", "{type: string, maxLength: 10,", "{type: string, minLength: 1, maxLength: 10,", "must admit the empty one"},
+		{"unknown role", "x-ottpay-role: amount", "x-ottpay-role: money", `"money" is none of`},
+		{"unknown kind", "maxLength: 12, x-ottpay-kind: amount", "maxLength: 12, x-ottpay-kind: money", `"money" is none of`},
+		{"echo of nothing", "x-ottpay-echo: order_id", "x-ottpay-echo: ordre_id", "echoes ordre_id"},
+		{"case twins", "x-ottpay-aliases: [order_id]", "x-ottpay-aliases: [FEE]", "differs from"},
+		{"one Go name for two", "        note: {", "        orderId: {", "has the Go name OrderID"},
+		{"number in a request", "note: {type: string,", "note: {type: [string, number],", "a request holds strings only"},
+		{"null in a request", "note: {type: string,", `note: {type: [string, "null"],`, "a request holds strings only"},
+		{"request that takes card data", "      propertyNames: {$ref: \"#/components/schemas/RequestName\"}\n", "", "against card data"},
+		{"reference to nothing", "schemas/OptionalAmount\"}", "schemas/Amount\"}", "refers to nothing"},
+		{"code without class", "{class: success, message", "{message", "code SUCCESS: class"},
+		{"status without paid", "paid: was, final", "final", "status returned: paid"},
+		{"no codes", "x-ottpay-codes:", "x-ottpay-nothing:", "x-ottpay-codes: none"},
+		{"no statuses", "x-ottpay-statuses:", "x-ottpay-nothing:", "x-ottpay-statuses: none"},
+		{"usual lengths too far apart", "{type: string, maxLength: 10,", "{type: string, x-ottpay-usual-length: [1, 17], maxLength: 10,", "less than 16 apart"},
+		{"amount of another shape", `pattern: "^[1-9][0-9]*$"`, `pattern: "^[0-9.]*$"`, "an amount of this kind"},
+		{"overlay on nothing", "", "", "overlay"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			root := small(t)
+			path := filepath.Join(root, "openapi", "ottpay.yaml")
+			if tt.old == "" {
+				path = filepath.Join(root, "openapi", "go.overlay.yaml")
+				tt.old, tt.new = "PING_ORDER", "PONG_ORDER"
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			changed := strings.Replace(string(text), tt.old, tt.new, 1)
+			if changed == string(text) {
+				t.Fatal("the document does not hold what is to be replaced")
+			}
+			if err := os.WriteFile(path, []byte(changed), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			err = run(root)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("got %v, want %q", err, tt.want)
+			}
+			if exists(filepath.Join(root, "gen")) {
+				t.Error("something was written nevertheless")
+			}
+		})
+	}
+}
+
+// TestKinOpenAPIAgrees judges the committed fixtures anew.
+func TestKinOpenAPIAgrees(t *testing.T) {
+	doc, err := load(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := newModel(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range m.Schemas {
+		data, err := os.ReadFile(filepath.Join("..", "..", "gen", "api", "testdata", s.GoName+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []fixture
+		if err := json.Unmarshal(data, &all); err != nil {
+			t.Fatal(err)
+		}
+		if len(all) < 4 {
+			t.Errorf("%s: %d fixtures", s.Name, len(all))
+		}
+		for _, f := range all {
+			if err := kinVerdict(s.value, f.JSON); (err == nil) != f.Valid {
+				t.Errorf("%s: %s: %v, want valid=%v", s.Name, f.Name, err, f.Valid)
+			}
+		}
+	}
+}
+
+func TestStaleFilesGo(t *testing.T) {
+	t.Parallel()
+	root := small(t)
+	stale := filepath.Join(root, "gen", "api", "old.gen.go")
+	if err := os.MkdirAll(filepath.Dir(stale), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(stale, []byte("package api\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(root); err != nil {
+		t.Fatal(err)
+	}
+	if exists(stale) {
+		t.Error("a file that is no longer made is still there")
+	}
+}
+
+func TestGoName(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"call_back_url": "CallBackURL", "order_id": "OrderID", "orderId": "OrderID", "cc_channelType": "CCChannelType", "txnTime": "TxnTime",
+		"sub_openId": "SubOpenID", "payInfo": "PayInfo", "H5PayRequest": "H5PayRequest", "frontUrl": "FrontURL", "order-id": "OrderID", "ORDERCLOSE": "ORDERCLOSE",
+	} {
+		if got := goName(in); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+}
+
+// TestInventedAction adds an action to the document of a scratch copy of the
+// module, generates, and uses what came out of it: the client's method, the
+// schema table, the fixtures, the documentation.
+func TestInventedAction(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a copy of the module")
+	}
+	scratch := scratchModule(t)
+	path := filepath.Join(scratch, "openapi", "ottpay.yaml")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(text), "x-ottpay-actions:\n", "x-ottpay-actions:\n"+inventedAction, 1)
+	changed = strings.Replace(changed, "components:\n  schemas:\n", "components:\n  schemas:\n"+inventedSchemas, 1)
+	if err := os.WriteFile(path, []byte(changed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(scratch); err != nil {
+		t.Fatal(err)
+	}
+	docs, err := os.ReadFile(filepath.Join(scratch, "docs", "actions.md"))
+	if err != nil || !strings.Contains(string(docs), "## GIFT_CARD_LOAD") {
+		t.Errorf("docs/actions.md does not have it: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(scratch, "invented_test.go"), []byte(inventedTest), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// The fixtures' test of package validate finds the new schemas by itself.
+	cmd := exec.Command("go", "test", "-run", "TestInvented|TestFixtures/GiftCardLoad", ".", "./validate")
+	cmd.Dir = scratch
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod", "GOPROXY=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// scratchModule copies the root module without its nested ones.
+func scratchModule(t *testing.T) string {
+	t.Helper()
+	root, scratch := filepath.Join("..", ".."), t.TempDir()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			nested := rel != "." && exists(filepath.Join(path, "go.mod"))
+			if nested || strings.HasPrefix(d.Name(), ".") && rel != "." {
+				return filepath.SkipDir
+			}
+			return os.MkdirAll(filepath.Join(scratch, rel), 0o755)
+		}
+		if strings.HasPrefix(d.Name(), "go.work") || filepath.Dir(rel) == "." && strings.HasSuffix(rel, "_test.go") {
+			return nil
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(scratch, rel), data, 0o644)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return scratch
+}
+
+const inventedAction = `  GIFT_CARD_LOAD:
+    summary: loads a gift card
+    version: "3.0"
+    kind: effect
+    page: https://docs.ottpay.com/payment-api
+    request: GiftCardLoadRequest
+    response: GiftCardLoadResponse
+    order: loadId
+    effect: pay-now
+`
+
+const inventedSchemas = `    GiftCardLoadRequest:
+      description: is what GIFT_CARD_LOAD asks with.
+      x-ottpay-page: https://docs.ottpay.com/payment-api
+      type: object
+      required: [loadId, operator_id, amount, biz_type]
+      properties:
+        loadId: {type: string, minLength: 1, maxLength: 32, x-ottpay-role: order-id, description: The load.}
+        operator_id: {$ref: "#/components/schemas/RequestOperator"}
+        amount: {$ref: "#/components/schemas/RequestAmount", x-ottpay-role: amount}
+        biz_type: {type: string, enum: [GIFTCARD], description: The constant GIFTCARD.}
+        call_back_url: {type: string, maxLength: 200, description: Optional here., x-ottpay-role: callback-url}
+      propertyNames: {$ref: "#/components/schemas/RequestName"}
+      example: {loadId: L1, operator_id: "0000020156", amount: "500", biz_type: GIFTCARD}
+    GiftCardLoadResponse:
+      description: is what GIFT_CARD_LOAD answers with.
+      x-ottpay-page: https://docs.ottpay.com/payment-api
+      type: object
+      required: [loadId, balance, order_status]
+      properties:
+        loadId: {$ref: "#/components/schemas/AnswerID", x-ottpay-role: order-id, x-ottpay-echo: loadId}
+        balance: {$ref: "#/components/schemas/PaidAmount", x-ottpay-role: amount, x-ottpay-echo: amount}
+        order_status: {$ref: "#/components/schemas/OrderStatus"}
+        greeting: {$ref: "#/components/schemas/OptionalText", description: A word to the payer.}
+      example: {loadId: L1, balance: "500", order_status: success, greeting: hello}
+`
+
+const inventedTest = `package ottpay_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/ottpaykit/ottpay"
+	"github.com/ottpaykit/ottpay/gen/api"
+)
+
+// The method exists and has the generated types.
+var _ func(*ottpay.Client, context.Context, *api.GiftCardLoadRequest) (*api.GiftCardLoadResponse, error) = (*ottpay.Client).GiftCardLoad
+
+func TestInvented(t *testing.T) {
+	info, ok := api.LookupAction("GIFT_CARD_LOAD")
+	if !ok || info.Version != "3.0" || info.OrderMember != "loadId" || info.Kind != api.KindEffect || info.Effect != api.EffectPayNow {
+		t.Fatalf("got %+v", info)
+	}
+	schema, ok := api.LookupSchema(info.Response)
+	if !ok {
+		t.Fatal("no schema")
+	}
+	if m, ok := schema.WithRole(api.RoleOrderID); !ok || m.Echo != "loadId" {
+		t.Errorf("got %+v", m)
+	}
+	req := (&api.GiftCardLoadRequest{Amount: 500}).Filled(api.Defaults{OperatorID: "1", OrderID: "L9"})
+	out, err := req.MarshalJSON()
+	if err != nil || string(out) != ` + "`" + `{"loadId":"L9","operator_id":"1","amount":"500","biz_type":"GIFTCARD"}` + "`" + ` {
+		t.Errorf("got %s, %v", out, err)
+	}
+}
+`
