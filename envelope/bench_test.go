@@ -24,22 +24,12 @@ func sealSeed(tb testing.TB) (envelope.Key, envelope.Sealed) {
 
 func BenchmarkOpen(b *testing.B) {
 	key, sealed := sealSeed(b)
-	b.Run("ottpay", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := key.Open(sealed); err != nil {
-				b.Fatal(err)
-			}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := key.Open(sealed); err != nil {
+			b.Fatal(err)
 		}
-	})
-	b.Run("plain", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := plainOpen(publishedKey, sealed); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
+	}
 }
 
 func BenchmarkOpenForged(b *testing.B) {

@@ -2,10 +2,7 @@ package envelope_test
 
 import (
 	"bytes"
-	"crypto/aes"
 	"crypto/md5"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -194,47 +191,4 @@ func slowDigest(plaintext []byte, form envelope.Form) (string, error) {
 		text.WriteString(s)
 	}
 	return fmt.Sprintf("%X", md5.Sum([]byte(text.String()))), nil
-}
-
-// plainOpen is what a reader would write in an afternoon: encoding/json into a
-// map, sorted keys, no strictness. The benchmarks stand it beside Open.
-func plainOpen(signKey string, s envelope.Sealed) (map[string]any, error) {
-	key := md5.Sum([]byte(s.MD5 + signKey))
-	block, err := aes.NewCipher([]byte(strings.ToUpper(hex.EncodeToString(key[:]))[8:24]))
-	if err != nil {
-		return nil, err
-	}
-	b, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(s.Data, " ", ""))
-	if err != nil || len(b) == 0 || len(b)%aes.BlockSize != 0 {
-		return nil, errors.New("bad data")
-	}
-	for i := 0; i < len(b); i += aes.BlockSize {
-		block.Decrypt(b[i:], b[i:])
-	}
-	n := int(b[len(b)-1])
-	if n == 0 || n > aes.BlockSize || n > len(b) {
-		return nil, errors.New("bad padding")
-	}
-	m := map[string]any{}
-	if err := json.Unmarshal(b[:len(b)-n], &m); err != nil {
-		return nil, err
-	}
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	text := ""
-	for _, name := range names {
-		if f, ok := m[name].(float64); ok {
-			text += slowDouble(f)
-			continue
-		}
-		text += fmt.Sprint(m[name])
-	}
-	sum := md5.Sum([]byte(text))
-	if !strings.EqualFold(hex.EncodeToString(sum[:]), s.MD5) {
-		return nil, errors.New("bad digest")
-	}
-	return m, nil
 }
