@@ -127,6 +127,7 @@ type shared struct {
 	cfg       Config
 	endpoints map[api.Action]*url.URL
 	url       *url.URL
+	inApp     *url.URL
 	validate  middleware.Validator
 }
 
@@ -154,6 +155,11 @@ func New(cfg Config) (*Client, error) {
 	for action, text := range cfg.Endpoints {
 		if s.endpoints[action], err = endpoint(text); err != nil {
 			return nil, fmt.Errorf("ottpay: Config.Endpoints, %s: %w", action, err)
+		}
+	}
+	if s.inApp = s.endpoints[ActionInAppPay]; s.inApp == nil {
+		if s.inApp, err = endpoint(InAppPayURL); err != nil {
+			return nil, err
 		}
 	}
 	s.defaults()
@@ -451,7 +457,7 @@ func endpoint(text string) (*url.URL, error) {
 // would be a slip of the pen that has no effect.
 func known[V any](name string, m map[api.Action]V) error {
 	for action := range m {
-		if _, ok := api.LookupAction(string(action)); !ok {
+		if _, ok := api.LookupAction(string(action)); !ok && action != ActionInAppPay {
 			return fmt.Errorf("ottpay: Config.%s: unknown action %q", name, string(action))
 		}
 	}

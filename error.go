@@ -108,8 +108,8 @@ type Error struct {
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("ottpay: ")
-	if info, known := api.LookupAction(string(e.Action)); known {
-		b.WriteString(string(info.Name) + ": ")
+	if _, known := api.LookupAction(string(e.Action)); known || e.Action == ActionInAppPay {
+		b.WriteString(string(e.Action) + ": ")
 	}
 	switch meaning := e.Code.Message(); {
 	case meaning != "":

@@ -74,6 +74,9 @@ func (c *Client) Resolve(ctx context.Context, err error) (Resolution, error) {
 	}
 	res := Resolution{Action: failed.Action, OrderID: failed.OrderID}
 	info, known := api.LookupAction(string(failed.Action))
+	if failed.Action == ActionInAppPay {
+		info, known = api.ActionInfo{Name: ActionInAppPay, Kind: api.KindEffect, Effect: api.EffectCreateOrder}, true
+	}
 	switch {
 	case !known || info.Kind != api.KindEffect:
 		return res, errors.New("ottpay: nothing to resolve: not a payment or refund")

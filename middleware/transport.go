@@ -137,6 +137,42 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// SendPlain posts JSON as it is, with all that a Transport does for an effect
+// but the envelope: for the one API of the vendor's that has none. It returns
+// the answer's body, which nothing but TLS authenticates. name is for the
+// Observer; it must be one of few.
+func (t *Transport) SendPlain(ctx context.Context, name string, to *url.URL, body []byte) ([]byte, error) {
+	c := &call{Transport: t, name: name, effect: true}
+	c.req = (&http.Request{Method: http.MethodPost, URL: to, Header: make(http.Header)}).WithContext(ctx)
+	if err := errors.Join(CheckURL(to), CheckBase(t.Base)); err != nil {
+		return nil, c.failed(&SendError{Reason: "request", Err: err})
+	}
+	ctx, cancel := t.withDeadline(ctx)
+	defer cancel()
+	if t.Observer != nil {
+		var end func(CallOutcome)
+		ctx, end = t.Observer.Call(ctx, name, "effect")
+		defer func() { end(c.outcome) }()
+	}
+	answer, err := c.runPlain(ctx, body)
+	if err != nil {
+		return nil, c.failed(err)
+	}
+	return answer, nil
+}
+
+func (c *call) runPlain(ctx context.Context, body []byte) ([]byte, error) {
+	if err := c.wait(ctx); err != nil {
+		return nil, err
+	}
+	if sentBefore(ctx) {
+		c.latch.leave() // the earlier one may have got through
+		return nil, &SendError{Reason: "sent-before", Err: ErrSentBefore}
+	}
+	_, answer, err := c.exchange(ctx, body)
+	return answer, err
+}
+
 // CloseIdleConnections closes the connections that are kept for later calls.
 func (t *Transport) CloseIdleConnections() {
 	if closer, ok := t.base().(interface{ CloseIdleConnections() }); ok {
@@ -292,12 +328,27 @@ func (c *call) run(ctx context.Context) (*http.Response, error) {
 		c.latch.leave() // the earlier one may have got through
 		return nil, &SendError{Reason: "sent-before", Err: ErrSentBefore}
 	}
+	resp, body, err := c.exchange(ctx, wire)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := c.open(body, keys)
+	if err != nil {
+		reason, err := answerError(err)
+		return nil, &SendError{Reason: reason, Err: err}
+	}
+	return c.handOn(resp, opened), nil
+}
+
+// exchange sends what is on the wire and reads the whole answer.
+func (c *call) exchange(ctx context.Context, wire []byte) (*http.Response, []byte, error) {
 	resp, err := c.base().RoundTrip(c.outgoing(ctx, wire))
 	if err != nil {
-		return nil, &SendError{Reason: sendReason(err), Err: err}
+		return nil, nil, &SendError{Reason: sendReason(err), Err: err}
 	}
 	defer resp.Body.Close()
-	return c.answer(resp, keys)
+	body, err := c.answer(resp)
+	return resp, body, err
 }
 
 func (c *call) wait(ctx context.Context) error {
@@ -340,8 +391,8 @@ func (c *call) outgoing(ctx context.Context, wire []byte) *http.Request {
 	return out
 }
 
-// answer reads and opens what the gateway answered.
-func (c *call) answer(resp *http.Response, keys []envelope.Key) (*http.Response, error) {
+// answer reads what came back, if it can be an answer at all.
+func (c *call) answer(resp *http.Response) ([]byte, error) {
 	c.outcome.Status = resp.StatusCode
 	switch code := resp.StatusCode; {
 	case code >= 300 && code < 400:
@@ -360,11 +411,11 @@ func (c *call) answer(resp *http.Response, keys []envelope.Key) (*http.Response,
 	case text[0] == '<':
 		return nil, &SendError{Reason: "html", Err: ErrHTML}
 	}
-	opened, err := c.open(body, keys)
-	if err != nil {
-		reason, err := answerError(err)
-		return nil, &SendError{Reason: reason, Err: err}
-	}
+	return body, nil
+}
+
+// handOn is the answer for the program above, with its data in the clear.
+func (c *call) handOn(resp *http.Response, opened []byte) *http.Response {
 	header := resp.Header.Clone()
 	for _, name := range []string{"Content-Length", "Content-Encoding", "Transfer-Encoding", "Trailer"} {
 		header.Del(name)
@@ -378,7 +429,7 @@ func (c *call) answer(resp *http.Response, keys []envelope.Key) (*http.Response,
 		ContentLength: int64(len(opened)),
 		Request:       c.req,
 		TLS:           resp.TLS,
-	}, nil
+	}
 }
 
 // open returns the answer with its data in the clear.
