@@ -66,7 +66,7 @@ func TestDeterministic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 3 {
+	for range 2 {
 		again, err := generate(t, filepath.Join("..", ".."))
 		if err != nil {
 			t.Fatal(err)
@@ -369,15 +369,35 @@ const inventedSchemas = `    GiftCardLoadRequest:
 const inventedTest = `package ottpay_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/ottpaykit/ottpay"
+	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/middleware"
+	"github.com/ottpaykit/ottpay/ottpaytest"
 )
 
-// The method exists and has the generated types.
-var _ func(*ottpay.Client, context.Context, *api.GiftCardLoadRequest) (*api.GiftCardLoadResponse, error) = (*ottpay.Client).GiftCardLoad
+// The client's method and the gateway's answer.
+func TestInventedCall(t *testing.T) {
+	gateway := ottpaytest.NewGateway(ottpaytest.Config{MerchantID: "TS00000001", SignKey: "0123456789ABCDEF"})
+	defer gateway.Close()
+	key, err := envelope.NewKey("0123456789ABCDEF")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := ottpay.New(ottpay.Config{MerchantID: "TS00000001", OperatorID: "0000000001", Keys: middleware.StaticKeys{"TS00000001": {key}}, BaseURL: gateway.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.GiftCardLoad(t.Context(), &api.GiftCardLoadRequest{LoadID: "L9", Amount: 500})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp.LoadID != "L9" || resp.Balance != 500 || !resp.OrderStatus.Paid() {
+		t.Errorf("got %v", resp)
+	}
+}
 
 func TestInvented(t *testing.T) {
 	info, ok := api.LookupAction("GIFT_CARD_LOAD")

@@ -105,7 +105,7 @@ type rule struct{ Name, Pattern string }
 
 var (
 	kinds   = []string{"string", "amount", "rate", "text", "json", "raw", "time", "status"}
-	roles   = []string{"order-id", "amount", "callback-url", "redirect-url", "original-order-id", "merchant", "operator", "order-status", "channel-id", "code", "message", "rate", "currency", "trade-time", "refunded", "expiry", "link", "tip"}
+	roles   = []string{"order-id", "amount", "callback-url", "redirect-url", "original-order-id", "merchant", "operator", "order-status", "channel-id", "code", "message", "rate", "currency", "trade-time", "refunded", "expiry", "link", "tip", "auth-code"}
 	effects = []string{"create-order", "pay-now", "authorise", "refund", "create-checkout", "query-order", "query-checkout", "query-rate", "none"}
 	classes = []string{"success", "pending", "duplicate", "caller", "failed", "unclear"}
 )
