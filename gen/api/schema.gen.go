@@ -78,6 +78,8 @@ const (
 	RoleLink Role = "link"
 	// RoleTip marks the tip.
 	RoleTip Role = "tip"
+	// RoleAuthCode marks the auth-code.
+	RoleAuthCode Role = "auth-code"
 )
 
 // Schema describes the decrypted object of one message. It is shared: do not
@@ -489,7 +491,7 @@ var schemaCardNotification = Schema{
 		{Name: "merchant_id", Description: "When present the merchant's own.", Kind: "string", Role: "merchant", Nullable: true, MaxLength: 64, UsualMin: 10, UsualMax: 10, Example: "\"QC00005496\""},
 		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"0\""},
 		{Name: "convenience_fee", Description: "Cents of the fee that the payer bore.", Kind: "amount", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
-		{Name: "sale_num", Description: "Number of the sale.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 8, UsualMax: 23},
+		{Name: "sale_num", Description: "Number of the sale.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, UsualMin: 8, UsualMax: 23},
 		{Name: "prepay_order_id", Description: "The checkout.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 10, UsualMax: 25},
 		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"captured\""},
 		{Name: "reference", Description: "The merchant's reference.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 6, UsualMax: 21},
@@ -596,7 +598,7 @@ var schemaCheckoutNotification = Schema{
 		{Name: "merchant_id", Description: "When present the merchant's own.", Kind: "string", Role: "merchant", Nullable: true, MaxLength: 64, UsualMin: 10, UsualMax: 10, Example: "\"QC00005496\""},
 		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"0\""},
 		{Name: "convenience_fee", Description: "Cents of the fee that the payer bore.", Kind: "amount", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
-		{Name: "sale_num", Description: "Number of the sale.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 8, UsualMax: 23},
+		{Name: "sale_num", Description: "Number of the sale.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, UsualMin: 8, UsualMax: 23},
 		{Name: "prepay_order_id", Description: "The checkout.", Kind: "string", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"prepay20220727132626764\""},
 		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Nullable: true, MaxLength: 64, UsualMin: 4, UsualMax: 16},
 		{Name: "reference", Description: "The merchant's reference.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 6, UsualMax: 21},
@@ -669,13 +671,13 @@ var schemaMiniProgramPayRequest = Schema{
 
 var schemaMiniProgramPayResponse = Schema{
 	Name: "MiniProgramPayResponse", Page: "https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1", Request: false, Response: true,
-	Example: "{\"payInfo\":\"{\\\"timeStamp\\\":\\\"1586927298\\\",\\\"packageStr\\\":\\\"prepay_id=wx15130818000000\\\",\\\"paySign\\\":\\\"00112233445566778899AABBCCDDEEFF\\\",\\\"appId\\\":\\\"wx5f89682208cf8e88\\\",\\\"signType\\\":\\\"MD5\\\",\\\"nonceStr\\\":\\\"wx15130818\\\"}\",\"merchant_id\":\"QC00005496\",\"order_id\":\"2020041468976O124O000857\",\"amount\":1,\"sale_num\":\"1586927298\"}",
+	Example: "{\"payInfo\":\"{\\\"appId\\\":\\\"wx5f89682208cf8e88\\\",\\\"timeStamp\\\":\\\"2018091015\\\",\\\"nonceStr\\\":\\\"fGzn4apm4g33UnYU\\\",\\\"packageStr\\\":\\\"prepay_id\\\\u003dwx11030407018895349c421ab82302468473\\\",\\\"signType\\\":\\\"MD5\\\",\\\"paySign\\\":\\\"0961D43010DF42EA6021D76915F36F7A\\\"}\",\"merchant_id\":\"ON00009999\",\"order_id\":\"TEST0000008\",\"amount\":1,\"sale_num\":\"1536606245849717\"}",
 	Members: []Member{
-		{Name: "payInfo", Aliases: []string{"payinfo"}, Description: "JSON inside a string; PayInfo is its schema.", Kind: "json", Required: true, Sensitive: true, MinLength: 1, Example: "\"{\\\"timeStamp\\\":\\\"1586927298\\\",\\\"packageStr\\\":\\\"prepay_id=wx15130818000000\\\",\\\"paySign\\\":\\\"00112233445566778899AABBCCDDEEFF\\\",\\\"appId\\\":\\\"wx5f89682208cf8e88\\\",\\\"signType\\\":\\\"MD5\\\",\\\"nonceStr\\\":\\\"wx15130818\\\"}\""},
-		{Name: "merchant_id", Description: "The merchant.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 128, Example: "\"QC00005496\""},
-		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"2020041468976O124O000857\""},
+		{Name: "payInfo", Aliases: []string{"payinfo"}, Description: "JSON inside a string; PayInfo is its schema.", Kind: "json", Required: true, Sensitive: true, MinLength: 1, Example: "\"{\\\"appId\\\":\\\"wx5f89682208cf8e88\\\",\\\"timeStamp\\\":\\\"2018091015\\\",\\\"nonceStr\\\":\\\"fGzn4apm4g33UnYU\\\",\\\"packageStr\\\":\\\"prepay_id\\\\u003dwx11030407018895349c421ab82302468473\\\",\\\"signType\\\":\\\"MD5\\\",\\\"paySign\\\":\\\"0961D43010DF42EA6021D76915F36F7A\\\"}\""},
+		{Name: "merchant_id", Description: "The merchant.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 128, Example: "\"ON00009999\""},
+		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"TEST0000008\""},
 		{Name: "amount", Description: "Cents; never 0.", Kind: "amount", Role: "amount", Echo: "amount", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "1"},
-		{Name: "sale_num", Description: "The gateway's number of the sale.", Kind: "string", Required: true, MinLength: 1, MaxLength: 128, Example: "\"1586927298\""},
+		{Name: "sale_num", Description: "The gateway's number of the sale.", Kind: "text", Required: true, Number: true, MinLength: 1, MaxLength: 128, Example: "\"1536606245849717\""},
 	},
 }
 
@@ -690,7 +692,7 @@ var schemaNotification = Schema{
 		{Name: "merchant_id", Description: "When present the merchant's own.", Kind: "string", Role: "merchant", Nullable: true, MaxLength: 64, UsualMin: 10, UsualMax: 10, Example: "\"QC00005496\""},
 		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"0\""},
 		{Name: "convenience_fee", Description: "Cents of the fee that the payer bore.", Kind: "amount", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
-		{Name: "sale_num", Description: "Number of the sale.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 8, UsualMax: 23},
+		{Name: "sale_num", Description: "Number of the sale.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, UsualMin: 8, UsualMax: 23},
 		{Name: "prepay_order_id", Description: "The checkout.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 10, UsualMax: 25},
 		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Nullable: true, MaxLength: 64, UsualMin: 4, UsualMax: 16},
 		{Name: "reference", Description: "The merchant's reference.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 6, UsualMax: 21},
@@ -709,7 +711,7 @@ var schemaPassivePayRequest = Schema{
 		{Name: "amount", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"1\""},
 		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12},
 		{Name: "sale_num", Description: "The merchant's sale number.", Kind: "string", MaxLength: 128},
-		{Name: "auth_code", Description: "The payer's code.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, MaxLength: 128, Example: "\"134567890123456789\""},
+		{Name: "auth_code", Description: "The payer's code.", Kind: "string", Role: "auth-code", Required: true, Sensitive: true, MinLength: 1, MaxLength: 128, Example: "\"134567890123456789\""},
 		{Name: "biz_type", Description: "The wallet.", Kind: "string", Required: true, Enum: []string{"WECHATPAY", "ALIPAY", "UNIONPAY"}, Example: "\"WECHATPAY\""},
 	},
 }
@@ -730,14 +732,14 @@ var schemaPassivePayResponse = Schema{
 
 var schemaPayInfo = Schema{
 	Name: "PayInfo", Page: "https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1", Request: false, Response: false,
-	Example: "{\"appId\":\"wx5f89682208cf8e88\",\"timeStamp\":\"1586927298\",\"nonceStr\":\"wx15130818\",\"packageStr\":\"prepay_id=wx15130818000000\",\"signType\":\"MD5\",\"paySign\":\"00112233445566778899AABBCCDDEEFF\"}",
+	Example: "{\"appId\":\"wx5f89682208cf8e88\",\"timeStamp\":\"2018091015\",\"nonceStr\":\"fGzn4apm4g33UnYU\",\"packageStr\":\"prepay_id=wx11030407018895349c421ab82302468473\",\"signType\":\"MD5\",\"paySign\":\"0961D43010DF42EA6021D76915F36F7A\"}",
 	Members: []Member{
 		{Name: "appId", Description: "Id of the mini-program.", Kind: "string", Required: true, MinLength: 1, Example: "\"wx5f89682208cf8e88\""},
-		{Name: "timeStamp", Description: "Seconds since 1970.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"1586927298\""},
-		{Name: "nonceStr", Description: "Random text of the signature.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"wx15130818\""},
-		{Name: "packageStr", Description: "prepay_id=… of the order.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"prepay_id=wx15130818000000\""},
+		{Name: "timeStamp", Description: "Seconds since 1970.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"2018091015\""},
+		{Name: "nonceStr", Description: "Random text of the signature.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"fGzn4apm4g33UnYU\""},
+		{Name: "packageStr", Description: "prepay_id=… of the order.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"prepay_id=wx11030407018895349c421ab82302468473\""},
 		{Name: "signType", Description: "MD5 in every example.", Kind: "string", Required: true, MinLength: 1, Example: "\"MD5\""},
-		{Name: "paySign", Description: "WeChat's signature over the others.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"00112233445566778899AABBCCDDEEFF\""},
+		{Name: "paySign", Description: "WeChat's signature over the others.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"0961D43010DF42EA6021D76915F36F7A\""},
 	},
 }
 
@@ -766,7 +768,7 @@ var schemaPrepayInitResponse = Schema{
 	Example: "{\"payinfo\":\"https://checkout.example/?id=20220727132626764\",\"expire_time\":\"2022-07-27 13:28:06\"}",
 	Members: []Member{
 		{Name: "payinfo", Aliases: []string{"payInfo"}, Description: "Link to the checkout page.", Kind: "string", Role: "link", Required: true, Sensitive: true, MinLength: 1, Example: "\"https://checkout.example/?id=20220727132626764\""},
-		{Name: "expire_time", Description: "When the checkout closes.", Kind: "time", Nullable: true, Unknown: true, MaxLength: 64, Example: "\"2022-07-27 13:28:06\""},
+		{Name: "expire_time", Description: "When the checkout closes.", Kind: "time", Role: "expiry", Nullable: true, Unknown: true, MaxLength: 64, Example: "\"2022-07-27 13:28:06\""},
 		{Name: "prepay_order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "prepay_order_id", Nullable: true, Unknown: true, MaxLength: 128},
 	},
 }
@@ -796,12 +798,12 @@ var schemaPrepayQueryResponse = Schema{
 		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
 		{Name: "order_id", Description: "OTT Pay's order, once a method was used.", Kind: "string", Nullable: true, MaxLength: 128},
 		{Name: "prepay_order_id", Description: "The checkout.", Kind: "string", Role: "order-id", Echo: "prepay_order_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"prepay20220727132626764\""},
-		{Name: "sale_num", Description: "The merchant's sale number.", Kind: "string", Required: true, MinLength: 1, MaxLength: 128, Example: "\"20220727132626764\""},
+		{Name: "sale_num", Description: "The merchant's sale number.", Kind: "text", Required: true, Number: true, MinLength: 1, MaxLength: 128, Example: "\"20220727132626764\""},
 		{Name: "biz_type", Description: "The constant PREPAY.", Kind: "string", Nullable: true, Example: "\"PREPAY\""},
 		{Name: "currency_type", Description: "The currency.", Kind: "string", Role: "currency", Nullable: true, Example: "\"CAD\""},
 		{Name: "duration", Description: "Life in seconds.", Kind: "text", Role: "expiry", Nullable: true, Number: true, MaxLength: 64, Example: "\"100\""},
 		{Name: "create_time", Description: "When the checkout was made.", Kind: "time", Nullable: true, MaxLength: 64, Example: "\"2022-07-27 13:26:26\""},
-		{Name: "expire_time", Description: "When the checkout closes.", Kind: "time", Nullable: true, MaxLength: 64, Example: "\"2022-07-27 13:28:06\""},
+		{Name: "expire_time", Description: "When the checkout closes.", Kind: "time", Role: "expiry", Nullable: true, MaxLength: 64, Example: "\"2022-07-27 13:28:06\""},
 		{Name: "call_back_url", Description: "Where the notification goes.", Kind: "string", Role: "callback-url", Nullable: true, Sensitive: true},
 		{Name: "redirect_url", Description: "Where the browser goes.", Kind: "string", Role: "redirect-url", Nullable: true, Sensitive: true},
 		{Name: "payments_methods", Description: "The methods tried; the shape is unknown.", Kind: "raw", Nullable: true, Number: true, Unknown: true, Example: "[]"},
@@ -857,6 +859,6 @@ var schemaStatusQueryResponse = Schema{
 		{Name: "bizpay_order_id", Description: "The channel's id; seen but not documented.", Kind: "string", Role: "channel-id", Nullable: true, Unknown: true, MaxLength: 128},
 		{Name: "exchange_rate", Description: "Exchange rate as written; seen but not documented.", Kind: "text", Nullable: true, Number: true, Unknown: true, MaxLength: 64},
 		{Name: "payInfo", Aliases: []string{"payinfo"}, Description: "Seen but not documented.", Kind: "json", Nullable: true, Sensitive: true, Unknown: true},
-		{Name: "return_code", Description: "Seen but not documented.", Kind: "string", Nullable: true, Unknown: true},
+		{Name: "return_code", Description: "Seen but not documented.", Kind: "text", Nullable: true, Number: true, Unknown: true, MaxLength: 64},
 	},
 }
