@@ -58,17 +58,39 @@ func (t teller) value(m api.Member) json.RawMessage {
 		return t.spell(m, text)
 	}
 	switch {
-	case !m.Required:
-		return nil
 	case m.Kind == api.MemberTime:
-		return t.spell(m, t.now.Format(tradeTime))
+		return t.time(m)
 	case m.Example != "":
 		return t.example(m)
+	case m.Required:
+		return t.spell(m, filler(m))
 	}
-	return t.spell(m, filler(m))
+	return nil
 }
 
 const tradeTime = "Jan 2, 2006 3:04:05 PM"
+
+// time writes a time that nobody knows more about than its name, in the shape
+// of the document's example.
+func (t teller) time(m api.Member) json.RawMessage {
+	at := t.now
+	if t.row != nil {
+		at = t.row.Created
+		if m.Role == api.RoleExpiry || strings.HasPrefix(fold(m.Name), "expire") {
+			at = t.row.Expires
+		}
+	}
+	if at.IsZero() && !m.Required {
+		return nil
+	}
+	layout := tradeTime
+	if example := (members{"": []byte(m.Example)}).text(""); example != "" {
+		if _, err := time.Parse(layout, example); err != nil {
+			layout = time.DateTime
+		}
+	}
+	return t.spell(m, at.Format(layout))
+}
 
 // byRole returns what the gateway knows about the member, and whether it is
 // one of those that it does know about.
@@ -88,9 +110,12 @@ func (t teller) byRole(m api.Member) (string, bool) {
 	if t.row == nil {
 		return "", false
 	}
+	if t.namesPayment(m) {
+		return t.row.PaymentID, true
+	}
 	switch m.Role {
 	case api.RoleOrderID:
-		return t.orderID(m), true
+		return t.row.ID, true
 	case api.RoleOriginalOrderID:
 		return t.row.OriginalID, true
 	case api.RoleAmount:
@@ -104,30 +129,31 @@ func (t teller) byRole(m api.Member) (string, bool) {
 	case api.RoleOrderStatus:
 		return t.status(), true
 	case api.RoleChannelID:
-		if t.row.Finished.IsZero() && !m.Required {
-			return "", true
-		}
-		return t.row.ChannelID, true
-	case api.RoleTradeTime:
-		return t.row.Created.Format(tradeTime), true
-	case api.RoleExpiry:
-		if t.row.Expires.IsZero() {
-			return "", false
-		}
-		return t.row.Expires.Format(time.DateTime), true
+		return t.channelID(m), true
 	case api.RoleLink:
 		return pageURL(t.base, t.row.Order), true
 	}
 	return "", false
 }
 
-// orderID is the id that the member names: of a checkout's answer it may be
-// the checkout or the payment.
-func (t teller) orderID(m api.Member) string {
-	if t.row.Effect == api.EffectCreateCheckout && fold(m.Name) != fold(t.asked.action.OrderMember) {
-		return t.row.PaymentID
+// namesPayment reports whether a checkout's answer says in member m what the
+// callback calls the order.
+func (t teller) namesPayment(m api.Member) bool {
+	if t.row.Effect != api.EffectCreateCheckout || m.Role == api.RoleOrderID {
+		return false
 	}
-	return t.row.ID
+	order, ok := notificationSchema().WithRole(api.RoleOrderID)
+	return ok && m.Name == order.Name
+}
+
+// channelID is empty where a channel had nothing to do with it yet: in a query
+// for what is not paid, in store until the payer came.
+func (t teller) channelID(m api.Member) string {
+	early := t.row.Finished.IsZero()
+	if early && !m.Required && (t.asked.inStore || t.asked.action.Kind == api.KindQuery) {
+		return ""
+	}
+	return t.row.ChannelID
 }
 
 // status is the order's, in the words of the kind of query.

@@ -40,6 +40,12 @@ type Config struct {
 	// If nil, it is 5.24740000 for every currency.
 	Rate func(currency string) (field.Rate, bool)
 
+	// Scan judges the code that was scanned of a payer: SUCCESS takes his money,
+	// PROCESSING leaves the order to [Gateway.Pay], any other code is the
+	// answer. It must not call the Gateway. If nil, every code is good that is
+	// not known to be that of another wallet.
+	Scan func(o Order, authCode string) api.Code
+
 	// Versions are accepted besides the version that the action's page names.
 	Versions map[api.Action][]string
 
@@ -130,6 +136,9 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	if cfg.Rate == nil {
 		g.cfg.Rate = func(string) (field.Rate, bool) { return 524740000, true }
+	}
+	if cfg.Scan == nil {
+		g.cfg.Scan = scan
 	}
 	if cfg.Now == nil {
 		g.cfg.Now = time.Now

@@ -25,6 +25,7 @@ type Order struct {
 	Fee        field.Cents // the convenience fee; what is paid is Amount + Fee
 	Refunded   field.Cents
 	Currency   string // "" if the request named none
+	Method     string // the wallet or kind of card, as the request names it
 	ChannelID  string
 	OriginalID string // of a refund: the payment
 	CheckoutID string // of a checkout's payment: the checkout
@@ -94,6 +95,7 @@ type asked struct {
 	action   api.ActionInfo
 	schema   *api.Schema
 	members  members
+	inStore  bool // the envelope names a terminal
 }
 
 // role returns the text of the member that has the role, and whether the
@@ -182,21 +184,48 @@ func (g *Gateway) find(key orderKey) *record {
 }
 
 func (g *Gateway) create(a asked) (*record, *refusal) {
-	r, refused := g.enter(a)
+	r, refused := g.draft(a)
 	if refused != nil {
 		return nil, refused
 	}
 	r.Fee = g.cfg.ConvenienceFee
 	if a.action.Effect == api.EffectPayNow {
-		r.Status, r.Finished = api.StatusSuccess, r.Created
+		authCode, _ := a.role(api.RoleAuthCode)
+		switch code := g.cfg.Scan(r.Order, authCode); code {
+		case api.CodeSuccess:
+			r.Status, r.Finished = api.StatusSuccess, r.Created
+		case api.CodeProcessing:
+			r.Status = api.StatusProcessing
+		default:
+			return nil, &refusal{code, ""}
+		}
 	} else if answersProcessing(a.action) {
 		r.Status = api.StatusProcessing
 	}
+	g.orders[r.key()] = r
 	return r, nil
 }
 
-// enter writes a new row. Its id must not have been used.
-func (g *Gateway) enter(a asked) (*record, *refusal) {
+// scan goes by what was seen of the wallets' codes.
+func scan(o Order, authCode string) api.Code {
+	wallet := ""
+	switch {
+	case len(authCode) == 18 && authCode >= "10" && authCode < "16":
+		wallet = "WECHATPAY"
+	case len(authCode) >= 16 && len(authCode) <= 24 && authCode >= "25" && authCode < "31":
+		wallet = "ALIPAY"
+	case strings.HasPrefix(authCode, "hQVDUFY"):
+		wallet = "UNIONPAY"
+	}
+	if wallet != "" && o.Method != "" && wallet != o.Method {
+		return api.CodeAuthCodeInvalid
+	}
+	return api.CodeSuccess
+}
+
+// draft makes a new row, which is not in the book yet. Its id must not have
+// been used.
+func (g *Gateway) draft(a asked) (*record, *refusal) {
 	r := &record{asked: a.members, Order: Order{
 		ID:         a.orderID(),
 		MerchantID: a.merchant,
@@ -211,7 +240,8 @@ func (g *Gateway) enter(a asked) (*record, *refusal) {
 	r.Currency, _ = a.role(api.RoleCurrency)
 	r.CallbackURL, _ = a.role(api.RoleCallbackURL)
 	r.RedirectURL, _ = a.role(api.RoleRedirectURL)
-	r.ChannelID = channelPrefix(a.members) + g.cfg.NewID()
+	r.Method = method(a.members)
+	r.ChannelID = channelPrefix(r.Method) + g.cfg.NewID()
 	if life, _ := a.role(api.RoleExpiry); life != "" {
 		if seconds, err := time.ParseDuration(life + "s"); err == nil {
 			r.Expires = r.Created.Add(seconds)
@@ -231,7 +261,6 @@ func (g *Gateway) enter(a asked) (*record, *refusal) {
 			return nil, &refusal{api.CodeOrderUsed, ""}
 		}
 	}
-	g.orders[r.key()] = r
 	return r, nil
 }
 
@@ -256,10 +285,11 @@ func (g *Gateway) refund(a asked) (*record, *refusal) {
 	if amount > paid.total()-paid.Refunded {
 		return nil, &refusal{api.CodeParamInvalid, "more than what is left of the payment"}
 	}
-	r, refused := g.enter(a)
+	r, refused := g.draft(a)
 	if refused != nil {
 		return nil, refused
 	}
+	g.orders[r.key()] = r
 	r.Status, r.Finished, r.OriginalID = api.StatusSuccess, r.Created, original
 	r.Refunded = amount
 	paid.Refunded += amount
@@ -281,18 +311,23 @@ func answersProcessing(info api.ActionInfo) bool {
 	return ok && m.Example == `"PROCESSING"`
 }
 
-// channelPrefix returns the two letters that the channel's ids begin with.
-func channelPrefix(asked members) string {
+// method is the wallet or card network that a request names.
+func method(asked members) string {
 	for _, name := range slices.Sorted(maps.Keys(asked)) {
-		if fold(name) != "biztype" && fold(name) != "channeltype" {
-			continue
+		if fold(name) == "biztype" {
+			return asked.text(name)
 		}
-		switch method := asked.text(name); {
-		case method == "WECHATPAY":
-			return "WX"
-		case len(method) >= 2:
-			return strings.ToUpper(method[:2])
-		}
+	}
+	return ""
+}
+
+// channelPrefix returns the two letters that the channel's ids begin with.
+func channelPrefix(method string) string {
+	switch {
+	case method == "WECHATPAY":
+		return "WX"
+	case len(method) >= 2:
+		return strings.ToUpper(method[:2])
 	}
 	return "OT"
 }
@@ -311,6 +346,9 @@ var ErrState = errors.New("ottpaytest: not in this state")
 type Payment struct {
 	// Tip, if not 0, replaces the order's.
 	Tip field.Cents
+	// Method, if not empty, is the wallet that the payer chose at a checkout,
+	// such as ALIPAY.
+	Method string
 	// Extra are further members of the callback's data, and other values for
 	// the usual ones; one that is nil leaves the member out.
 	Extra map[string]any
@@ -394,6 +432,10 @@ func (g *Gateway) change(find func(*Gateway) *record, p Payment, change func(*re
 	}
 	if p.Tip != 0 {
 		r.Tip = p.Tip
+	}
+	if p.Method != "" {
+		r.Method = p.Method
+		r.ChannelID = channelPrefix(p.Method) + r.ChannelID[2:]
 	}
 	if r.Effect == api.EffectCreateCheckout && r.Status == api.StatusSuccess {
 		r = g.settle(r)

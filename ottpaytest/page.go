@@ -4,6 +4,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/ottpaykit/ottpay/gen/api"
@@ -13,13 +14,17 @@ var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Order {{.ID}}</title></head>
 <body><h1>Order {{.ID}}</h1>
 <p>{{.Action}} of {{.MerchantID}}: {{.Due}} {{.Currency}}, {{.Status}}</p>
-{{if .Open}}<form method="post"><button name="do" value="pay">Pay</button> <button name="do" value="decline">Decline</button></form>{{end}}
+{{if .Open}}<form method="post">
+{{range .Methods}}<button name="method" value="{{.}}">Pay by {{.}}</button>
+{{else}}<button name="do" value="pay">Pay</button>
+{{end}}<button name="do" value="decline">Decline</button></form>{{end}}
 </body></html>
 `))
 
 // page is where a payer pays an order: what its link or its QR code opens. A
-// POST with do=pay or do=decline takes the decision; the payer's browser then
-// goes to the merchant's redirect URL, if the order has one.
+// POST with do=pay or do=decline takes the decision, method= pays by a wallet;
+// the payer's browser then goes to the merchant's redirect URL, if the order
+// has one. A checkout's page opens with the wallet that selected= names.
 func (g *Gateway) page(w http.ResponseWriter, r *http.Request) {
 	merchant, id, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, pagePath), "/")
 	find := func(g *Gateway) *record { return g.of(merchant, id) }
@@ -34,15 +39,28 @@ func (g *Gateway) page(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		_ = pageTemplate.Execute(w, struct {
 			Order
-			Due  string
-			Open bool
-		}{o, o.total().Decimal(), o.open()})
+			Due     string
+			Open    bool
+			Methods []string
+		}{o, o.total().Decimal(), o.open(), methods(o, r.URL.Query().Get("selected"))})
 	case http.MethodPost:
 		g.decide(w, r, find)
 	default:
 		w.Header().Set("Allow", "GET, HEAD, POST")
 		http.Error(w, "GET and POST only", http.StatusMethodNotAllowed)
 	}
+}
+
+// methods are the wallets that a checkout offers.
+func methods(o Order, selected string) []string {
+	all := []string{"WECHATPAY", "ALIPAY", "UNIONPAY"}
+	switch {
+	case o.Effect != api.EffectCreateCheckout:
+		return nil
+	case slices.Contains(all, selected):
+		return []string{selected}
+	}
+	return all
 }
 
 // of finds an order of the merchant, or a checkout of his. g.mu is held.
@@ -66,12 +84,12 @@ func (g *Gateway) snapshot(find func(*Gateway) *record) (Order, bool) {
 func (g *Gateway) decide(w http.ResponseWriter, r *http.Request, find func(*Gateway) *record) {
 	decision := end(api.StatusFailure)
 	payment := Payment{Silent: true}
-	switch r.PostFormValue("do") {
-	case "pay":
-		decision, payment = g.pay, Payment{}
-	case "decline":
+	switch do, method := r.PostFormValue("do"), r.PostFormValue("method"); {
+	case do == "pay", do == "" && slices.Contains(methods(Order{Effect: api.EffectCreateCheckout}, ""), method):
+		decision, payment = g.pay, Payment{Method: method}
+	case do == "decline":
 	default:
-		http.Error(w, "do=pay or do=decline", http.StatusBadRequest)
+		http.Error(w, "do=pay, do=decline or method=", http.StatusBadRequest)
 		return
 	}
 	if err := g.turn(find, payment, decision); err != nil {

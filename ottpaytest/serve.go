@@ -131,7 +131,7 @@ func (g *Gateway) answer(seen *Request, base string) (sealedAnswer, Fault) {
 	case f.Kind == FaultAnotherOrder:
 		done.ID = another(done.ID)
 	}
-	if f.Kind == FaultProcessing || a.action.Kind == api.KindEffect && answersProcessing(a.action) {
+	if f.Kind == FaultProcessing || a.action.Kind == api.KindEffect && done.Status == api.StatusProcessing {
 		t.code = api.CodeProcessing
 	}
 	payload, ok := t.tell()
@@ -159,7 +159,7 @@ func (g *Gateway) open(seen *Request) (asked, envelope.Key, *refusal) {
 		return asked{}, envelope.Key{}, &refusal{api.CodePwdIncorrect, ""}
 	}
 	seen.Payload = payload
-	a := asked{merchant: e.MerchantID}
+	a := asked{merchant: e.MerchantID, inStore: e.TerminalNo != ""}
 	if a.action, ok = api.LookupAction(e.Action); !ok {
 		return a, key, &refusal{api.CodeParamError, "unknown action"}
 	}
