@@ -237,6 +237,7 @@ type response[T any] interface {
 	*T
 	json.Unmarshaler
 	Order() string
+	SetOrder(id string)
 	SetOutcome(field.Outcome)
 }
 
@@ -271,6 +272,10 @@ func call[Req, Resp any, PReq request[Req], PResp response[Resp]](ctx context.Co
 	var resp Resp
 	if err := receive[Resp, PResp](ctx, c, answer, failed, &resp); err != nil {
 		return nil, err
+	}
+	// Not for a query, whose answer proves nothing without the id.
+	if info.Kind == api.KindEffect && PResp(&resp).Order() == "" {
+		PResp(&resp).SetOrder(failed.OrderID)
 	}
 	return &resp, nil
 }

@@ -377,6 +377,9 @@ func (StatusQueryRequest) Action() Action { return ActionSTATUS_QUERY }
 // Order returns the id of the order that the answer names, or "".
 func (v ActivePayResponse) Order() string { return v.OrderID }
 
+// SetOrder puts in the id that the answer leaves out; the client knows it.
+func (v *ActivePayResponse) SetOrder(id string) { v.OrderID = id }
+
 // SetOutcome keeps what the envelope said.
 func (v *ActivePayResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
 
@@ -385,6 +388,9 @@ func (v ActivePayResponse) Pending() bool { return v.Outcome == field.OutcomePen
 
 // Order returns the id of the order that the answer names, or "".
 func (v CardPreauthResponse) Order() string { return v.OrderID }
+
+// SetOrder puts in the id that the answer leaves out; the client knows it.
+func (v *CardPreauthResponse) SetOrder(id string) { v.OrderID = id }
 
 // SetOutcome keeps what the envelope said.
 func (v *CardPreauthResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
@@ -395,6 +401,9 @@ func (v CardPreauthResponse) Pending() bool { return v.Outcome == field.OutcomeP
 // Order returns the id of the order that the answer names, or "".
 func (v CardPurchaseResponse) Order() string { return v.OrderID }
 
+// SetOrder puts in the id that the answer leaves out; the client knows it.
+func (v *CardPurchaseResponse) SetOrder(id string) { v.OrderID = id }
+
 // SetOutcome keeps what the envelope said.
 func (v *CardPurchaseResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
 
@@ -403,6 +412,9 @@ func (v CardPurchaseResponse) Pending() bool { return v.Outcome == field.Outcome
 
 // Order returns the id of the order that the answer names, or "".
 func (v CardQueryResponse) Order() string { return v.OrderID }
+
+// SetOrder puts in the id that the answer leaves out; the client knows it.
+func (v *CardQueryResponse) SetOrder(id string) { v.OrderID = id }
 
 // SetOutcome keeps what the envelope said.
 func (v *CardQueryResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
@@ -413,6 +425,9 @@ func (v CardQueryResponse) Pending() bool { return v.Outcome == field.OutcomePen
 // Order returns the id of the order that the answer names, or "".
 func (v ExchangeRateQueryResponse) Order() string { return "" }
 
+// SetOrder puts in the id that the answer leaves out; the client knows it.
+func (v *ExchangeRateQueryResponse) SetOrder(string) {}
+
 // SetOutcome keeps what the envelope said.
 func (v *ExchangeRateQueryResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
 
@@ -421,6 +436,9 @@ func (v ExchangeRateQueryResponse) Pending() bool { return v.Outcome == field.Ou
 
 // Order returns the id of the order that the answer names, or "".
 func (v H5PayResponse) Order() string { return v.OrderID }
+
+// SetOrder puts in the id that the answer leaves out; the client knows it.
+func (v *H5PayResponse) SetOrder(id string) { v.OrderID = id }
 
 // SetOutcome keeps what the envelope said.
 func (v *H5PayResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
@@ -431,6 +449,9 @@ func (v H5PayResponse) Pending() bool { return v.Outcome == field.OutcomePending
 // Order returns the id of the order that the answer names, or "".
 func (v MiniProgramPayResponse) Order() string { return v.OrderID }
 
+// SetOrder puts in the id that the answer leaves out; the client knows it.
+func (v *MiniProgramPayResponse) SetOrder(id string) { v.OrderID = id }
+
 // SetOutcome keeps what the envelope said.
 func (v *MiniProgramPayResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
 
@@ -439,6 +460,9 @@ func (v MiniProgramPayResponse) Pending() bool { return v.Outcome == field.Outco
 
 // Order returns the id of the order that the answer names, or "".
 func (v PassivePayResponse) Order() string { return v.OrderID }
+
+// SetOrder puts in the id that the answer leaves out; the client knows it.
+func (v *PassivePayResponse) SetOrder(id string) { v.OrderID = id }
 
 // SetOutcome keeps what the envelope said.
 func (v *PassivePayResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
@@ -449,6 +473,9 @@ func (v PassivePayResponse) Pending() bool { return v.Outcome == field.OutcomePe
 // Order returns the id of the order that the answer names, or "".
 func (v PrepayInitResponse) Order() string { return v.PrepayOrderID }
 
+// SetOrder puts in the id that the answer leaves out; the client knows it.
+func (v *PrepayInitResponse) SetOrder(id string) { v.PrepayOrderID = id }
+
 // SetOutcome keeps what the envelope said.
 func (v *PrepayInitResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
 
@@ -457,6 +484,9 @@ func (v PrepayInitResponse) Pending() bool { return v.Outcome == field.OutcomePe
 
 // Order returns the id of the order that the answer names, or "".
 func (v PrepayQueryResponse) Order() string { return v.PrepayOrderID }
+
+// SetOrder puts in the id that the answer leaves out; the client knows it.
+func (v *PrepayQueryResponse) SetOrder(id string) { v.PrepayOrderID = id }
 
 // SetOutcome keeps what the envelope said.
 func (v *PrepayQueryResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
@@ -467,6 +497,9 @@ func (v PrepayQueryResponse) Pending() bool { return v.Outcome == field.OutcomeP
 // Order returns the id of the order that the answer names, or "".
 func (v RefundResponse) Order() string { return v.OrderID }
 
+// SetOrder puts in the id that the answer leaves out; the client knows it.
+func (v *RefundResponse) SetOrder(id string) { v.OrderID = id }
+
 // SetOutcome keeps what the envelope said.
 func (v *RefundResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
 
@@ -475,6 +508,9 @@ func (v RefundResponse) Pending() bool { return v.Outcome == field.OutcomePendin
 
 // Order returns the id of the order that the answer names, or "".
 func (v StatusQueryResponse) Order() string { return v.OrderID }
+
+// SetOrder puts in the id that the answer leaves out; the client knows it.
+func (v *StatusQueryResponse) SetOrder(id string) { v.OrderID = id }
 
 // SetOutcome keeps what the envelope said.
 func (v *StatusQueryResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
