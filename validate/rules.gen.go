@@ -13,7 +13,7 @@ func patterns() map[string]*regexp.Regexp {
 	return map[string]*regexp.Regexp{
 		"cardorderid": regexp.MustCompile("^[0-9A-Za-z]{0,20}$"),
 		"currency":    regexp.MustCompile("^[A-Z]{3}$"),
-		"httpsurl":    regexp.MustCompile("^(https://[^\\s/?#@\\\\]+|http://(localhost|127\\.[0-9]+\\.[0-9]+\\.[0-9]+|\\[::1\\])(:[0-9]+)?)([/?#]\\S*)?$"),
+		"httpsurl":    regexp.MustCompile("^(https://([0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|\\[[0-9A-Fa-f:.]+\\])|http://(localhost|127\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}|\\[::1\\]))(:[0-9]{1,5})?([/?#][^\\x00-\\x20\\x7f]*)?$"),
 		"orderid":     regexp.MustCompile("^[0-9A-Za-z_-]{0,64}$"),
 		"seconds":     regexp.MustCompile("^[1-9][0-9]{0,8}$"),
 		"txntime":     regexp.MustCompile("^[0-9]{14}$"),

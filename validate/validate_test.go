@@ -92,7 +92,7 @@ func TestCallbackURL(t *testing.T) {
 	for url, ok := range map[string]bool{
 		"https://shop.example/ottpay?a=b": true, "https://shop.example": true, "http://127.0.0.1:8080/cb": true, "http://localhost:1/": true, "http://[::1]:8080/": true,
 		"http://shop.example/": false, "http://localhost.shop.example/": false, "http://127.0.0.1@shop.example/": false, "https://user:pass@shop.example/": false,
-		"/ottpay": false, "shop.example": false, "ftp://shop.example/": false, "https://": false, "https://shop.example/a b": false, "": false,
+		"/ottpay": false, "shop.example": false, "ftp://shop.example/": false, "https://": false, "https://:443/": false, "https://.example/": false, "https://a:b/": false, "https://shop.example/\x01": false, "https://[2001:db8::1]:8443/a": true, "https://shop.example/a b": false, "": false,
 	} {
 		req := api.ActivePayRequest{OrderID: "1", OperatorID: "2", Amount: 3, BizType: "ALIPAY", CallBackURL: url}
 		if err := v.Struct(req); (err == nil) != ok {

@@ -844,7 +844,7 @@ type StatusQueryResponse struct {
 	PayInfo field.JSONString `json:"payInfo,omitempty"`
 
 	// ReturnCode Seen but not documented.
-	ReturnCode string `json:"return_code,omitempty"`
+	ReturnCode string `json:"return_code,omitempty" validate:"omitempty,max=64"`
 
 	// Outcome What the envelope said; not part of the JSON. The client sets it.
 	Outcome              field.Outcome              `json:"-"`

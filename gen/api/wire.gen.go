@@ -206,7 +206,7 @@ func (v *CardNotification) UnmarshalJSON(data []byte) error {
 			}
 		case "sale_num":
 			if !r.Null() {
-				out.SaleNum = r.String()
+				out.SaleNum = r.Text()
 			}
 		case "prepay_order_id":
 			if !r.Null() {
@@ -1033,7 +1033,7 @@ func (v *CheckoutNotification) UnmarshalJSON(data []byte) error {
 			}
 		case "sale_num":
 			if !r.Null() {
-				out.SaleNum = r.String()
+				out.SaleNum = r.Text()
 			}
 		case "prepay_order_id":
 			out.PrepayOrderID = r.String()
@@ -1575,7 +1575,7 @@ func (v *MiniProgramPayResponse) UnmarshalJSON(data []byte) error {
 		case "amount":
 			out.Amount = r.Cents()
 		case "sale_num":
-			out.SaleNum = r.String()
+			out.SaleNum = r.Text()
 		default:
 			r.Unknown()
 		}
@@ -1674,7 +1674,7 @@ func (v *Notification) UnmarshalJSON(data []byte) error {
 			}
 		case "sale_num":
 			if !r.Null() {
-				out.SaleNum = r.String()
+				out.SaleNum = r.Text()
 			}
 		case "prepay_order_id":
 			if !r.Null() {
@@ -2384,7 +2384,7 @@ func (v *PrepayQueryResponse) UnmarshalJSON(data []byte) error {
 		case "prepay_order_id":
 			out.PrepayOrderID = r.String()
 		case "sale_num":
-			out.SaleNum = r.String()
+			out.SaleNum = r.Text()
 		case "biz_type":
 			if !r.Null() {
 				out.BizType = r.String()
@@ -2863,7 +2863,7 @@ func (v *StatusQueryResponse) UnmarshalJSON(data []byte) error {
 			}
 		case "return_code":
 			if !r.Null() {
-				out.ReturnCode = r.String()
+				out.ReturnCode = r.Text()
 			}
 		default:
 			r.Unknown()

@@ -57,6 +57,7 @@ func render(m *model, root string) (map[string][]byte, error) {
 		"sentence": sentence,
 		"anchor":   strings.ToLower,
 		"shape":    shape,
+		"cell":     func(text string) string { return strings.ReplaceAll(text, "|", `\|`) },
 	}).ParseFS(templates, "templates/*.tmpl")
 	if err != nil {
 		return nil, err
