@@ -1,0 +1,99 @@
+package ottpay_test
+
+import (
+	"context"
+	"errors"
+	"log"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/ottpaykit/ottpay"
+	"github.com/ottpaykit/ottpay/dedupe"
+	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/field"
+	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/middleware"
+)
+
+// readme is the README's code, so that it compiles. TestReadme compares.
+func readme(
+	ctx context.Context, appID, openID string, showInMiniProgram func(field.JSONString),
+	shop interface {
+		AmountOf(orderID string) field.Cents
+		MarkPaid(ctx context.Context, orderID string) error
+	},
+) {
+	key, err := envelope.NewKey(os.Getenv("OTTPAY_SIGN_KEY"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	webhook, err := ottpay.NewWebhook(middleware.Config{
+		Keys:  middleware.StaticKeys{os.Getenv("OTTPAY_MERCHANT_ID"): {key}},
+		Store: dedupe.NewMemory(dedupe.MemoryConfig{}), // one process; dedupe.NewSQL for production
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	http.Handle("/ottpay/callback", middleware.Handle(webhook, func(ctx context.Context, n *api.Notification) error {
+		d, _ := middleware.FromContext(ctx)
+		if !d.Matches(shop.AmountOf(n.OrderID)) { // cents
+			return errors.New("not the amount of the order")
+		}
+		return shop.MarkPaid(ctx, n.OrderID) // nil: the gateway is told SUCCESS; an error: it sends again
+	}))
+
+	client, err := ottpay.New(ottpay.Config{
+		MerchantID: os.Getenv("OTTPAY_MERCHANT_ID"),
+		OperatorID: os.Getenv("OTTPAY_OPERATOR_ID"),
+		Keys:       middleware.StaticKeys{os.Getenv("OTTPAY_MERCHANT_ID"): {key}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	resp, err := client.MiniProgramPay(ctx, &api.MiniProgramPayRequest{
+		OrderID: "A1001", Amount: 1999, AppID: appID, OpenID: openID, CallBackURL: "https://shop.example/ottpay/callback",
+	})
+	switch {
+	case errors.Is(err, ottpay.ErrUnknownOutcome): // nobody knows: ask the gateway, never pay again
+		resolution, err := client.Resolve(ctx, err)
+		log.Println(resolution.Outcome, err)
+	case err != nil: // refused: errors.Is tells ErrDuplicate, ErrCaller and ErrFailed apart
+		log.Println(err)
+	default:
+		showInMiniProgram(resp.PayInfo)
+	}
+}
+
+var _ = readme
+
+// TestReadme: every Go block of the README stands in this file, line by line.
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	text := func(name string) string {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	flat := func(code string) string {
+		lines := strings.Split(strings.TrimSpace(code), "\n")
+		for i := range lines {
+			lines[i] = strings.TrimSpace(lines[i])
+		}
+		return strings.Join(lines, "\n")
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(text("README.md"), -1)
+	if len(blocks) != 2 {
+		t.Errorf("%d Go blocks in the README, want 2", len(blocks))
+	}
+	here := flat(text("readme_test.go"))
+	for _, block := range blocks {
+		if !strings.Contains(here, flat(block[1])) {
+			t.Errorf("this code of the README does not compile here:\n%s", block[1])
+		}
+	}
+}
