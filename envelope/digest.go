@@ -51,7 +51,7 @@ func fit(s *scanner, want [md5.Size]byte, text []byte) (Form, *failure) {
 		last = FormRawNullEmpty
 	}
 	for form := FormJava; form <= last; form++ {
-		text, ok := appendText(text[:0], s.members, form)
+		text, ok := appendText(text[:0], s.members(), form)
 		if !ok {
 			return 0, errNumber
 		}

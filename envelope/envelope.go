@@ -69,20 +69,20 @@ type Payload struct {
 // ReadRequest reads the body of a request, for the gateway's side of the wire.
 // The error matches [ErrMalformed].
 func ReadRequest(body []byte) (Request, error) {
-	m, err := readMembers(body)
-	if err != nil {
+	var o outer
+	if err := o.read(body); err != nil {
 		return Request{}, err
 	}
 	r := Request{
-		Action:     m.text("action"),
-		Version:    m.text("version"),
-		MerchantID: m.text("merchant_id"),
-		TerminalNo: m.text("terminal_no"),
-		OperatorID: m.text("operator_id"),
-		Sealed:     m.sealed(),
+		Action:     o.text("action"),
+		Version:    o.text("version"),
+		MerchantID: o.text("merchant_id"),
+		TerminalNo: o.text("terminal_no"),
+		OperatorID: o.text("operator_id"),
+		Sealed:     o.sealed(),
 	}
-	if m.err != nil {
-		return Request{}, m.err
+	if o.fault != nil {
+		return Request{}, o.fault
 	}
 	return r, nil
 }
@@ -92,58 +92,56 @@ func ReadRequest(body []byte) (Request, error) {
 // exact and unique member names, data and md5 present and well-formed. Unknown
 // members are ignored. The error matches [ErrMalformed].
 func ReadResponse(body []byte) (Response, error) {
-	return readResponse(body, (*members).sealed)
+	return readResponse(body, false)
 }
 
 // ReadAnswer reads what the gateway answers to a request. It is
 // [ReadResponse], but an answer whose code is not SUCCESS may come without
 // data; Sealed is then zero and nothing in the answer is authenticated.
 func ReadAnswer(body []byte) (Response, error) {
-	return readResponse(body, func(m *members) Sealed {
-		if !strings.EqualFold(m.text("rsp_code"), "SUCCESS") && m.absent("data") {
-			return Sealed{}
-		}
-		return m.sealed()
-	})
+	return readResponse(body, true)
 }
 
-func readResponse(body []byte, sealed func(*members) Sealed) (Response, error) {
-	m, err := readMembers(body)
-	if err != nil {
+func readResponse(body []byte, mayFail bool) (Response, error) {
+	var o outer
+	if err := o.read(body); err != nil {
 		return Response{}, err
 	}
 	r := Response{
-		Code:       m.text("rsp_code"),
-		Message:    m.text("rsp_msg"),
-		MerchantID: m.text("merchant_id"),
-		Sealed:     sealed(&m),
+		Code:       o.text("rsp_code"),
+		Message:    o.text("rsp_msg"),
+		MerchantID: o.text("merchant_id"),
 	}
-	if m.err != nil {
-		return Response{}, m.err
+	if !mayFail || strings.EqualFold(r.Code, "SUCCESS") || !o.absent("data") {
+		r.Sealed = o.sealed()
+	}
+	if o.fault != nil {
+		return Response{}, o.fault
 	}
 	return r, nil
 }
 
-// members are an envelope's outer members and the first fault found in them.
-type members struct {
-	body string
-	all  []member
-	err  error
+// outer is what stands around the envelope: its members and the first fault
+// found in them.
+type outer struct {
+	scanner
+	body  string
+	fault *failure
 }
 
-func readMembers(body []byte) (members, error) {
+func (o *outer) read(body []byte) error {
 	if len(body) > maxSize {
-		return members{}, errTooLarge
+		return errTooLarge
 	}
-	s := scanner{members: make([]member, 0, 8)}
-	if err := s.scan(body); err != nil {
-		return members{}, err
+	if err := o.scan(body); err != nil {
+		return err
 	}
-	return members{body: string(body), all: s.members}, nil
+	o.body = string(body)
+	return nil
 }
 
-func (m *members) find(name string) (member, bool) {
-	for _, x := range m.all {
+func (o *outer) find(name string) (member, bool) {
+	for _, x := range o.members() {
 		if string(x.name) == name {
 			return x, true
 		}
@@ -152,43 +150,43 @@ func (m *members) find(name string) (member, bool) {
 }
 
 // absent reports whether name is missing, null or the empty string.
-func (m *members) absent(name string) bool {
-	x, ok := m.find(name)
+func (o *outer) absent(name string) bool {
+	x, ok := o.find(name)
 	return !ok || string(x.value) == "null" || string(x.value) == `""`
 }
 
 // text returns a member's string, "" if it is missing or null.
-func (m *members) text(name string) string {
-	x, ok := m.find(name)
+func (o *outer) text(name string) string {
+	x, ok := o.find(name)
 	if !ok || x.value[0] == 'n' {
 		return ""
 	}
 	if x.value[0] != '"' {
-		m.err = errMember
+		o.fault = errMember
 		return ""
 	}
 	raw := x.value[1 : len(x.value)-1]
 	if bytes.IndexByte(raw, '\\') >= 0 {
 		return string(appendDecoded(nil, raw))
 	}
-	return m.body[x.at+1 : x.at+1+len(raw)]
+	return o.body[x.at+1 : x.at+1+len(raw)]
 }
 
-func (m *members) sealed() Sealed {
-	s := Sealed{Data: m.text("data"), MD5: m.text("md5")}
-	if m.err != nil {
+func (o *outer) sealed() Sealed {
+	s := Sealed{Data: o.text("data"), MD5: o.text("md5")}
+	if o.fault != nil {
 		return Sealed{}
 	}
 	switch _, ok := parseMD5(s.MD5); {
 	case s.Data == "":
-		m.err = errNoData
+		o.fault = errNoData
 	case s.MD5 == "":
-		m.err = errNoMD5
+		o.fault = errNoMD5
 	case !ok:
-		m.err = errBadMD5
+		o.fault = errBadMD5
 	default:
 		if err := checkData(s.Data); err != nil {
-			m.err = err
+			o.fault = err
 		}
 	}
 	return s

@@ -64,11 +64,11 @@ func (k Key) Seal(plaintext []byte) (Sealed, error) {
 	if k.IsZero() {
 		return Sealed{}, errZeroKey
 	}
-	s := scanner{members: make([]member, 0, 16)}
+	var s scanner
 	if err := s.scan(plaintext); err != nil {
 		return Sealed{}, err
 	}
-	text, ok := appendText(make([]byte, 0, len(plaintext)), s.members, FormJava)
+	text, ok := appendText(make([]byte, 0, len(plaintext)), s.members(), FormJava)
 	if !ok {
 		return Sealed{}, errNumber
 	}
@@ -122,7 +122,7 @@ func (k Key) Open(s Sealed) (Payload, error) {
 func (s *secret) verify(plaintext []byte, want [md5.Size]byte) (Form, *failure) {
 	w, ok := s.scratch.Get().(*scratch)
 	if !ok {
-		w = &scratch{scanner: scanner{members: make([]member, 0, 16)}, text: make([]byte, 0, 512)}
+		w = &scratch{text: make([]byte, 0, 512)}
 	}
 	defer s.scratch.Put(w)
 	defer w.forget()
@@ -143,10 +143,9 @@ func (s *secret) verify(plaintext []byte, want [md5.Size]byte) (Form, *failure) 
 // uncommonly large message made it take.
 func (w *scratch) forget() {
 	clear(w.text[:cap(w.text)])
-	clear(w.members)
-	w.scanner = scanner{members: w.members[:0]}
-	if cap(w.members) > 64 || cap(w.text) > 4096 {
-		w.members, w.text = nil, nil
+	w.scanner = scanner{}
+	if cap(w.text) > 4096 {
+		w.text = nil
 	}
 }
 

@@ -25,16 +25,38 @@ type member struct {
 // here: it lets duplicate names through, mends bad UTF-8 silently and matches
 // names without case.
 type scanner struct {
-	src     []byte
-	pos     int
-	members []member // top level, in key order once scan has returned
-	nested  [][]byte // decoded names of the nested objects that are still open
-	forms   bool     // a number or a top-level null was seen: the canonical forms may differ
-	err     *failure
+	src    []byte
+	pos    int
+	room   [12]member // of the top level: most objects fit, and need no allocation
+	used   int        // of room
+	more   []member   // all of the top level, once it does not fit
+	nested [][]byte   // decoded names of the nested objects that are still open
+	forms  bool       // a number or a top-level null was seen: the canonical forms may differ
+	err    *failure
 }
 
-// scan reads all of src. Its members, sorted by the order that the digest
-// wants, are left in s.members.
+// members returns the top level, in the order that the digest wants once scan
+// has returned.
+func (s *scanner) members() []member {
+	if s.more != nil {
+		return s.more
+	}
+	return s.room[:s.used]
+}
+
+func (s *scanner) add(m member) {
+	switch {
+	case s.more != nil:
+		s.more = append(s.more, m)
+	case s.used < len(s.room):
+		s.room[s.used] = m
+		s.used++
+	default:
+		s.more = append(append(make([]member, 0, 4*len(s.room)), s.room[:]...), m)
+	}
+}
+
+// scan reads all of src.
 func (s *scanner) scan(src []byte) *failure {
 	if !utf8.Valid(src) {
 		return errUTF8
@@ -54,9 +76,10 @@ func (s *scanner) scan(src []byte) *failure {
 	if s.pos != len(src) {
 		return errTrailing
 	}
-	slices.SortFunc(s.members, func(a, b member) int { return compareUTF16(a.name, b.name) })
-	for i := 1; i < len(s.members); i++ {
-		if bytes.Equal(s.members[i-1].name, s.members[i].name) {
+	members := s.members()
+	slices.SortFunc(members, func(a, b member) int { return compareUTF16(a.name, b.name) })
+	for i := 1; i < len(members); i++ {
+		if bytes.Equal(members[i-1].name, members[i].name) {
 			return errDuplicate
 		}
 	}
@@ -145,7 +168,7 @@ func (s *scanner) object(depth int) bool {
 			return false
 		}
 		if depth == 1 {
-			s.members = append(s.members, member{name, s.src[start:s.pos], start})
+			s.add(member{name, s.src[start:s.pos], start})
 		} else {
 			s.nested = append(s.nested, name)
 		}
