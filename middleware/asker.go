@@ -11,9 +11,15 @@ import (
 // query is the truth. The client of package ottpay implements it.
 // Implementations are safe for concurrent use.
 type Asker interface {
-	// Ask puts the query that fits d: for the checkout if the notification
-	// names one, else for the order. An error means that nobody knows; the
-	// delivery is then answered "send again later".
+	// Ask puts the query that fits d: the one that d.Query names, if any, else
+	// for the checkout if the notification names one, else for the order. An
+	// error means that nobody knows; the delivery is then answered "send again
+	// later". Ask must end when ctx does. A [Webhook] lets one at a time and
+	// one per Config.AskWindow through for an order.
+	//
+	// d may be one that no callback brought ([SourceQuery]): its Notification
+	// then holds no more than the ids, and OrderID is "" when the shop knows
+	// the checkout alone.
 	Ask(ctx context.Context, d *Delivery) (Answer, error)
 }
 
@@ -24,6 +30,9 @@ type Answer struct {
 	Status  api.OrderStatus // as it came; docs/protocol.md, 10
 	Amount  *field.Cents    // nil if the answer has none, which confirms none
 	Action  string          // the query that was put
+	// BizpayOrderID is the payment's id at the channel, "" if the answer has
+	// none. It is not compared: a query may spell it otherwise.
+	BizpayOrderID string
 	// Refund says that the row is that of a refund or a void, whose success
 	// is no payment.
 	Refund bool

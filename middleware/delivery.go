@@ -16,6 +16,8 @@ import (
 // in it directly was opened under the merchant's sign key; what merely stood
 // around the envelope is in Claimed. It must not be changed.
 type Delivery struct {
+	// Source says how it came to be known.
+	Source Source
 	// Merchant is the merchant whose key opened the envelope.
 	Merchant string
 	// OrderID is the merchant's order, BizpayOrderID the payment's id at the
@@ -41,6 +43,9 @@ type Delivery struct {
 	// Answer is what the gateway said when it was asked; nil without an
 	// [Asker].
 	Answer *Answer
+	// Query is the query that the shop names for the order, as in
+	// [Order]; "" leaves the choice to the [Asker].
+	Query string
 
 	// Claimed is not authenticated: whoever carried the message may have
 	// written it.
@@ -48,6 +53,16 @@ type Delivery struct {
 
 	sealed []byte // the body as it came, for the journal
 }
+
+// Source is how a payment came to be known.
+type Source string
+
+// The sources.
+const (
+	SourceCallback Source = "callback" // the gateway's own delivery
+	SourceQuery    Source = "query"    // [Webhook.Settle]: Payload and FinishTime are empty, BizpayOrderID may be
+	SourceJournal  Source = "journal"  // [Webhook.Replay]: a delivery that came before
+)
 
 // Claimed is what stood outside the encrypted data. Nothing binds it to the
 // sign key. It must decide nothing.

@@ -69,6 +69,15 @@ type Config struct {
 	// handler runs on the callback's word, and a callback whose rsp_code,
 	// which nothing authenticates, is not SUCCESS is left.
 	Asker Asker
+	// AskWindow is how long an answer of the Asker, or its error, serves every
+	// notification of the order: however many come, one query is put per
+	// window, and one at a time. If negative, there is no window, and one at a
+	// time remains. Defaults to 10 s.
+	AskWindow time.Duration
+	// AskLimiter holds the Asker's queries back, beside the client's own
+	// limiter, so that callbacks cannot use up what payments need. If nil,
+	// nothing does.
+	AskLimiter Limiter
 	// Identify computes the identity under which a delivery is claimed. If
 	// nil, it is merchant, order and kind, with the amount and the channel's
 	// id beside it; see [dedupe.Identify].
@@ -103,7 +112,7 @@ type Config struct {
 	// Logger gets one line per delivery; those about forged traffic are
 	// sampled. If nil, slog.Default() is used.
 	Logger *slog.Logger
-	// Now is the clock of logs and metrics. If nil, time.Now is used.
+	// Now is the clock of logs, metrics, AskWindow and [Reconciler]. If nil, time.Now is used.
 	Now func() time.Time
 }
 
@@ -144,6 +153,9 @@ func New(cfg Config) (*Webhook, error) {
 	if cfg.Identify == nil {
 		cfg.Identify = identify
 	}
+	if cfg.AskWindow == 0 {
+		cfg.AskWindow = defaultAskWindow
+	}
 	switch {
 	case cfg.Keys == nil:
 		return nil, errors.New("middleware: Config.Keys is nil: who may send callbacks?")
@@ -159,6 +171,14 @@ func New(cfg Config) (*Webhook, error) {
 	decoy, err := envelope.NewKey(rand.Text())
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Asker != nil {
+		cfg.Asker = &askOnce{
+			asker: cfg.Asker, limiter: cfg.AskLimiter,
+			window: cfg.AskWindow, timeout: cfg.Timeout,
+			now: cfg.Now, most: maxAsked,
+			asked: make(map[question]*asking),
+		}
 	}
 	return &Webhook{
 		cfg:    cfg,
@@ -221,7 +241,7 @@ func (w *Webhook) Do(rw http.ResponseWriter, r *http.Request, fn func(http.Respo
 func (w *Webhook) serve(rw http.ResponseWriter, r *http.Request, into any, fn func(http.ResponseWriter, *http.Request) error) {
 	rec := w.begin(&r)
 	if !w.gate.enter() {
-		w.refused(rw, r, rec, &Refusal{Status: http.StatusServiceUnavailable, Reason: "shutdown", result: ResultFailed})
+		w.refused(rw, r, rec, shuttingDown())
 		return
 	}
 	defer w.gate.leave()
@@ -277,14 +297,20 @@ func (w *Webhook) check(rw http.ResponseWriter, r *http.Request, into any) (*Del
 	if refusal != nil {
 		return nil, refusal
 	}
-	d, refusal := w.open(r.Context(), body)
+	d, refusal := w.receive(r.Context(), body, into)
+	if refusal != nil && refusal.spend && w.cfg.Admit != nil {
+		w.cfg.Admit.Penalise(r)
+	}
+	return d, refusal
+}
+
+// receive is steps two to five, for a body that has been read.
+func (w *Webhook) receive(ctx context.Context, body []byte, into any) (*Delivery, *Refusal) {
+	d, refusal := w.open(ctx, body)
 	if refusal != nil {
-		if refusal.spend && w.cfg.Admit != nil {
-			w.cfg.Admit.Penalise(r)
-		}
 		return nil, refusal
 	}
-	if err := w.decode(r.Context(), d, into); err != nil {
+	if err := w.decode(ctx, d, into); err != nil {
 		// It is authentic: the vendor may have changed a field, and a payment
 		// refused for good would be lost.
 		return d, (&Refusal{Status: http.StatusServiceUnavailable, Reason: "schema", Err: err, result: ResultLeft}).about(d)
@@ -367,6 +393,7 @@ func (w *Webhook) open(ctx context.Context, body []byte) (*Delivery, *Refusal) {
 		return nil, &Refusal{Status: http.StatusBadRequest, Reason: envelope.Reason(err), result: ResultRefused}
 	}
 	d := &Delivery{
+		Source:   SourceCallback,
 		Merchant: outer.MerchantID, // it selects a key and proves nothing
 		Claimed:  Claimed{api.Code(outer.Code), outer.Message, outer.MerchantID},
 		sealed:   body,
@@ -536,7 +563,7 @@ func (w *Webhook) handle(ctx context.Context, claim dedupe.Claim, d *Delivery, r
 	if c, ok := claim.(dedupe.Contexter); ok {
 		work = c.Context(work)
 	}
-	if w.cfg.Journal != nil {
+	if w.cfg.Journal != nil && d.Source == SourceCallback {
 		if err := w.cfg.Journal.Append(ctx, d.Merchant, d.sealed, d.ID); err != nil {
 			return failed("journal", err)
 		}
@@ -573,7 +600,7 @@ func (w *Webhook) believe(ctx context.Context, d *Delivery) *Refusal {
 			return left("amount-mismatch", nil)
 		}
 	}
-	if w.cfg.Asker == nil {
+	if w.cfg.Asker == nil || d.Answer != nil { // nobody to ask, or asked already
 		return nil
 	}
 	answer, err := w.cfg.Asker.Ask(ctx, d)

@@ -568,6 +568,7 @@ func TestAsker(t *testing.T) {
 					asked++
 					return c.answer, c.err
 				})
+				cfg.AskWindow = -1
 				cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) {
 					if r.Reason != c.reason {
 						t.Errorf("reason %s, want %s", r.Reason, c.reason)

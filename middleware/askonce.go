@@ -1,0 +1,157 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	defaultAskWindow = 10 * time.Second
+	maxAsked         = 1 << 14 // finished queries that are remembered at a time
+)
+
+// askOnce stands in front of an [Asker], so that no number of notifications
+// for an order makes more than one query at a time and one per window. What a
+// query learned, an error included, is what the others get until the window
+// that began with it is over.
+type askOnce struct {
+	asker   Asker
+	limiter Limiter // nil: none
+	window  time.Duration
+	timeout time.Duration // of one query, whoever waits for it
+	now     func() time.Time
+	most    int
+
+	mu    sync.Mutex
+	asked map[question]*asking
+	done  []*asking // the finished ones that are remembered, in the order of their end
+}
+
+// question is what makes two queries the same.
+type question struct{ merchant, order, checkout, query string }
+
+// asking is one query and what it learned.
+type asking struct {
+	question question
+	start    time.Time
+	waiting  int                // under askOnce.mu
+	cancel   context.CancelFunc // ends the query when nobody waits any more
+	finished chan struct{}      // closed when the rest is set
+
+	answer   Answer
+	err      error
+	panicked any
+}
+
+// Ask implements [Asker].
+func (o *askOnce) Ask(ctx context.Context, d *Delivery) (Answer, error) {
+	q := question{d.Merchant, d.OrderID, "", d.Query}
+	if d.Notification != nil {
+		q.checkout = d.Notification.PrepayOrderID
+	}
+	a := o.join(ctx, q, d)
+	defer o.leave(a)
+	select {
+	case <-a.finished:
+	case <-ctx.Done():
+		return Answer{}, ctx.Err()
+	}
+	if a.panicked != nil {
+		panic(a.panicked)
+	}
+	answer := a.answer
+	if answer.Amount != nil { // nobody's copy is another's
+		amount := *answer.Amount
+		answer.Amount = &amount
+	}
+	return answer, a.err
+}
+
+// join returns the query that is under way or remembered, or begins one.
+func (o *askOnce) join(ctx context.Context, q question, d *Delivery) *asking {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.forget()
+	if a := o.asked[q]; a != nil && !o.over(a) {
+		a.waiting++
+		return a
+	}
+	// The query belongs to everybody who waits for it: it has a time of its
+	// own, and ends early only when all of them have gone.
+	query, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.timeout)
+	a := &asking{question: q, start: o.now(), waiting: 1, cancel: cancel, finished: make(chan struct{})}
+	o.asked[q] = a
+	alone := *d // whoever handles d may go, and write to it, before the query ends
+	go o.ask(query, a, &alone)
+	return a
+}
+
+// leave ends a query that nobody waits for any more.
+func (o *askOnce) leave(a *asking) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if a.waiting--; a.waiting == 0 {
+		a.cancel()
+	}
+}
+
+// errNotPut is of a query that was never sent.
+var errNotPut = errors.New("middleware: not asked")
+
+// ask puts the query. It runs on a goroutine of its own, which ends when the
+// Asker returns, at the latest when ctx is over.
+func (o *askOnce) ask(ctx context.Context, a *asking, d *Delivery) {
+	defer o.finish(a)
+	// A panic belongs to those who wait, as if they had asked themselves: on
+	// this goroutine nothing could recover it.
+	defer func() { a.panicked = recover() }()
+	if o.limiter != nil {
+		if err := o.limiter.Wait(ctx); err != nil {
+			a.err = fmt.Errorf("%w: %w", errNotPut, err)
+			return
+		}
+		o.mu.Lock()
+		a.start = o.now() // the window is between queries, and not between wishes
+		o.mu.Unlock()
+	}
+	a.answer, a.err = o.asker.Ask(ctx, d)
+}
+
+func (o *askOnce) finish(a *asking) {
+	a.cancel()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	close(a.finished)
+	if o.window <= 0 || errors.Is(a.err, errNotPut) {
+		delete(o.asked, a.question)
+		return
+	}
+	o.done = append(o.done, a)
+	o.forget()
+}
+
+// over reports whether the window of a finished query has passed.
+func (o *askOnce) over(a *asking) bool {
+	select {
+	case <-a.finished:
+	default:
+		return false
+	}
+	age := o.now().Sub(a.start)
+	return age < 0 || age >= o.window
+}
+
+// forget drops the oldest of what is over, or of too much.
+func (o *askOnce) forget() {
+	for len(o.done) > 0 && (len(o.done) > o.most || o.over(o.done[0])) {
+		a := o.done[0]
+		o.done[0] = nil
+		o.done = o.done[1:]
+		if o.asked[a.question] == a {
+			delete(o.asked, a.question)
+		}
+	}
+}

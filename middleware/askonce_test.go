@@ -1,0 +1,287 @@
+package middleware_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ottpaykit/ottpay/dedupe"
+	"github.com/ottpaykit/ottpay/field"
+	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/middleware"
+)
+
+// counter is an Asker that counts and says what it is told to.
+type counter struct {
+	asked, at, most atomic.Int32
+	takes           time.Duration
+	answer          func(*middleware.Delivery) (middleware.Answer, error)
+}
+
+func (c *counter) Ask(ctx context.Context, d *middleware.Delivery) (middleware.Answer, error) {
+	c.asked.Add(1)
+	c.most.Store(max(c.most.Load(), c.at.Add(1)))
+	defer c.at.Add(-1)
+	if c.takes > 0 {
+		select {
+		case <-time.After(c.takes):
+		case <-ctx.Done():
+			return middleware.Answer{}, ctx.Err()
+		}
+	}
+	if c.answer == nil {
+		return answer("success", 1999)(d)
+	}
+	return c.answer(d)
+}
+
+// answer says the same of every order.
+func answer(status api.OrderStatus, amount field.Cents) func(*middleware.Delivery) (middleware.Answer, error) {
+	return func(d *middleware.Delivery) (middleware.Answer, error) {
+		return middleware.Answer{OrderID: d.OrderID, Status: status, Amount: &amount}, nil
+	}
+}
+
+// everyOne gives each delivery an identity of its own, so that no claim keeps
+// the others from asking.
+func everyOne() func(*middleware.Delivery) dedupe.ID {
+	var n atomic.Uint64
+	return func(*middleware.Delivery) (id dedupe.ID) {
+		binary.BigEndian.PutUint64(id.Key[:], n.Add(1))
+		return id
+	}
+}
+
+// TestAskOnce: whatever the answer, 10 000 notifications for one order make
+// one query per window, and one at a time.
+func TestAskOnce(t *testing.T) {
+	t.Parallel()
+	const deliveries = 10_000
+	for _, c := range []struct {
+		name   string
+		answer func(*middleware.Delivery) (middleware.Answer, error)
+		status int
+	}{
+		{"not paid", answer("notpay", 1999), 503},
+		{"paid", answer("success", 1999), 200},
+		{"outage", func(*middleware.Delivery) (middleware.Answer, error) {
+			return middleware.Answer{}, errors.New("no route")
+		}, 503},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				asker := &counter{takes: time.Second, answer: c.answer}
+				h := new(shop).behind(newWebhook(t, func(cfg *middleware.Config) {
+					cfg.Asker, cfg.Identify = asker, everyOne()
+				}))
+				body := callback(t, paid)
+				for window := range int32(2) {
+					var all sync.WaitGroup
+					for i := range deliveries {
+						all.Go(func() {
+							if i%2 == 0 { // half of them find what the others learned
+								time.Sleep(2 * time.Second)
+							}
+							if code := post(h, body).Code; code != c.status {
+								t.Errorf("answer %d, want %d", code, c.status)
+							}
+						})
+					}
+					all.Wait()
+					if asked := asker.asked.Load(); asked != window+1 {
+						t.Fatalf("asked %d times after %d windows", asked, window+1)
+					}
+					time.Sleep(9 * time.Second)
+				}
+				if asker.most.Load() != 1 {
+					t.Errorf("%d queries at a time", asker.most.Load())
+				}
+			})
+		})
+	}
+}
+
+// TestAskOnceLongQuery: a query that takes longer than its window is still the
+// only one.
+func TestAskOnceLongQuery(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asker := &counter{takes: 5 * time.Second}
+		h := new(shop).behind(newWebhook(t, func(cfg *middleware.Config) {
+			cfg.Asker, cfg.Identify, cfg.AskWindow = asker, everyOne(), time.Second
+		}))
+		body := callback(t, paid)
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				time.Sleep(time.Duration(i) * 500 * time.Millisecond)
+				post(h, body)
+			})
+		}
+		all.Wait()
+		if asked := asker.asked.Load(); asked != 1 {
+			t.Errorf("asked %d times at once", asked)
+		}
+		if post(h, body); asker.asked.Load() != 2 {
+			t.Error("the window began with the answer and not with the query")
+		}
+	})
+}
+
+// TestAskOnceLeaving: a waiter that goes leaves the query to the others, and
+// the last one ends it.
+func TestAskOnceLeaving(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asker := &counter{takes: 3 * time.Second}
+		var s shop
+		w := newWebhook(t, func(cfg *middleware.Config) { cfg.Asker = asker })
+		settle := func(patience time.Duration) (middleware.Result, time.Duration) {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			start := time.Now()
+			result, _ := w.Settle(ctx, middleware.Order{Merchant: merchant, ID: "T1"}, s.handle)
+			return result, time.Since(start)
+		}
+		var all sync.WaitGroup
+		all.Go(func() {
+			if result, took := settle(time.Second); result != middleware.ResultLeft || took != time.Second {
+				t.Errorf("the first one got %s after %s", result, took)
+			}
+		})
+		synctest.Wait()
+		all.Go(func() {
+			if result, took := settle(8 * time.Second); result != middleware.ResultHandled || took != 3*time.Second {
+				t.Errorf("the other one got %s after %s", result, took)
+			}
+		})
+		all.Wait()
+		if asker.asked.Load() != 1 {
+			t.Errorf("asked %d times", asker.asked.Load())
+		}
+
+		time.Sleep(time.Minute)
+		settle(time.Second)
+		settle(time.Nanosecond)
+		synctest.Wait()
+		if at := asker.at.Load(); at != 0 {
+			t.Errorf("%d queries run on for nobody", at)
+		}
+	})
+}
+
+func TestAskOnceLimiter(t *testing.T) {
+	t.Parallel()
+	asker := new(counter)
+	var limit limiterFake
+	w := newWebhook(t, func(cfg *middleware.Config) { cfg.Asker, cfg.AskLimiter = asker, &limit })
+	var s shop
+	body := callback(t, paid)
+	limit.err = errors.New("no room before the deadline")
+	if code := post(s.behind(w), body).Code; code != 503 || asker.asked.Load() != 0 {
+		t.Errorf("answer %d, asked %d times without room", code, asker.asked.Load())
+	}
+	// What was not asked is no answer to remember.
+	limit.err = nil
+	if code := post(s.behind(w), body).Code; code != 200 || asker.asked.Load() != 1 || limit.waits != 2 {
+		t.Errorf("answer %d, asked %d times, waited %d times", code, asker.asked.Load(), limit.waits)
+	}
+}
+
+type limiterFake struct {
+	waits int
+	err   error
+}
+
+func (l *limiterFake) Wait(context.Context) error {
+	l.waits++
+	return l.err
+}
+
+// TestAskOncePanic: an Asker's panic is the delivery's, as any handler's, and
+// not the process's.
+func TestAskOncePanic(t *testing.T) {
+	t.Parallel()
+	asker := &counter{answer: func(*middleware.Delivery) (middleware.Answer, error) { panic("asker") }}
+	w := newWebhook(t, func(cfg *middleware.Config) { cfg.Asker, cfg.AskWindow = asker, -1 })
+	var s shop
+	body := callback(t, paid)
+	func() {
+		defer func() {
+			if recovered := recover(); recovered != "asker" {
+				t.Errorf("recovered %v", recovered)
+			}
+		}()
+		post(s.behind(w), body)
+	}()
+	asker.answer = nil
+	if code := post(s.behind(w), body).Code; code != 200 {
+		t.Errorf("the next answer is %d", code)
+	}
+}
+
+// TestAskOncePerOrder: one order's answer is not another's, nor another
+// checkout's, nor another merchant's.
+func TestAskOncePerOrder(t *testing.T) {
+	t.Parallel()
+	asker := new(counter)
+	w := newWebhook(t, func(cfg *middleware.Config) { cfg.Asker = asker })
+	var s shop
+	for i, o := range []middleware.Order{
+		{Merchant: merchant, ID: "T1"},
+		{Merchant: merchant, ID: "T2"},
+		{Merchant: "TS00000002", ID: "T1"},
+		{Merchant: merchant, ID: "T1", Checkout: "P1"},
+		{Merchant: merchant, ID: "T1", Query: "CC_QUERYPAY"},
+	} {
+		for range 3 {
+			w.Settle(t.Context(), o, s.handle)
+		}
+		if asked := asker.asked.Load(); asked != int32(i+1) {
+			t.Errorf("%v: asked %d times in all, want %d", o, asked, i+1)
+		}
+	}
+	// A callback finds what Settle learned.
+	if post(s.behind(w), callback(t, strings.Replace(paid, "T1", "T2", 1))); asker.asked.Load() != 5 {
+		t.Error("the callback asked again")
+	}
+}
+
+// TestAskOnceForgets: what is remembered is bounded, and the oldest goes.
+func TestAskOnceForgets(t *testing.T) {
+	t.Parallel()
+	const most = 1 << 14
+	asker := &counter{answer: answer("notpay", 1)}
+	now := time.Unix(1_700_000_000, 0)
+	w := newWebhook(t, func(cfg *middleware.Config) {
+		cfg.Asker, cfg.Now = asker, func() time.Time { return now }
+	})
+	ask := func(i int) bool {
+		before := asker.asked.Load()
+		w.Settle(t.Context(), middleware.Order{Merchant: merchant, ID: fmt.Sprint("T", i)}, nil)
+		return asker.asked.Load() > before
+	}
+	for i := range most + 100 {
+		if !ask(i) {
+			t.Fatalf("order %d was not asked about", i)
+		}
+	}
+	if ask(100) || ask(most+99) {
+		t.Error("asked again about one of the last")
+	}
+	if !ask(99) {
+		t.Error("the oldest is still remembered")
+	}
+	now = now.Add(-time.Hour)
+	if !ask(most) {
+		t.Error("a clock that was set back keeps an answer for an hour")
+	}
+}

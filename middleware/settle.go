@@ -1,0 +1,166 @@
+package middleware
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/ottpaykit/ottpay/dedupe"
+	"github.com/ottpaykit/ottpay/field"
+	"github.com/ottpaykit/ottpay/gen/api"
+)
+
+// Order is an order that the shop still holds as unpaid.
+type Order struct {
+	// Merchant is whose order it is. If empty, Config.Merchant.
+	Merchant string
+	// ID is the order's id, as a notification would name it. It may be empty
+	// for a checkout: the gateway makes the order's id when the payer pays.
+	ID string
+	// Checkout is the prepay_order_id of a hosted checkout, or "".
+	Checkout string
+	// Amount is what the shop expects, in cents. If 0, comparing is the
+	// business of Config.Expect and of the handler, as for a notification.
+	Amount field.Cents
+	// Query is the query to put, such as CC_QUERYPAY. If empty, the [Asker]
+	// chooses.
+	Query string
+}
+
+// Settle asks the gateway what became of an order whose notification did not
+// come, and if it is paid, handles that as the notification would be: under
+// the same claim, by the same function, once. Whichever of the two is later
+// finds it done. It needs Config.Asker.
+//
+// The function gets a notification that holds what the query told: the ids,
+// the amount, no finish_time; the [Delivery] in its context is of
+// [SourceQuery]. ctx bounds the query and not the function, which has
+// Config.Timeout, as behind [Handle].
+//
+// The result is [ResultHandled], [ResultDuplicate] or [ResultConflict] without
+// an error, or with a *[Refusal] what it says there: [ResultLeft] and the
+// reason not-paid-yet for an order that is not paid. Nothing is logged, and
+// Config.OnRefused is not told.
+//
+// A [ResultDuplicate] says that the store has the order as handled. If the
+// shop still holds it as unpaid a moment later, its work is lost or wrong:
+// look, and see [Webhook.Replay].
+func (w *Webhook) Settle(ctx context.Context, o Order, fn func(context.Context, *api.Notification) error) (Result, error) {
+	_, result, err := w.settle(ctx, o, fn)
+	return result, err
+}
+
+// settle also returns what was learned, also beside an error.
+func (w *Webhook) settle(ctx context.Context, o Order, fn func(context.Context, *api.Notification) error) (*Delivery, Result, error) {
+	o.Merchant = cmp.Or(o.Merchant, w.cfg.Merchant)
+	switch {
+	case w.cfg.Asker == nil:
+		return nil, ResultFailed, errors.New("middleware: settle: Config.Asker is nil: nobody can be asked")
+	case o.Merchant == "":
+		return nil, ResultFailed, errors.New("middleware: settle: the order has no merchant, and Config.Merchant is empty")
+	case o.ID == "" && o.Checkout == "":
+		return nil, ResultFailed, errors.New("middleware: settle: the order has no id")
+	}
+	if !w.gate.enter() {
+		return nil, ResultFailed, shuttingDown()
+	}
+	defer w.gate.leave()
+
+	d := &Delivery{
+		Source: SourceQuery, Merchant: o.Merchant, OrderID: o.ID, Amount: o.Amount, Kind: kindPaid, Query: o.Query,
+		Notification: &api.Notification{MerchantID: o.Merchant, OrderID: o.ID, PrepayOrderID: o.Checkout},
+		Claimed:      Claimed{Code: api.CodeSuccess}, // there was no callback to say otherwise
+	}
+	if refusal := w.learn(ctx, d); refusal != nil {
+		return d, refusal.result, refusal.about(d)
+	}
+	result, err := w.again(ctx, d, fn)
+	return d, result, err
+}
+
+// learn asks the gateway and makes its answer what d says. Nothing is claimed
+// yet, so that no transaction waits for the gateway.
+func (w *Webhook) learn(ctx context.Context, d *Delivery) *Refusal {
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.Timeout)
+	defer cancel()
+	answer, err := w.cfg.Asker.Ask(ctx, d)
+	if err != nil {
+		return left("ask-failed", err)
+	}
+	d.Answer = &answer
+	d.BizpayOrderID = answer.BizpayOrderID
+	if d.OrderID == "" {
+		d.OrderID = answer.OrderID
+	}
+	if d.Amount == 0 && answer.Amount != nil {
+		d.Amount = *answer.Amount
+	}
+	if reason := answer.disbelief(d); reason != "" {
+		return left(reason, nil)
+	}
+	n := d.Notification
+	n.OrderID, n.BizpayOrderID, n.Amount = d.OrderID, d.BizpayOrderID, d.Amount
+	d.ID = w.cfg.Identify(d)
+	return nil
+}
+
+// again is the rest of the path for what no request brought.
+func (w *Webhook) again(ctx context.Context, d *Delivery, fn func(context.Context, *api.Notification) error) (Result, error) {
+	rec := &record{start: w.cfg.Now(), delivery: d}
+	refusal := w.work(ctx, d, rec, func(ctx context.Context) error { return fn(ctx, d.Notification) }, func(*Refusal) {})
+	if refusal != nil {
+		if rec.release != nil {
+			refusal.Err = errors.Join(refusal.Err, rec.release)
+		}
+		return refusal.result, refusal
+	}
+	return rec.result, nil
+}
+
+// Replay handles a delivery again that came before and was kept by a
+// [Journal]: when a handler's mistake has been mended, or when deliveries were
+// left and never came again. body is the envelope as it came; it is opened and
+// checked as on the first day, so that the sign key of that day must still be
+// among the Keys. The Asker, if there is one, is asked anew: what has been
+// refunded since is left. The [Delivery] is of [SourceJournal] and is not
+// kept a second time. ctx bounds the opening and not the function, which has
+// Config.Timeout.
+//
+// If run is empty, what the store has as done is not handled: the result is
+// [ResultDuplicate]. Any other run is the name of a repair, such as
+// "2026-08 invoices", and FORCES the function to run on what is done: its
+// claims are the run's own, so that each payment is handled once per run,
+// whatever comes more than once, fails and is tried again, or runs on several
+// replicas at a time. fn must be the repair: a function that ships goods ships
+// them again.
+//
+// Results and errors are those of [Webhook.Settle].
+func (w *Webhook) Replay(ctx context.Context, run string, body []byte, fn func(context.Context, *api.Notification) error) (Result, error) {
+	if !w.gate.enter() {
+		return ResultFailed, shuttingDown()
+	}
+	defer w.gate.leave()
+	if len(body) > maxCallback {
+		return ResultRefused, tooLarge()
+	}
+	d, refusal := w.receive(ctx, body, nil)
+	if refusal != nil {
+		return refusal.result, refusal
+	}
+	d.Source = SourceJournal
+	if run != "" {
+		d.ID.Key = dedupe.Identify("replay", run, string(d.ID.Key[:])).Key
+	}
+	return w.again(ctx, d, fn)
+}
+
+func shuttingDown() *Refusal {
+	return &Refusal{Status: http.StatusServiceUnavailable, Reason: "shutdown", result: ResultFailed}
+}
+
+// Format writes the order's ids, whatever the verb.
+func (o Order) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "order %q", short(cmp.Or(o.ID, o.Checkout)))
+}
