@@ -327,20 +327,9 @@ func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, *Refusal) {
 	if r.Body == nil {
 		return nil, nil
 	}
-	if rw != nil {
-		// Where the connection can, it ends a body that never does; the
-		// request's context may do so earlier.
-		rc := http.NewResponseController(rw)
-		if rc.SetReadDeadline(time.Now().Add(readTimeout)) == nil {
-			stop := context.AfterFunc(r.Context(), func() { _ = rc.SetReadDeadline(time.Unix(1, 0)) })
-			defer func() {
-				if stop() {
-					_ = rc.SetReadDeadline(time.Time{})
-				}
-			}()
-		}
-	}
+	end := deadline(rw, r)
 	body, err := readSized(http.MaxBytesReader(rw, r.Body, maxCallback), r.ContentLength)
+	end(err == nil)
 	var tooLong *http.MaxBytesError
 	switch {
 	case err == nil && len(body) == 0 && r.ContentLength > 0,
@@ -359,6 +348,34 @@ func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, *Refusal) {
 		return nil, &Refusal{Status: http.StatusRequestTimeout, Reason: "body-slow", result: ResultRefused}
 	}
 	return nil, &Refusal{Status: http.StatusBadRequest, Reason: "body-unreadable", result: ResultRefused}
+}
+
+// deadline bounds how long the body may take, where the connection can: by
+// readTimeout, and by the request's context if that ends earlier. end lifts it
+// again if the body was read; if it was not, it stays, so that the server does
+// not wait for the rest.
+func deadline(rw http.ResponseWriter, r *http.Request) (end func(read bool)) {
+	nothing := func(bool) {}
+	if rw == nil {
+		return nothing
+	}
+	rc := http.NewResponseController(rw)
+	if rc.SetReadDeadline(time.Now().Add(readTimeout)) != nil {
+		return nothing
+	}
+	passed := make(chan struct{})
+	stop := context.AfterFunc(r.Context(), func() {
+		_ = rc.SetReadDeadline(time.Unix(1, 0))
+		close(passed)
+	})
+	return func(read bool) {
+		if !stop() {
+			<-passed // it must not meet the connection's next request
+		}
+		if read {
+			_ = rc.SetReadDeadline(time.Time{})
+		}
+	}
 }
 
 func tooLarge() *Refusal {
