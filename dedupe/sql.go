@@ -2,6 +2,7 @@ package dedupe
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -254,11 +255,25 @@ func (s *SQL) Claim(ctx context.Context, id ID, lease time.Duration) (Claim, err
 	if _, err := io.ReadFull(s.cfg.Random, token); err != nil {
 		return nil, fmt.Errorf("dedupe: claim: %w", err)
 	}
-	row := row{SQL: s, id: id, token: token, lease: lease}
-	if s.cfg.Mode == Transactional {
-		return row.claimTx(ctx)
+	r := row{SQL: s, id: id, token: token, lease: lease}
+	var claim Claim = r
+	// What is done is refused after a look, so that replays neither write nor wait
+	// for a lock.
+	err := r.again(ctx, r.look)
+	if err == nil && s.cfg.Mode == Transactional {
+		claim, err = r.begin(ctx)
+	} else if err == nil {
+		err = r.again(ctx, r.takeOrLook)
 	}
-	return row.claim(ctx)
+	switch {
+	case err == nil:
+		return claim, nil
+	case errors.Is(err, ErrDone), errors.Is(err, ErrInFlight):
+		return nil, err
+	case s.cfg.Dialect.transient(err):
+		return nil, ErrInFlight
+	}
+	return nil, fmt.Errorf("dedupe: claim: %w", err)
 }
 
 // row is an ID and the token under which it is claimed. It is the claim of
@@ -270,32 +285,37 @@ type row struct {
 	lease time.Duration
 }
 
-func (r row) claim(ctx context.Context) (Claim, error) {
-	err := r.again(ctx, func(ctx context.Context, x execer) error {
-		err := r.take(ctx, x)
-		if errors.Is(err, ErrDone) {
-			return r.keepMark(ctx, x, err)
+// look returns [ErrDone] or [ErrConflict] if the ID is done. It gives the ID's
+// mark to a row that was confirmed without one.
+func (r row) look(ctx context.Context, x execer) error {
+	f, err := r.read(ctx, x)
+	if err != nil || !f.done {
+		return err
+	}
+	var zero [32]byte
+	if f.mark == zero && r.id.Mark != zero {
+		if _, err := exec(ctx, x, r.adoptMark, r.id.Mark[:], r.id.Key[:], zero[:]); err != nil {
+			return err
 		}
-		return err
-	})
-	if err != nil {
-		return nil, r.claimError(err)
+		if f, err = r.read(ctx, x); err != nil { // another process may have been faster
+			return err
+		}
 	}
-	return r, nil
+	if r.id.Conflicts(f.mark) {
+		return ErrConflict
+	}
+	return ErrDone
 }
 
-// claimError tells refusals from outages.
-func (r row) claimError(err error) error {
-	switch {
-	case errors.Is(err, ErrDone), errors.Is(err, ErrInFlight):
-		return err
-	case r.cfg.Dialect.transient(err):
-		return ErrInFlight
+func (r row) takeOrLook(ctx context.Context, x execer) error {
+	err := r.take(ctx, x)
+	if errors.Is(err, ErrDone) {
+		return cmp.Or(r.look(ctx, x), err)
 	}
-	return fmt.Errorf("dedupe: claim: %w", err)
+	return err
 }
 
-// take makes the row its own, or says why it cannot.
+// take makes the row its own, or says why it cannot, but for [ErrConflict].
 func (r row) take(ctx context.Context, x execer) error {
 	n, err := exec(ctx, x, r.claimRow, r.id.Key[:], r.id.Mark[:], r.token, micros(r.lease))
 	if err != nil {
@@ -304,15 +324,13 @@ func (r row) take(ctx context.Context, x execer) error {
 	if n == 1 && r.cfg.Dialect != MySQL { // MySQL's count depends on the connection's flags
 		return nil
 	}
-	found, err := r.read(ctx, x)
+	f, err := r.read(ctx, x)
 	switch {
 	case err != nil:
 		return err
-	case found.done && r.id.Conflicts(found.mark):
-		return ErrConflict
-	case found.done:
+	case f.done:
 		return ErrDone
-	case !found.own:
+	case !f.own:
 		return ErrInFlight
 	}
 	return nil
@@ -334,27 +352,6 @@ func (r row) read(ctx context.Context, x execer) (f found, err error) {
 	copy(f.mark[:], mark)
 	f.own = bytes.Equal(token, r.token)
 	return f, err
-}
-
-// keepMark gives the ID's mark to a row that was confirmed without one, and
-// returns refusal, or [ErrConflict] if another process was faster with another
-// mark.
-func (r row) keepMark(ctx context.Context, x execer, refusal error) error {
-	var zero [32]byte
-	if r.id.Mark == zero {
-		return refusal
-	}
-	if _, err := exec(ctx, x, r.adoptMark, r.id.Mark[:], r.id.Key[:], zero[:]); err != nil {
-		return err
-	}
-	f, err := r.read(ctx, x)
-	if err != nil {
-		return err
-	}
-	if r.id.Conflicts(f.mark) {
-		return ErrConflict
-	}
-	return refusal
 }
 
 // Confirm implements [Claim].

@@ -1,6 +1,7 @@
 package dedupe
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -38,15 +39,14 @@ const (
 	txUnknown // the commit failed, or its answer was lost
 )
 
-// claimTx repeats what failed only because of others: a new transaction sees
-// what they did.
-func (r row) claimTx(ctx context.Context) (Claim, error) {
+// begin begins a transaction whose first statement takes the row. What failed
+// only because of others is repeated: a new transaction sees what they did.
+func (r row) begin(ctx context.Context) (_ Claim, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	defer cancel()
-	var err error
 	for range attempts {
 		var c *txClaim
-		if c, err = r.begin(ctx); err == nil {
+		if c, err = r.beginOnce(ctx); err == nil {
 			return c, nil
 		}
 		if r.cfg.Dialect.lockTimeout(err) {
@@ -56,11 +56,10 @@ func (r row) claimTx(ctx context.Context) (Claim, error) {
 			break
 		}
 	}
-	return nil, r.claimError(err)
+	return nil, err
 }
 
-// begin begins a transaction whose first statement takes the row.
-func (r row) begin(ctx context.Context) (_ *txClaim, err error) {
+func (r row) beginOnce(ctx context.Context) (_ *txClaim, err error) {
 	conn, err := r.db.Conn(ctx)
 	if err != nil {
 		return nil, err
@@ -82,8 +81,8 @@ func (r row) begin(ctx context.Context) (_ *txClaim, err error) {
 	}
 	err = c.open(ctx)
 	restore()
-	if errors.Is(err, ErrDone) {
-		return nil, r.keepMark(ctx, conn, err)
+	if errors.Is(err, ErrDone) { // which a duplicate is told after it has waited
+		return nil, cmp.Or(r.look(ctx, conn), err)
 	}
 	if err != nil {
 		return nil, err
