@@ -314,3 +314,17 @@ func TestPayment(t *testing.T) {
 		t.Errorf("order %+v, %d attempts", o, g.Attempts("A1"))
 	}
 }
+
+// postRaw is post without opening the answer.
+func postRaw(t *testing.T, g *ottpaytest.Gateway, e envelope.Request) envelope.Response {
+	t.Helper()
+	body, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := envelope.ReadAnswer([]byte(send(t, g, body)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
