@@ -468,7 +468,9 @@ func (d *Delivery) read() (missing string) {
 				merchant = r.String()
 			}
 		case "order_status":
-			status = r.Text()
+			if raw := r.Raw(); raw[0] == '"' { // what else it may be is the schema's business
+				status = r.String()
+			}
 		}
 	}
 	if _, err := r.Close(); err != nil {

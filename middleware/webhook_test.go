@@ -299,6 +299,7 @@ func TestAnswers(t *testing.T) {
 		{"amount a whole decimal", "POST", payload(`"1999"`, `1999.0`), 200, ""},
 		{"amount a fraction", "POST", payload(`"1999"`, `1999.5`), 400, "amount"},
 		{"tip unreadable", "POST", payload(`"tip":"0"`, `"tip":"none"`), 503, "schema"},
+		{"status no text", "POST", payload(`"tip":"0"`, `"order_status":{}`), 503, "schema"},
 		{"names that differ in case", "POST", payload(`"tip":"0"`, `"AMOUNT":"1"`), 503, "schema"},
 		{"unknown member", "POST", payload(`"tip":"0"`, `"new_member":{"a":1}`), 200, ""},
 	} {
