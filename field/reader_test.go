@@ -97,6 +97,11 @@ func TestReaderErrorNamesTheMemberOnly(t *testing.T) {
 func TestWriter(t *testing.T) {
 	t.Parallel()
 	none := func(string) bool { return false }
+	lone := field.NewWriter()
+	lone.Unknown([]string{"a"}, map[string]json.RawMessage{"A": json.RawMessage(`1`)})
+	if got, err := lone.Close(); err != nil || string(got) != `{"A":1}` {
+		t.Errorf("another spelling alone is another member: %s, %v", got, err)
+	}
 	w := field.NewWriter()
 	zero := field.Cents(0)
 	w.String("a", "x\"\\\n\x01=<é")
@@ -115,7 +120,13 @@ func TestWriter(t *testing.T) {
 		"invalid UTF-8": func(w *field.Writer) { w.String("a", "\xff") },
 		"negative":      func(w *field.Writer) { w.Cents("a", -1) },
 		"known name":    func(w *field.Writer) { w.Unknown([]string{"a"}, map[string]json.RawMessage{"a": json.RawMessage(`1`)}) },
-		"known by case": func(w *field.Writer) { w.Unknown([]string{"a"}, map[string]json.RawMessage{"A": json.RawMessage(`1`)}) },
+		"known by case": func(w *field.Writer) {
+			w.UnknownStrings([]string{"a"}, map[string]json.RawMessage{"A": json.RawMessage(`"1"`)}, none)
+		},
+		"written by case": func(w *field.Writer) {
+			w.String("a", "x")
+			w.Unknown([]string{"a"}, map[string]json.RawMessage{"A": json.RawMessage(`1`)})
+		},
 		"twins": func(w *field.Writer) {
 			w.Unknown(nil, map[string]json.RawMessage{"b": json.RawMessage(`1`), "B": json.RawMessage(`1`)})
 		},

@@ -12,8 +12,9 @@ import (
 // Writer writes the members of one JSON object, leaving out what is empty. It
 // exists for the generated types. The first error is kept for Close.
 type Writer struct {
-	buf []byte
-	err error
+	buf     []byte
+	written []string
+	err     error
 }
 
 // NewWriter returns a writer with the object opened.
@@ -25,6 +26,7 @@ func (w *Writer) name(name string) {
 	}
 	w.buf = appendQuoted(w.buf, name)
 	w.buf = append(w.buf, ':')
+	w.written = append(w.written, name)
 }
 
 // String writes the member unless value is empty. Text that is not valid
@@ -92,19 +94,20 @@ func (w *Writer) Raw(name string, value json.RawMessage) {
 }
 
 // Unknown writes additional members in the order of their names. None may bear
-// a known name or one that differs from it only in case.
+// a known name, nor one that differs only in case from a member's that is
+// written: a reader would refuse the object.
 func (w *Writer) Unknown(known []string, members map[string]json.RawMessage) {
 	if len(members) == 0 {
 		return
 	}
-	taken := make(map[string]bool, len(known)+len(members))
-	for _, name := range known {
+	taken := make(map[string]bool, len(w.written)+len(members))
+	for _, name := range w.written {
 		taken[fold(name)] = true
 	}
 	names := make([]string, 0, len(members))
 	for name := range members {
 		f := fold(name)
-		if taken[f] {
+		if taken[f] || slices.Contains(known, name) {
 			w.fail(errors.New("an additional member bears the name of another"))
 			return
 		}
@@ -117,10 +120,15 @@ func (w *Writer) Unknown(known []string, members map[string]json.RawMessage) {
 	}
 }
 
-// UnknownStrings is Unknown for a request, whose members are all strings, and
-// which bears no card data: refused says which names are.
+// UnknownStrings is Unknown for a request, whose members are all strings, which
+// bears no card data (refused says which names do), and where a name that
+// differs from a known one only in case is a slip.
 func (w *Writer) UnknownStrings(known []string, members map[string]json.RawMessage, refused func(name string) bool) {
 	for name, value := range members {
+		if slices.ContainsFunc(known, func(k string) bool { return strings.EqualFold(k, name) }) {
+			w.fail(errors.New("an additional member bears the name of another"))
+			return
+		}
 		if refused(name) {
 			w.fail(errors.New("an additional member is of a name that bears card data"))
 			return

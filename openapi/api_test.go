@@ -69,6 +69,7 @@ func TestAliases(t *testing.T) {
 		{"CardPurchaseResponse", `{"respcode":"PROCESSING","respmsg":"m","code_url":"u"}`, `{"rspCode":"PROCESSING","rspMsg":"m","codeUrl":"u"}`},
 		{"CardPurchaseRequest", `{"biz_type":"securePay"}`, `{"biz_type":"securePay"}`},
 		{"CardPurchaseRequest", `{"bizType":"securePay"}`, `{"bizType":"securePay"}`},
+		{"CardPurchaseRequest", `{"biz_type":"old","bizType":"securePay"}`, `{"bizType":"securePay"}`},
 		{"PrepayInitResponse", `{"payInfo":"u"}`, `{"payinfo":"u"}`},
 		{"PrepayQueryResponse", `{"out_trade_no":"c","bizpay_order_id":null}`, `{"bizpay_order_id":"c"}`},
 		{"StatusQueryResponse", `{"exchange_rate":5.24740000}`, `{"exchange_rate":"5.24740000"}`},

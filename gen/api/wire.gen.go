@@ -349,10 +349,13 @@ func (v *CardPreauthRequest) UnmarshalJSON(data []byte) error {
 			out.ChannelType = r.String()
 		case "bizType":
 			out.BizType = r.String()
+			out.BizTypeName = ""
 		case "biz_type":
 			if !r.Has("bizType") {
 				out.BizType = r.String()
-				out.BizTypeName = "biz_type"
+				if out.BizType != "" {
+					out.BizTypeName = "biz_type"
+				}
 			}
 		case "cc_channelType":
 			out.CCChannelType = r.String()
@@ -578,10 +581,13 @@ func (v *CardPurchaseRequest) UnmarshalJSON(data []byte) error {
 			out.ChannelType = r.String()
 		case "bizType":
 			out.BizType = r.String()
+			out.BizTypeName = ""
 		case "biz_type":
 			if !r.Has("bizType") {
 				out.BizType = r.String()
-				out.BizTypeName = "biz_type"
+				if out.BizType != "" {
+					out.BizTypeName = "biz_type"
+				}
 			}
 		case "cc_channelType":
 			out.CCChannelType = r.String()

@@ -287,7 +287,7 @@ func TestInventedAction(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The fixtures' test of package validate finds the new schemas by itself.
-	cmd := exec.Command("go", "test", "-run", "TestInvented|TestFixtures/GiftCardLoad", ".", "./validate")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-run", "TestInvented|TestFixtures/GiftCardLoad", ".", "./validate")
 	cmd.Dir = scratch
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod", "GOPROXY=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
