@@ -417,6 +417,9 @@ func (c *call) answer(resp *http.Response) ([]byte, error) {
 // handOn is the answer for the program above, with its data in the clear.
 func (c *call) handOn(resp *http.Response, opened []byte) *http.Response {
 	header := resp.Header.Clone()
+	if header == nil {
+		header = make(http.Header, 1)
+	}
 	for _, name := range []string{"Content-Length", "Content-Encoding", "Transfer-Encoding", "Trailer"} {
 		header.Del(name)
 	}
