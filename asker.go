@@ -12,17 +12,25 @@ import (
 // The client can be a webhook's Asker.
 var _ middleware.Asker = (*Client)(nil)
 
-// Ask puts the query that confirms a notification: PREPAY_QUERY if it names a
-// checkout, else what Config.NotificationQuery says, else STATUS_QUERY.
+// Ask puts the query that confirms a notification: the one that d.Query names,
+// else PREPAY_QUERY if the notification names a checkout, else what
+// Config.NotificationQuery says, else STATUS_QUERY.
 func (c *Client) Ask(ctx context.Context, d *middleware.Delivery) (middleware.Answer, error) {
 	if d.Merchant != c.merchant {
 		c = c.ForMerchant(d.Merchant, c.operator)
 	}
 	query, id := api.ActionSTATUS_QUERY, d.OrderID
-	if checkout := d.Notification.PrepayOrderID; checkout != "" {
-		query, id = api.ActionPREPAY_QUERY, checkout
-	} else if c.cfg.NotificationQuery != nil {
+	checkout := d.Notification.PrepayOrderID
+	switch {
+	case d.Query != "":
+		query = d.Query
+	case checkout != "":
+		query = api.ActionPREPAY_QUERY
+	case c.cfg.NotificationQuery != nil:
 		query = or(c.cfg.NotificationQuery(d), query)
+	}
+	if query == api.ActionPREPAY_QUERY && checkout != "" {
+		id = checkout
 	}
 	r, err := c.ask(ctx, query, id)
 	if err != nil {
@@ -30,7 +38,7 @@ func (c *Client) Ask(ctx context.Context, d *middleware.Delivery) (middleware.An
 	}
 	return middleware.Answer{
 		OrderID: r.order, Status: r.status, Amount: r.amount,
-		Action: string(query), Refund: r.refundRow(),
+		Action: string(query), Refund: r.refundRow(), BizpayOrderID: r.channel,
 	}, nil
 }
 

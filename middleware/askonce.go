@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/ottpaykit/ottpay/gen/api"
 )
 
 const (
@@ -31,7 +33,10 @@ type askOnce struct {
 }
 
 // question is what makes two queries the same.
-type question struct{ merchant, order, checkout, query string }
+type question struct {
+	merchant, order, checkout string
+	query                     api.Action
+}
 
 // asking is one query and what it learned.
 type asking struct {

@@ -240,7 +240,7 @@ func TestAskOncePerOrder(t *testing.T) {
 		{Merchant: merchant, ID: "T2"},
 		{Merchant: "TS00000002", ID: "T1"},
 		{Merchant: merchant, ID: "T1", Checkout: "P1"},
-		{Merchant: merchant, ID: "T1", Query: "CC_QUERYPAY"},
+		{Merchant: merchant, ID: "T1", Query: api.ActionCC_QUERYPAY},
 	} {
 		for range 3 {
 			w.Settle(t.Context(), o, s.handle)

@@ -45,7 +45,7 @@ type Delivery struct {
 	Answer *Answer
 	// Query is the query that the shop names for the order, as in
 	// [Order]; "" leaves the choice to the [Asker].
-	Query string
+	Query api.Action
 
 	// Claimed is not authenticated: whoever carried the message may have
 	// written it.

@@ -24,9 +24,9 @@ type Order struct {
 	// Amount is what the shop expects, in cents. If 0, comparing is the
 	// business of Config.Expect and of the handler, as for a notification.
 	Amount field.Cents
-	// Query is the query to put, such as CC_QUERYPAY. If empty, the [Asker]
+	// Query is the query to put, such as [api.ActionCC_QUERYPAY]. If empty, the [Asker]
 	// chooses.
-	Query string
+	Query api.Action
 }
 
 // Settle asks the gateway what became of an order whose notification did not
