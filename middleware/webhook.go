@@ -328,7 +328,7 @@ func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, *Refusal) {
 		return nil, nil
 	}
 	end := deadline(rw, r)
-	body, err := readSized(http.MaxBytesReader(rw, r.Body, maxCallback), r.ContentLength)
+	body, err := readSized(http.MaxBytesReader(innermost(rw), r.Body, maxCallback), r.ContentLength)
 	end(err == nil)
 	var tooLong *http.MaxBytesError
 	switch {
@@ -375,6 +375,18 @@ func deadline(rw http.ResponseWriter, r *http.Request) (end func(read bool)) {
 		if read {
 			_ = rc.SetReadDeadline(time.Time{})
 		}
+	}
+}
+
+// innermost is the server's own writer below those of routers and middleware.
+// By it alone http.MaxBytesReader can have the connection closed.
+func innermost(rw http.ResponseWriter) http.ResponseWriter {
+	for {
+		u, ok := rw.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return rw
+		}
+		rw = u.Unwrap()
 	}
 }
 
