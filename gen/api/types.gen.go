@@ -64,7 +64,7 @@ type CardNotification struct {
 	BizpayOrderID string `json:"bizpay_order_id" validate:"required,max=128"`
 
 	// Amount Cents; may include a convenience fee.
-	Amount field.Cents `json:"amount" validate:"required,max=999999999999999"`
+	Amount field.Cents `json:"amount" validate:"required"`
 
 	// FinishTime When the payment finished, China's time.
 	FinishTime field.Time `json:"finish_time" validate:"required,max=64"`
@@ -295,7 +295,7 @@ type CheckoutNotification struct {
 	BizpayOrderID string `json:"bizpay_order_id" validate:"required,max=128"`
 
 	// Amount Cents; may include a convenience fee.
-	Amount field.Cents `json:"amount" validate:"required,max=999999999999999"`
+	Amount field.Cents `json:"amount" validate:"required"`
 
 	// FinishTime When the payment finished, China's time.
 	FinishTime field.Time `json:"finish_time" validate:"required,max=64"`
@@ -349,7 +349,7 @@ type ExchangeRateQueryResponse struct {
 	FeeType string `json:"feeType" validate:"required,max=16"`
 
 	// Rate CNY rate times ten to the eighth.
-	Rate field.Rate `json:"rate" validate:"required,max=999999999999999"`
+	Rate field.Rate `json:"rate" validate:"required"`
 
 	// Outcome What the envelope said; not part of the JSON. The client sets it.
 	Outcome              field.Outcome              `json:"-"`
@@ -403,7 +403,7 @@ type H5PayResponse struct {
 	MerchantID string `json:"merchant_id" validate:"required,max=128"`
 
 	// Amount Cents; may exceed the amount asked for by a convenience fee.
-	Amount field.Cents `json:"amount" validate:"required,max=999999999999999"`
+	Amount field.Cents `json:"amount" validate:"required"`
 
 	// PayInfo Link for the mobile browser.
 	PayInfo string `json:"payinfo" validate:"required"`
@@ -460,7 +460,7 @@ type MiniProgramPayResponse struct {
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
 	// Amount Cents; never 0.
-	Amount field.Cents `json:"amount" validate:"required,max=999999999999999"`
+	Amount field.Cents `json:"amount" validate:"required"`
 
 	// SaleNum The gateway's number of the sale.
 	SaleNum string `json:"sale_num" validate:"required,max=128"`
@@ -481,7 +481,7 @@ type Notification struct {
 	BizpayOrderID string `json:"bizpay_order_id" validate:"required,max=128"`
 
 	// Amount Cents; may include a convenience fee.
-	Amount field.Cents `json:"amount" validate:"required,max=999999999999999"`
+	Amount field.Cents `json:"amount" validate:"required"`
 
 	// FinishTime When the payment finished, China's time.
 	FinishTime field.Time `json:"finish_time" validate:"required,max=64"`
@@ -559,7 +559,7 @@ type PassivePayResponse struct {
 	BuyerLoginID string `json:"buyer_login_id,omitempty"`
 
 	// TotalAmount Cents; never 0.
-	TotalAmount field.Cents `json:"total_amount" validate:"required,max=999999999999999"`
+	TotalAmount field.Cents `json:"total_amount" validate:"required"`
 
 	// TradeTime When the trade happened, in an unknown zone.
 	TradeTime field.Time `json:"trade_time,omitempty" validate:"omitempty,max=64"`
@@ -703,7 +703,7 @@ type PrepayQueryResponse struct {
 	OperatorID string `json:"operator_id,omitempty" validate:"omitempty,max=128"`
 
 	// Amount Cents; never 0.
-	Amount field.Cents `json:"amount" validate:"required,max=999999999999999"`
+	Amount field.Cents `json:"amount" validate:"required"`
 
 	// Tip Cents of tip.
 	Tip *field.Cents `json:"tip,omitempty"`

@@ -289,11 +289,12 @@ func (b *builder) constraints(m *member, where string) {
 	switch m.Kind {
 	case "amount", "rate":
 		b.amount(m, where)
-		digits := min(max(m.MaxLength, 1), 15)
 		if m.GoType == "*field.Cents" {
-			return // its range is the type's; a tag would cost an allocation
+			return // a tag would cost an allocation, and the type has the range already
 		}
-		tags = append(tags, "max="+strings.Repeat("9", digits))
+		if digits := max(m.MaxLength, 1); digits < 15 { // 15 is the type's own range
+			tags = append(tags, "max="+strings.Repeat("9", digits))
+		}
 	case "raw":
 	default:
 		if m.Required && len(m.Enum) == 0 && m.MinLength == 0 && !refusesEmpty(m.Pattern) {
