@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"testing"
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-chi/chi/v5"
@@ -23,6 +24,11 @@ import (
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
 )
+
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.ReleaseMode) // which is global, and talks
+	m.Run()
+}
 
 var errShop = errors.New("the shop's database is away")
 

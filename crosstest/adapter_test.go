@@ -252,7 +252,7 @@ func TestAdapters(t *testing.T) {
 						name = r.name + "/handle"
 					}
 					t.Run(name, func(t *testing.T) {
-						b := bench{router: r, mount: mount{typed: typed}, store: shelf.make(t)}
+						b := bench{router: r, mount: mount{typed: typed}, store: shelf.make(t), slow: shelf.name != "memory"}
 						t.Run("acts", b.acts)
 						t.Run("recovery", b.recovery)
 						t.Run("requests", b.requests)
@@ -273,6 +273,7 @@ type bench struct {
 	router
 	mount
 	store dedupe.Store
+	slow  bool // leave out where the server lingers for half a second and no store is asked
 }
 
 // plain is the net/http application that the adapter's is compared with. It
@@ -394,7 +395,7 @@ func (b bench) requests(t *testing.T) {
 		request    []byte
 	}{
 		{"forged", "401", request("POST", path, "", callback(t, "0123456789ABCDEF", newOrder()))},
-		{"tampered", "401", request("POST", path, "", bytes.Replace(body, []byte(`"md5":"`), []byte(`"md5":"0`), 1)[:len(body)])},
+		{"tampered", "401", request("POST", path, "", tampered(body))},
 		{"malformed", "400", request("POST", path, "", []byte(`{"rsp_code":"SUCCESS"}`))},
 		{"not JSON", "400", request("POST", path, "", []byte("a=b&c=d"))},
 		{"empty", "400", request("POST", path, "", nil)},
@@ -404,10 +405,10 @@ func (b bench) requests(t *testing.T) {
 		{"PUT", "405", request("PUT", "/shop/any/ottpay", "", body)},
 		{"DELETE", "405", request("DELETE", "/shop/any/ottpay", "", nil)},
 	} {
+		if strings.HasPrefix(test.name, "oversize") && b.slow {
+			continue
+		}
 		t.Run(test.name, func(t *testing.T) {
-			if test.name == "tampered" {
-				test.want = "400" // the braces are cut off
-			}
 			same(t, test.name, answer(t, app.Server, test.request), answer(t, plain.Server, test.request), test.want)
 		})
 	}
@@ -421,6 +422,14 @@ func (b bench) requests(t *testing.T) {
 			t.Errorf("the handler ran %d times", n)
 		}
 	})
+}
+
+// tampered changes the digest's last digit.
+func tampered(body []byte) []byte {
+	end := bytes.LastIndexByte(body, '"') - 1
+	changed := bytes.Clone(body)
+	changed[end] = '0' + (changed[end]&15+1)%10
+	return changed
 }
 
 // holding makes a shop's handlers wait.

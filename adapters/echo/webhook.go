@@ -63,12 +63,18 @@ func run(c *echo.Context, rw http.ResponseWriter, r *http.Request, fn func() err
 		c.SetRequest(request)
 		c.SetResponse(response)
 	}()
-	kept := echo.NewResponse(rw, c.Logger())
+	kept := echo.NewResponse(flusher{rw}, c.Logger())
 	kept.Status = http.StatusOK
 	c.SetRequest(r)
 	c.SetResponse(kept)
 	return fn()
 }
+
+// flusher is what a handler writes to. Echo's Flush panics over a writer that
+// cannot flush, and what a handler writes reaches nobody anyway.
+type flusher struct{ http.ResponseWriter }
+
+func (flusher) Flush() {}
 
 // answer is what the webhook answers through. Echo's Flush panics where
 // something below it cannot flush.
