@@ -294,6 +294,94 @@ func TestSQLLateOwnerRace(t *testing.T) {
 	}
 }
 
+// An id that a late owner confirms between an heir's look and its taking the row
+// is done, though its lease has run out.
+func TestSQLConfirmedWhileTakingOver(t *testing.T) {
+	t.Parallel()
+	for _, server := range servers {
+		for _, mode := range []dedupe.Mode{dedupe.Lease, dedupe.Transactional} {
+			t.Run(fmt.Sprint(server.name, mode), func(t *testing.T) {
+				t.Parallel()
+				db := server.open(t)
+				table := server.table(t, db, "between")
+				owners := server.store(t, db, dedupe.SQLConfig{Table: table})
+				heirs := server.store(t, db, dedupe.SQLConfig{Table: table, Mode: mode, LockTimeout: 20 * time.Second})
+				id := newID()
+				mustClaim(t, owners, id)
+				server.expire(t, db, table, id)
+
+				tx, err := db.BeginTx(t.Context(), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer tx.Rollback()
+				confirmed, err := tx.ExecContext(t.Context(), server.dialect.Bind("UPDATE "+table+" SET done_at = 1 WHERE id = ?"), id.Key[:])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n, err := confirmed.RowsAffected(); err != nil || n != 1 {
+					t.Fatal(n, err)
+				}
+				claimed := make(chan error, 1)
+				go func() {
+					_, err := heirs.Claim(t.Context(), id, lease)
+					claimed <- err
+				}()
+				select {
+				case err := <-claimed:
+					t.Fatalf("the heir did not wait: %v", err)
+				case <-time.After(300 * time.Millisecond):
+				}
+				if err := tx.Commit(); err != nil {
+					t.Fatal(err)
+				}
+				if err := <-claimed; !errors.Is(err, dedupe.ErrDone) {
+					t.Fatalf("Claim: %v, want ErrDone", err)
+				}
+			})
+		}
+	}
+}
+
+// SQLite refuses a commit while somebody reads, and keeps the transaction open.
+// No later claim may find itself in it.
+func TestSQLiteCommitRefused(t *testing.T) {
+	t.Parallel()
+	s := sqlite
+	db := s.openWith(t, "_pragma=journal_mode(DELETE)")
+	db.SetMaxOpenConns(2)
+	store := s.store(t, db, dedupe.SQLConfig{Mode: dedupe.Transactional, Timeout: 300 * time.Millisecond})
+	work := s.workTable(t, db)
+	s.exec(t, db, "INSERT INTO "+work.name+" (name) VALUES ('a'), ('b')")
+
+	id := newID()
+	c := mustClaim(t, store, id)
+	if err := work.write(c.(dedupe.Contexter).Context(t.Context()), "lost"); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := db.QueryContext(t.Context(), "SELECT name FROM "+work.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	reader.Next()
+	if err := c.Confirm(t.Context()); err == nil || errors.Is(err, dedupe.ErrLost) {
+		t.Fatalf("Confirm while somebody reads: %v", err)
+	}
+	if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Confirm(t.Context()); !errors.Is(err, dedupe.ErrLost) {
+		t.Fatalf("Confirm again: %v, want ErrLost", err)
+	}
+	mustConfirm(t, mustClaim(t, store, newID()))
+	if work.written(t, "lost") {
+		t.Error("the work of a commit that failed is kept")
+	}
+	mustConfirm(t, mustClaim(t, store, id))
+	wantClaimError(t, store, id, dedupe.ErrDone)
+}
+
 // A database that goes away in the middle is an error at each step, and what was
 // not confirmed is claimed again when it is back.
 func TestSQLOutageInTheMiddle(t *testing.T) {

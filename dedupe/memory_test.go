@@ -143,6 +143,43 @@ func TestMemoryZeroConfig(t *testing.T) {
 	}
 }
 
+// Of the claims that fill a store, the one whose lease ran out makes room, be it
+// the oldest or not.
+func TestMemoryFullOfLeasesOfDifferentLength(t *testing.T) {
+	t.Parallel()
+	var now clock
+	m := dedupe.NewMemory(dedupe.MemoryConfig{Capacity: 3, Now: now.Now})
+	var claims []dedupe.Claim
+	for i, lease := range []time.Duration{time.Hour, time.Second, math.MaxInt64} {
+		c, err := m.Claim(t.Context(), numbered(uint64(i)), lease)
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims = append(claims, c)
+	}
+	now.Add(time.Second)
+	mustClaim(t, m, numbered(3))
+	for i, want := range []error{nil, dedupe.ErrLost, nil} {
+		if err := claims[i].Confirm(t.Context()); !errors.Is(err, want) {
+			t.Errorf("Confirm of claim %d: %v, want %v", i, err, want)
+		}
+	}
+}
+
+func TestMemoryLongestLease(t *testing.T) {
+	t.Parallel()
+	var now clock
+	m := dedupe.NewMemory(dedupe.MemoryConfig{Now: now.Now})
+	now.Add(time.Hour)
+	if _, err := m.Claim(t.Context(), numbered(1), math.MaxInt64); err != nil {
+		t.Fatal(err)
+	}
+	now.Add(100 * 365 * 24 * time.Hour)
+	if _, err := m.Claim(t.Context(), numbered(1), time.Minute); !errors.Is(err, dedupe.ErrInFlight) {
+		t.Fatalf("Claim: %v, want ErrInFlight", err)
+	}
+}
+
 // The clock going back shortens no lease into nothing and frees nothing.
 func TestMemoryClockGoesBack(t *testing.T) {
 	t.Parallel()

@@ -184,12 +184,8 @@ func (c *claim) Release(ctx context.Context) error {
 	return nil
 }
 
-// run runs a script on the claim's key. The client looks at deadlines only if it
-// was told to, so that a context that is over is caught here.
+// run runs a script on the claim's key.
 func (c *claim) run(ctx context.Context, script *redis.Script, args ...any) (string, error) {
-	if err := ctx.Err(); err != nil {
-		return "", err
-	}
 	return script.Run(ctx, c.store.client, []string{c.key}, args...).Text()
 }
 
