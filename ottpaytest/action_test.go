@@ -2,6 +2,7 @@ package ottpaytest_test
 
 import (
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -145,6 +146,24 @@ func TestQuirksSeen(t *testing.T) {
 	}
 }
 
+// TestBlankAtTheEnd looks at data whose length is a multiple of 60.
+func TestBlankAtTheEnd(t *testing.T) {
+	t.Parallel()
+	for n := 500; ; n++ {
+		e, _ := opened(t, ottpaytest.NewNotification(ottpaytest.Notification{
+			MerchantID: merchantID, SignKey: signKey, Extra: map[string]any{"remarks": strings.Repeat("r", n)},
+		}))
+		data := strings.ReplaceAll(e.Data, " ", "")
+		if len(data)%60 != 0 {
+			continue
+		}
+		if !strings.HasSuffix(e.Data, " ") || len(e.Data) != len(data)/60*61 {
+			t.Errorf("%d letters became %d", len(data), len(e.Data))
+		}
+		return
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	order := request(t, api.ActionH5PAY)
@@ -170,6 +189,7 @@ func TestRefusals(t *testing.T) {
 		{"unknown merchant", h5(func(e *envelope.Request) { e.MerchantID = "TS00000009" }), api.CodePwdIncorrect, "", false},
 		{"foreign key", h5(func(e *envelope.Request) { e.Sealed = foreign(`{"order_id":"1"}`) }), api.CodePwdIncorrect, "", false},
 		{"digest", h5(func(e *envelope.Request) { e.MD5 = strings.Repeat("0", 32) }), api.CodePwdIncorrect, "", false},
+		{"numbers digested as written", h5(func(e *envelope.Request) { e.Action, e.Version, e.Sealed = "STATUS_QUERY", "1.0", rawForm }), api.CodePwdIncorrect, "", false},
 		{"unknown action", h5(func(e *envelope.Request) { e.Action = "CC_REFUND" }), api.CodeParamError, "action", true},
 		{"action in lower case", h5(func(e *envelope.Request) { e.Action = "h5pay" }), api.CodeParamError, "action", true},
 		{"version", h5(func(e *envelope.Request) { e.Version = "1.0" }), api.CodeParamError, "version", true},
@@ -362,7 +382,11 @@ func TestCheckout(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	html, err := io.ReadAll(page.Body)
 	page.Body.Close()
+	if err != nil || strings.Count(string(html), "Pay by") != 1 || !strings.Contains(string(html), "7.00 CAD") {
+		t.Errorf("page: %s", html)
+	}
 	if page.StatusCode != http.StatusOK || !strings.HasPrefix(page.Header.Get("Content-Type"), "text/html") {
 		t.Fatalf("page: %s", page.Status)
 	}
@@ -406,6 +430,56 @@ func TestCheckout(t *testing.T) {
 	}
 	if err := g.Pay("C2"); err == nil {
 		t.Error("a checkout that had expired was paid")
+	}
+}
+
+func TestH5Link(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t)
+	browser := &http.Client{Transport: g.Client().Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	tests := []struct {
+		id, do, back string
+		status       int
+		paid         api.OrderStatus
+	}{
+		{"H1", "pay", "https://shop.example/back?x=1", http.StatusSeeOther, api.StatusSuccess},
+		{"H2", "decline", "http://127.0.0.1/back", http.StatusSeeOther, api.StatusFailure},
+		{"H3", "nonsense", "", http.StatusBadRequest, api.StatusInit},
+		{"H4", "pay", "javascript:alert(1)", http.StatusSeeOther, api.StatusSuccess},
+	}
+	for _, tt := range tests {
+		r := ask(t, g, api.ActionH5PAY, request(t, api.ActionH5PAY).with("order_id", tt.id), api.CodeSuccess)
+		link := r.data.text("payinfo") + "?redirect_url=" + url.QueryEscape(tt.back)
+		done, err := browser.PostForm(link, url.Values{"do": {tt.do}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done.Body.Close()
+		to := done.Header.Get("Location")
+		if web := strings.HasPrefix(tt.back, "http"); done.StatusCode != tt.status || web && to != tt.back || !web && strings.Contains(to, ":") {
+			t.Errorf("%s: %s to %s", tt.id, done.Status, to)
+		}
+		if o, _ := g.Order(tt.id); o.Status != tt.paid {
+			t.Errorf("%s is %s", tt.id, o.Status)
+		}
+		if tt.paid != api.StatusInit {
+			again, err := browser.PostForm(link, url.Values{"do": {"pay"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			again.Body.Close()
+			if again.StatusCode != http.StatusConflict {
+				t.Errorf("%s again: %s", tt.id, again.Status)
+			}
+		}
+	}
+	none, err := browser.Get(g.URL + "/pay/" + merchantID + "/none")
+	if err != nil {
+		t.Fatal(err)
+	}
+	none.Body.Close()
+	if none.StatusCode != http.StatusNotFound {
+		t.Errorf("no order: %s", none.Status)
 	}
 }
 
@@ -476,3 +550,10 @@ func TestConvenienceFee(t *testing.T) {
 }
 
 func rateOfCAD(currency string) (field.Rate, bool) { return 650000000, currency == "CAD" }
+
+// rawForm is the vector response-form-raw: it opens under signKey, with a
+// digest that no Java makes.
+var rawForm = envelope.Sealed{
+	Data: "fjwtlN/RXGrdmVsbpzBgWADQ/3tcEpIEd1Bx2SR/IS0OYS4Q4DCM5+Y+UeaE3Y4a3ypqiPO4aks4q18j4CyMwH0WMPAX1WoBboVp85zvP2Pv6ruvVjvol9fUpjbiaaErfeH4eY4nzAOzypqVxw5hhw==",
+	MD5:  "EB92F0DD5513984A0315C4F91CE48C55",
+}

@@ -3,7 +3,6 @@ package ottpaytest_test
 import (
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -261,10 +260,13 @@ func TestCouriersAreFew(t *testing.T) {
 func TestClose(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
+		var ended atomic.Bool
 		g, err := ottpaytest.New(ottpaytest.Config{
 			MerchantID: merchantID, SignKey: signKey, Couriers: 1, CallbackTimeout: time.Hour,
 			Callbacks: roundTripper(func(r *http.Request) (*http.Response, error) {
 				<-r.Context().Done()
+				<-time.After(time.Second)
+				ended.Store(true)
 				return nil, r.Context().Err()
 			}),
 		})
@@ -278,8 +280,12 @@ func TestClose(t *testing.T) {
 			}
 		}
 		synctest.Wait()
+		start := time.Now()
 		g.Close()
 		g.Close()
+		if took := time.Since(start); !ended.Load() || took != time.Second {
+			t.Errorf("Close took %v; the callback has ended: %t", took, ended.Load())
+		}
 		if err := g.Wait(t.Context()); err == nil {
 			t.Error("Wait after Close found nothing left to do")
 		}
@@ -308,8 +314,4 @@ func TestCallbackFollowsNoRedirect(t *testing.T) {
 // roundTripper is a function that is an http.RoundTripper.
 type roundTripper func(*http.Request) (*http.Response, error)
 
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
-	_, _ = io.Copy(io.Discard, r.Body)
-	r.Body.Close()
-	return f(r)
-}
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

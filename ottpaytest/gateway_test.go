@@ -3,6 +3,7 @@ package ottpaytest_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -33,6 +34,7 @@ func newGateway(t *testing.T, change ...func(*ottpaytest.Config)) *ottpaytest.Ga
 		SignKey:    signKey,
 		Now:        func() time.Time { return noon },
 		After:      atOnce,
+		Callbacks:  roundTripper(toLoopback),
 	}
 	for _, f := range change {
 		f(&cfg)
@@ -40,6 +42,15 @@ func newGateway(t *testing.T, change ...func(*ottpaytest.Config)) *ottpaytest.Ga
 	g := ottpaytest.NewGateway(cfg)
 	t.Cleanup(g.Close)
 	return g
+}
+
+// toLoopback sends nothing off the machine: the document's examples are called
+// back at shop.example.
+func toLoopback(r *http.Request) (*http.Response, error) {
+	if r.URL.Hostname() != "127.0.0.1" {
+		return nil, errors.New("not a loopback address")
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 func atOnce(time.Duration) <-chan time.Time {
@@ -260,7 +271,7 @@ func notified(t *testing.T, body string) reply {
 func TestPayment(t *testing.T) {
 	t.Parallel()
 	g, s := newGateway(t), newShop(t)
-	order := request(t, api.ActionMAPPPAY).with("order_id", "A1", "amount", "1250", "call_back_url", s.URL+"/ottpay")
+	order := request(t, api.ActionMAPPPAY).with("order_id", "A1", "amount", "1250", "app_id", "wxOurOwnApp", "call_back_url", s.URL+"/ottpay")
 
 	r := ask(t, g, api.ActionMAPPPAY, order, api.CodeSuccess)
 	if r.data.text("order_id") != "A1" || r.data.text("merchant_id") != merchantID || r.data["amount"] != json.Number("1250") {
@@ -308,6 +319,9 @@ func TestPayment(t *testing.T) {
 	ask(t, g, api.ActionREFUND, refund.with("order_id", "R2", "refund_amt", "250"), api.CodeSuccess)
 	query("A1", "fully_refunded")
 	ask(t, g, api.ActionREFUND, refund.with("order_id", "R3", "refund_amt", "1"), api.CodeParamInvalid)
+	if r := ask(t, g, api.ActionREFUND, refund.with("order_id", "R3", "ori_order_id", "R1", "refund_amt", "1"), api.CodeParamInvalid); !strings.Contains(r.Message, "a refund") {
+		t.Errorf("refund of a refund: %s", r.Message)
+	}
 
 	o, ok := g.Order("A1")
 	if !ok || o.Refunded != 1250 || o.Effects != 1 || g.Attempts("A1") != 1 || g.Attempts("R1") != 2 {

@@ -154,8 +154,12 @@ func TestNotificationTampered(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := key(t, signKey).Open(e.Sealed); (err == nil) != (want == "opens") {
+		p, err := key(t, signKey).Open(e.Sealed)
+		if (err == nil) != (want == "opens") {
 			t.Errorf("%s: %v, want %s", how, err, want)
+		}
+		if how == ottpaytest.TamperAmount && !strings.Contains(string(p.JSON), `"amount":"101"`) {
+			t.Errorf("amount: %s", p.JSON)
 		}
 	}
 }

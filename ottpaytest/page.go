@@ -24,7 +24,7 @@ var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
 // page is where a payer pays an order: what its link or its QR code opens. A
 // POST with do=pay or do=decline takes the decision, method= pays by a wallet;
 // the payer's browser then goes to the merchant's redirect URL, if the order
-// has one. A checkout's page opens with the wallet that selected= names.
+// has one or the link names it as redirect_url. A checkout's page opens with the wallet that selected= names.
 func (g *Gateway) page(w http.ResponseWriter, r *http.Request) {
 	merchant, id, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, pagePath), "/")
 	find := func(g *Gateway) *record { return g.of(merchant, id) }
@@ -53,7 +53,7 @@ func (g *Gateway) page(w http.ResponseWriter, r *http.Request) {
 
 // methods are the wallets that a checkout offers.
 func methods(o Order, selected string) []string {
-	all := []string{"WECHATPAY", "ALIPAY", "UNIONPAY"}
+	all := []string{"WECHATPAY", "ALIPAY", "UNIONPAY", "GP"}
 	switch {
 	case o.Effect != api.EffectCreateCheckout:
 		return nil
@@ -99,6 +99,8 @@ func (g *Gateway) decide(w http.ResponseWriter, r *http.Request, find func(*Gate
 	to := r.URL.RequestURI()
 	if o, _ := g.snapshot(find); o.RedirectURL != "" {
 		to = returnURL(o)
+	} else if u, err := url.Parse(r.URL.Query().Get("redirect_url")); err == nil && (u.Scheme == "https" || u.Scheme == "http") {
+		to = u.String() // appended to H5PAY's link by the merchant, as WeChat takes it
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
