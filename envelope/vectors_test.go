@@ -15,8 +15,10 @@ import (
 // vectorDir is where TestVectors reads: the package's own files, or foreign
 // ones of the formats in testdata/vectors/README.md.
 func vectorDir() string {
-	if dir := os.Getenv("OTTPAY_VECTORS"); dir != "" {
+	if dir := os.Getenv("OTTPAY_VECTORS"); filepath.IsAbs(dir) {
 		return dir
+	} else if dir != "" {
+		return filepath.Join("..", dir) // as seen from where go test ./envelope is typed
 	}
 	return filepath.Join("testdata", "vectors")
 }

@@ -22,7 +22,10 @@ func vectorFile(t *testing.T, name string, into any) bool {
 	t.Helper()
 	dir := os.Getenv("OTTPAY_VECTORS")
 	foreign := dir != ""
-	if !foreign {
+	switch {
+	case foreign && !filepath.IsAbs(dir):
+		dir = filepath.Join("..", dir) // as seen from where go test ./middleware is typed
+	case !foreign:
 		dir = filepath.Join("..", "envelope", "testdata", "vectors")
 	}
 	b, err := os.ReadFile(filepath.Join(dir, name))
