@@ -86,6 +86,14 @@ func TestAnswerMayHoldAnything(t *testing.T) {
 	}
 }
 
+func TestNegativeAmountIsRefused(t *testing.T) {
+	t.Parallel()
+	req := api.RefundRequest{OrderID: "R1", OriOrderID: "A1", RefundAmt: -5}
+	if err := validate.Explain(validate.New().Struct(req)); err == nil || !strings.Contains(err.Error(), "refund_amt: min=1") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestCallbackURL(t *testing.T) {
 	t.Parallel()
 	v := validate.New()

@@ -19,10 +19,10 @@ type ActivePayRequest struct {
 	OperatorID string `json:"operator_id" validate:"required,max=64"`
 
 	// Amount Cents. Sent as a string of digits, 100 for 1.00 dollar.
-	Amount field.Cents `json:"amount" validate:"required,max=999999999999"`
+	Amount field.Cents `json:"amount" validate:"required,min=1,max=999999999999"`
 
 	// Tip Cents of tip.
-	Tip field.Cents `json:"tip,omitempty" validate:"omitempty,max=999999999999"`
+	Tip field.Cents `json:"tip,omitempty" validate:"omitempty,min=1,max=999999999999"`
 
 	// BizType The wallet.
 	BizType string `json:"biz_type" validate:"required,oneof=WECHATPAY ALIPAY UNIONPAY"`
@@ -118,7 +118,7 @@ type CardPreauthRequest struct {
 	TxnTime field.Time `json:"txnTime" validate:"required,txntime"`
 
 	// TxnAmt Cents. Sent as a string of digits, 100 for 1.00 dollar.
-	TxnAmt field.Cents `json:"txnAmt" validate:"required,max=999999999999"`
+	TxnAmt field.Cents `json:"txnAmt" validate:"required,min=1,max=999999999999"`
 
 	// FrontURL Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.
 	FrontURL string `json:"frontUrl" validate:"required,max=1024,httpsurl"`
@@ -184,7 +184,7 @@ type CardPurchaseRequest struct {
 	TxnTime field.Time `json:"txnTime" validate:"required,txntime"`
 
 	// TxnAmt Cents. Sent as a string of digits, 100 for 1.00 dollar.
-	TxnAmt field.Cents `json:"txnAmt" validate:"required,max=999999999999"`
+	TxnAmt field.Cents `json:"txnAmt" validate:"required,min=1,max=999999999999"`
 
 	// FrontURL Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.
 	FrontURL string `json:"frontUrl" validate:"required,max=1024,httpsurl"`
@@ -367,7 +367,7 @@ type H5PayRequest struct {
 	ShopID string `json:"shop_id,omitempty" validate:"omitempty,max=64"`
 
 	// Amount Cents. Sent as a string of digits, 100 for 1.00 dollar.
-	Amount field.Cents `json:"amount" validate:"required,max=999999999999"`
+	Amount field.Cents `json:"amount" validate:"required,min=1,max=999999999999"`
 
 	// OrderID The merchant's own id. When empty the client makes one of 20 letters and digits.
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,orderid"`
@@ -427,10 +427,10 @@ type MiniProgramPayRequest struct {
 	OperatorID string `json:"operator_id" validate:"required,max=64"`
 
 	// Amount Cents. Sent as a string of digits, 100 for 1.00 dollar.
-	Amount field.Cents `json:"amount" validate:"required,max=999999999999"`
+	Amount field.Cents `json:"amount" validate:"required,min=1,max=999999999999"`
 
 	// Tip Cents. Sent as a string of digits, 100 for 1.00 dollar.
-	Tip field.Cents `json:"tip,omitempty" validate:"omitempty,max=999999999999"`
+	Tip field.Cents `json:"tip,omitempty" validate:"omitempty,min=1,max=999999999999"`
 
 	// BizType The constant WECHATPAY; the client fills it in.
 	BizType string `json:"biz_type" validate:"required,eq=WECHATPAY"`
@@ -529,10 +529,10 @@ type PassivePayRequest struct {
 	OperatorID string `json:"operator_id" validate:"required,max=64"`
 
 	// Amount Cents. Sent as a string of digits, 100 for 1.00 dollar.
-	Amount field.Cents `json:"amount" validate:"required,max=999999999999"`
+	Amount field.Cents `json:"amount" validate:"required,min=1,max=999999999999"`
 
 	// Tip Cents of tip.
-	Tip field.Cents `json:"tip,omitempty" validate:"omitempty,max=999999999999"`
+	Tip field.Cents `json:"tip,omitempty" validate:"omitempty,min=1,max=999999999999"`
 
 	// SaleNum The merchant's sale number.
 	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
@@ -619,7 +619,7 @@ type PrepayInitRequest struct {
 	SaleNum string `json:"sale_num" validate:"required,max=128"`
 
 	// Amount Cents. Sent as a string of digits, 100 for 1.00 dollar.
-	Amount field.Cents `json:"amount" validate:"required,max=999999999999"`
+	Amount field.Cents `json:"amount" validate:"required,min=1,max=999999999999"`
 
 	// CurrencyType CAD, USD or CNY; must be the merchant's.
 	CurrencyType string `json:"currency_type" validate:"required,currency"`
@@ -766,7 +766,7 @@ type RefundRequest struct {
 	OriOrderID string `json:"ori_order_id" validate:"required,max=128"`
 
 	// RefundAmt Cents. Sent as a string of digits, 100 for 1.00 dollar.
-	RefundAmt            field.Cents                `json:"refund_amt" validate:"required,max=999999999999"`
+	RefundAmt            field.Cents                `json:"refund_amt" validate:"required,min=1,max=999999999999"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 

@@ -293,7 +293,7 @@ func (b *builder) constraints(m *member, where string) {
 			return // a tag would cost an allocation, and the type has the range already
 		}
 		if digits := max(m.MaxLength, 1); digits < 15 { // 15 is the type's own range
-			tags = append(tags, "max="+strings.Repeat("9", digits))
+			tags = append(tags, "min=1", "max="+strings.Repeat("9", digits))
 		}
 	case "raw":
 	default:
