@@ -43,7 +43,7 @@ func main() {
 	flag.IntVar(&run.n, "n", 10_000, "number of notifications per mode")
 	flag.Uint64Var(&run.seed, "seed", uint64(time.Now().UnixNano()), "seed of the choices: who is killed when, which handlers fail")
 	flag.StringVar(&only, "only", "", "modes to run, such as sql-tx/postgres,redis/postgres; empty: all")
-	flag.StringVar(&run.fault, "break", "", "a fault to put in, to see that it is found: "+strings.Join(faults, " or "))
+	flag.StringVar(&run.fault, "break", "", "a fault to put in, to see that it is found: "+strings.Join(faults, ", "))
 	flag.Parse()
 
 	modes, err := choose(only)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -9,7 +11,7 @@ import (
 	"io"
 	"log"
 	"log/slog"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -36,11 +38,12 @@ const (
 )
 
 // faults are the mistakes that the command must find.
-var faults = []string{confirmFirst, acknowledgeFirst}
+var faults = []string{confirmFirst, acknowledgeFirst, claimAnything}
 
 const (
 	confirmFirst     = "confirm-first"     // the claim is confirmed before the handler runs
 	acknowledgeFirst = "acknowledge-first" // the gateway is told before the claim is confirmed
+	claimAnything    = "claim-anything"    // each delivery is an event of its own
 )
 
 func known(fault string) bool { return slices.Contains(faults, fault) }
@@ -94,7 +97,7 @@ func serveMerchant(m merchant) error {
 	if err != nil {
 		return err
 	}
-	shop := &shop{merchant: m, db: db, rand: rand.New(rand.NewPCG(m.Seed, uint64(m.Process)))}
+	shop := &shop{merchant: m, db: db, rand: mathrand.New(mathrand.NewPCG(m.Seed, uint64(m.Process)))}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -118,7 +121,7 @@ type shop struct {
 	db *sql.DB
 
 	mu   sync.Mutex
-	rand *rand.Rand
+	rand *mathrand.Rand
 }
 
 var errHandler = errors.New("the handler fails")
@@ -188,9 +191,12 @@ type faulty struct {
 }
 
 func (f faulty) Claim(ctx context.Context, id dedupe.ID, lease time.Duration) (dedupe.Claim, error) {
+	if f.fault == claimAnything {
+		id = dedupe.ID{Key: sha256.Sum256([]byte(rand.Text()))}
+	}
 	claim, err := f.Store.Claim(ctx, id, lease)
-	if err != nil {
-		return nil, err
+	if err != nil || f.fault == claimAnything {
+		return claim, err
 	}
 	if f.fault == confirmFirst {
 		if err := claim.Confirm(ctx); err != nil {
