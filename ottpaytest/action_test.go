@@ -1,6 +1,7 @@
 package ottpaytest_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -480,6 +481,61 @@ func TestH5Link(t *testing.T) {
 	none.Body.Close()
 	if none.StatusCode != http.StatusNotFound {
 		t.Errorf("no order: %s", none.Status)
+	}
+}
+
+func TestInAppPay(t *testing.T) {
+	t.Parallel()
+	g, s := newGateway(t), newShop(t)
+	call := func(data object) object {
+		body, err := json.Marshal(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := g.Client().Post(g.URL+"/inAppPay", "application/json", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		var out object
+		if err := json.NewDecoder(r.Body).Decode(&out); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	pay := object{
+		"userId": "wxOurApp", "amount": "1250", "bizType": "WECHATPAY", "merchant_id": merchantID,
+		"operator_id": "0000020156", "call_back_url": s.URL, "order_id": "I1", "tip": "5",
+	}
+	if r := call(pay); r["tradeNo"] != "I1" || r["appId"] != "wxOurApp" || r["reAmount"] != "1250" || r["package_"] != "Sign=WXPay" || r["rsp_code"] != nil {
+		t.Errorf("answer %v", r)
+	}
+	for _, tt := range []struct {
+		data object
+		code api.Code
+	}{
+		{pay, api.CodeOrderUsed},
+		{pay.with("merchant_id", "TS00000009", "order_id", "I2"), api.CodePwdIncorrect},
+		{pay.with("userId", nil, "order_id", "I2"), api.CodeParamError},
+		{pay.with("amount", "1.00", "order_id", "I2"), api.CodeParamError},
+		{pay.with("bizType", "ALIPAY", "order_id", "I2"), api.CodeParamError},
+	} {
+		if r := call(tt.data); r["rsp_code"] != string(tt.code) || r["tradeNo"] != nil {
+			t.Errorf("%v, want %s", r, tt.code)
+		}
+	}
+	if err := g.Pay("I1"); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, g)
+	if n := notified(t, s.received()[0]); n.data["order_id"] != "I1" || n.data["amount"] != "1250" || n.data["tip"] != "5" {
+		t.Errorf("callback %s", n.plain)
+	}
+	if q := ask(t, g, api.ActionSTATUS_QUERY, object{"order_id": "I1"}, api.CodeSuccess); q.data["order_status"] != "success" {
+		t.Errorf("query %s", q.plain)
+	}
+	if len(g.Orders()) != 1 || g.Attempts("I1") != 2 {
+		t.Errorf("%d orders, %d attempts", len(g.Orders()), g.Attempts("I1"))
 	}
 }
 

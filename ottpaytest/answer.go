@@ -24,18 +24,14 @@ type teller struct {
 	code  api.Code
 }
 
-func (t teller) tell() ([]byte, bool) {
-	schema, ok := api.LookupSchema(t.asked.action.Response)
-	if !ok {
-		return nil, false
-	}
+func (t teller) tell() []byte {
 	var out []pair
-	for _, m := range schema.Members {
+	for _, m := range t.asked.reply.Members {
 		if value := t.value(m); value != nil {
 			out = append(out, pair{m.Name, value})
 		}
 	}
-	return object(out), true
+	return object(out)
 }
 
 // value is what the answer says in member m, nil if it leaves it out. First

@@ -3,7 +3,9 @@ package ottpaytest_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -295,6 +297,23 @@ func TestClose(t *testing.T) {
 			t.Error("Wait took no notice of its context")
 		}
 	})
+}
+
+func TestAcknowledgementIsBounded(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t)
+	long := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, strings.Repeat("x", 100<<10))
+	}))
+	t.Cleanup(long.Close)
+	order(t, g, "A1", long.URL)
+	if err := g.Pay("A1"); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, g)
+	if d := g.Deliveries("A1"); len(d) != 1 || len(d[0].Body) != 64<<10 {
+		t.Errorf("%d deliveries", len(d))
+	}
 }
 
 func TestCallbackFollowsNoRedirect(t *testing.T) {

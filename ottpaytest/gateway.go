@@ -101,7 +101,6 @@ type Gateway struct {
 	attempts map[string]int
 	faults   []*fault
 	requests []Request
-	dropped  int // requests forgotten, once there were too many
 }
 
 // New returns a Gateway that is an http.Handler and listens nowhere. It must

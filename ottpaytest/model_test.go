@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -232,6 +233,23 @@ func TestSnapshots(t *testing.T) {
 	g.Requests()[0].Code = "changed"
 	if o := g.Orders()[0]; o.Amount != field.Cents(100) || g.Requests()[0].Code != "SUCCESS" {
 		t.Errorf("%+v", o)
+	}
+}
+
+// TestRequestsAreBounded posts more than are kept.
+func TestRequestsAreBounded(t *testing.T) {
+	t.Parallel()
+	g, err := ottpaytest.New(ottpaytest.Config{MerchantID: merchantID, SignKey: signKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	for i := range 10_001 {
+		g.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader(strconv.Itoa(i))))
+	}
+	kept := g.Requests()
+	if n := len(kept); n > 10_000 || n < 1000 || string(kept[n-1].Body) != "10000" {
+		t.Errorf("%d requests, the last %q", n, kept[n-1].Body)
 	}
 }
 

@@ -93,7 +93,8 @@ func (m members) text(name string) string {
 type asked struct {
 	merchant string
 	action   api.ActionInfo
-	schema   *api.Schema
+	schema   *api.Schema // of the request
+	reply    *api.Schema // of the answer
 	members  members
 	inStore  bool // the envelope names a terminal
 }

@@ -45,8 +45,9 @@ func (g *Gateway) Requests() []Request {
 	return slices.Clone(g.requests)
 }
 
-// ServeHTTP answers envelopes on every path but /pay/, where a payer finds the
-// page of an order.
+// ServeHTTP answers envelopes on every path but two: under /pay/ a payer finds
+// the page of an order, and a path that ends in /inAppPay takes that call's
+// plain JSON.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasPrefix(r.URL.Path, pagePath) {
 		g.page(w, r)
@@ -63,7 +64,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	seen := Request{At: g.cfg.Now(), Header: r.Header.Clone(), Body: body}
-	a, f := g.answer(&seen, base(g.URL, r))
+	read := g.open
+	if strings.HasSuffix(r.URL.Path, inAppPath) {
+		read = g.openInApp
+	}
+	a, f := g.answer(&seen, read, base(g.URL, r))
 	seen.Code, seen.Fault = a.code, f.Kind
 	g.record(seen)
 	g.write(w, r, a, f, body)
@@ -95,11 +100,13 @@ type sealedAnswer struct {
 	code, message, merchant string
 	key                     envelope.Key
 	payload                 []byte // nil: nothing is sealed
+	plain                   bool   // payload is the whole answer, without an envelope
 }
 
-// answer makes a request take effect and says what the gateway answers.
-func (g *Gateway) answer(seen *Request, base string) (sealedAnswer, Fault) {
-	a, key, refused := g.open(seen)
+// answer makes a request take effect and says what the gateway answers. read
+// reads, decrypts and judges it.
+func (g *Gateway) answer(seen *Request, read func(*Request) (asked, envelope.Key, *refusal), base string) (sealedAnswer, Fault) {
+	a, key, refused := read(seen)
 	if refused != nil {
 		return g.refuse(a, key, refused), g.fault(seen)
 	}
@@ -134,13 +141,9 @@ func (g *Gateway) answer(seen *Request, base string) (sealedAnswer, Fault) {
 	if f.Kind == FaultProcessing || a.action.Kind == api.KindEffect && done.Status == api.StatusProcessing {
 		t.code = api.CodeProcessing
 	}
-	payload, ok := t.tell()
-	if !ok {
-		return g.refuse(a, key, &refusal{api.CodeSystemError, "the document describes no answer"}), f
-	}
 	return sealedAnswer{
 		code: string(t.code), message: t.code.Message(), merchant: a.merchant,
-		key: key, payload: payload,
+		key: key, payload: t.tell(), plain: key.IsZero(),
 	}, f
 }
 
@@ -172,17 +175,26 @@ func (g *Gateway) open(seen *Request) (asked, envelope.Key, *refusal) {
 	if a.schema, ok = api.LookupSchema(a.action.Request); !ok {
 		return a, key, &refusal{api.CodeSystemError, "the document does not describe the request"}
 	}
+	if a.reply, ok = api.LookupSchema(a.action.Response); !ok {
+		return a, key, &refusal{api.CodeSystemError, "the document does not describe the answer"}
+	}
+	refused := a.judge(seen, payload)
+	return a, key, refused
+}
+
+// judge checks a decrypted request against its schema and takes its members.
+func (a *asked) judge(seen *Request, payload []byte) *refusal {
 	if err := a.schema.Check(payload); err != nil {
-		return a, key, &refusal{api.CodeParamError, broken(err)}
+		return &refusal{api.CodeParamError, broken(err)}
 	}
 	if err := json.Unmarshal(payload, &a.members); err != nil {
-		return a, key, &refusal{api.CodeParamError, "not an object"}
+		return &refusal{api.CodeParamError, "not an object"}
 	}
 	seen.OrderID = a.orderID()
-	if inner, _ := a.role(api.RoleMerchant); inner != "" && inner != e.MerchantID {
-		return a, key, &refusal{api.CodeParamInvalid, "merchant_id"}
+	if inner, _ := a.role(api.RoleMerchant); inner != "" && a.merchant != "" && inner != a.merchant {
+		return &refusal{api.CodeParamInvalid, "merchant_id"}
 	}
-	return a, key, nil
+	return nil
 }
 
 // broken says which member breaks which rule; a SchemaError has no values.
@@ -225,6 +237,9 @@ func (g *Gateway) refuse(a asked, key envelope.Key, r *refusal) sealedAnswer {
 // seal writes an answer or a callback.
 func (g *Gateway) seal(a sealedAnswer) ([]byte, error) {
 	quirks := AllQuirks &^ g.cfg.Without
+	if a.plain {
+		return quirks.escape(a.payload), nil
+	}
 	out := []pair{{"rsp_code", quoted(a.code)}, {"rsp_msg", quoted(a.message)}}
 	if a.merchant != "" {
 		out = append(out, pair{"merchant_id", quoted(a.merchant)})
