@@ -61,14 +61,16 @@ func (w *statusWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return nil, nil, http.ErrNotSupported
 }
 
-// answer is what the webhook answers through. gin's Flush asserts a Flusher
-// below it, which not every server and not every middleware in front has.
-type answer struct{ http.ResponseWriter }
+// answer is what the webhook answers through. When a handler panics, it is
+// flushed to the server past gin's writer, whose Flush asserts in older
+// versions what not every server is, and never through a writer that some
+// middleware put over gin's: that of gzip would add to the answer.
+type answer struct{ gin.ResponseWriter }
 
 func (a answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 func (a answer) FlushError() error {
-	below := a.ResponseWriter
+	below := http.ResponseWriter(a.ResponseWriter)
 	for {
 		u, ok := below.(interface{ Unwrap() http.ResponseWriter })
 		if !ok {
@@ -76,8 +78,9 @@ func (a answer) FlushError() error {
 		}
 		below = u.Unwrap()
 	}
-	if _, ok := below.(http.Flusher); !ok {
+	if _, ok := below.(gin.ResponseWriter); ok {
 		return http.ErrNotSupported
 	}
-	return http.NewResponseController(a.ResponseWriter).Flush()
+	a.WriteHeaderNow()
+	return http.NewResponseController(below).Flush()
 }
