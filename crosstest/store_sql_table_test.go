@@ -307,7 +307,7 @@ func TestSQLConfirmedWhileTakingOver(t *testing.T) {
 				owners := server.store(t, db, dedupe.SQLConfig{Table: table})
 				heirs := server.store(t, db, dedupe.SQLConfig{Table: table, Mode: mode, LockTimeout: 20 * time.Second})
 				id := newID()
-				mustClaim(t, owners, id)
+				owner := mustClaim(t, owners, id)
 				server.expire(t, db, table, id)
 
 				tx, err := db.BeginTx(t.Context(), nil)
@@ -338,6 +338,7 @@ func TestSQLConfirmedWhileTakingOver(t *testing.T) {
 				if err := <-claimed; !errors.Is(err, dedupe.ErrDone) {
 					t.Fatalf("Claim: %v, want ErrDone", err)
 				}
+				mustConfirm(t, owner) // again, and it is still the owner's
 			})
 		}
 	}
@@ -374,12 +375,23 @@ func TestSQLiteCommitRefused(t *testing.T) {
 	if err := c.Confirm(t.Context()); !errors.Is(err, dedupe.ErrLost) {
 		t.Fatalf("Confirm again: %v, want ErrLost", err)
 	}
-	mustConfirm(t, mustClaim(t, store, newID()))
 	if work.written(t, "lost") {
 		t.Error("the work of a commit that failed is kept")
 	}
 	mustConfirm(t, mustClaim(t, store, id))
 	wantClaimError(t, store, id, dedupe.ErrDone)
+	for range 2 { // each connection of the pool, held at a time
+		conn, err := db.Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		for _, query := range []string{"BEGIN IMMEDIATE", "ROLLBACK"} {
+			if _, err := conn.ExecContext(t.Context(), query); err != nil {
+				t.Fatalf("%s: %v", query, err)
+			}
+		}
+	}
 }
 
 // A database that goes away in the middle is an error at each step, and what was

@@ -117,7 +117,7 @@ func (m *Memory) Claim(ctx context.Context, id ID, lease time.Duration) (Claim, 
 	*e = entry{id: id, token: m.claims, until: endOf(now, lease)}
 	m.push(&m.inFlight, i)
 	m.soonest = min(m.soonest, e.until)
-	return &memoryClaim{m: m, key: id.Key, token: e.token}, nil
+	return &memoryClaim{m: m, at: i, token: e.token}, nil
 }
 
 // refuse says why the entry may not be claimed, or nil.
@@ -227,30 +227,25 @@ func (m *Memory) unlink(l *list, i int32) {
 
 type memoryClaim struct {
 	m     *Memory
-	key   [32]byte
+	at    int32
 	token uint64
 }
 
-// held returns the claim's entry, or 0 if another claim has it or none.
-func (c *memoryClaim) held() int32 {
-	if i, known := c.m.index[c.key]; known && c.m.at(i).token == c.token {
-		return i
-	}
-	return 0
-}
+// held reports whether the claim's entry is still the claim's. Tokens are never
+// used again, so that an entry which was given to another ID does not have it.
+func (c *memoryClaim) held() bool { return c.m.at(c.at).token == c.token }
 
 func (c *memoryClaim) Confirm(context.Context) error {
 	m := c.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	i := c.held()
-	if i == 0 {
+	if !c.held() {
 		return ErrLost
 	}
-	if e := m.at(i); !e.confirmed {
-		m.unlink(&m.inFlight, i)
+	if e := m.at(c.at); !e.confirmed {
+		m.unlink(&m.inFlight, c.at)
 		e.confirmed = true
-		m.push(&m.done, i)
+		m.push(&m.done, c.at)
 	}
 	return nil
 }
@@ -259,13 +254,13 @@ func (c *memoryClaim) Release(context.Context) error {
 	m := c.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	i := c.held()
-	if i == 0 || m.at(i).confirmed {
+	e := m.at(c.at)
+	if !c.held() || e.confirmed {
 		return ErrLost
 	}
-	m.unlink(&m.inFlight, i)
-	delete(m.index, c.key)
-	*m.at(i) = entry{}
-	m.push(&m.free, i)
+	m.unlink(&m.inFlight, c.at)
+	delete(m.index, e.id.Key)
+	*e = entry{}
+	m.push(&m.free, c.at)
 	return nil
 }
