@@ -152,7 +152,7 @@ func (g *Gateway) notification(r *record) Notification {
 		Tip:        r.Tip,
 		FinishTime: r.Finished,
 		Extra:      make(map[string]any),
-		quirks:     AllQuirks &^ g.cfg.Without,
+		Without:    g.cfg.Without,
 	}
 	// What the merchant said when he asked comes back, where a callback has a
 	// place for it.

@@ -173,8 +173,8 @@ func (g *Gateway) distort(a sealedAnswer, f Fault, request []byte) ([]byte, bool
 	case FaultWrongKey:
 		a.key = foreignKey()
 	case FaultWrongDigest:
-		body, err := g.seal(a)
-		return wrongDigest(body), err == nil && a.payload != nil
+		body, err := g.wrongDigest(a)
+		return body, err == nil && a.payload != nil && !a.plain
 	case FaultReflect:
 		e, err := envelope.ReadRequest(request)
 		return respond(a.code, a.message, a.merchant, e.Sealed), err == nil
@@ -201,13 +201,21 @@ func foreignKey() envelope.Key {
 	return key
 }
 
-// wrongDigest exchanges one digit of an envelope's md5.
-func wrongDigest(body []byte) []byte {
-	e, err := envelope.ReadResponse(body)
-	if err != nil {
-		return body
+// wrongDigest seals an answer and exchanges two of its blocks, so that it
+// decrypts to JSON and the digest alone can tell.
+func (g *Gateway) wrongDigest(a sealedAnswer) ([]byte, error) {
+	if a.payload == nil {
+		return nil, nil
 	}
-	return respond(e.Code, e.Message, e.MerchantID, envelope.Sealed{Data: e.Data, MD5: spoilDigest(e.MD5)})
+	quirks := AllQuirks &^ g.cfg.Without
+	sealed, err := a.key.Seal(quirks.escape(swappable(a.payload)))
+	if err != nil {
+		return nil, err
+	}
+	if sealed.Data, err = swapped(sealed.Data); err != nil {
+		return nil, err
+	}
+	return wire(quirks, a.code, a.message, a.merchant, sealed), nil
 }
 
 func spoilDigest(md5 string) string {

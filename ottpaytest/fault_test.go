@@ -47,6 +47,9 @@ func outcome(t *testing.T, g *ottpaytest.Gateway, e envelope.Request) string {
 	}
 	p, err := key(t, signKey).Open(a.Sealed)
 	if errors.Is(err, envelope.ErrUnauthentic) {
+		if envelope.Reason(err) == "digest" {
+			return "wrong digest"
+		}
 		return "not authentic"
 	}
 	var data object
@@ -72,7 +75,7 @@ func TestFaults(t *testing.T) {
 		{ottpaytest.Fault{Kind: ottpaytest.FaultDrop}, "no answer", false},
 		{ottpaytest.Fault{Kind: ottpaytest.FaultDrop, Before: true}, "no answer", true},
 		{ottpaytest.Fault{Kind: ottpaytest.FaultTruncate}, "half an answer", false},
-		{ottpaytest.Fault{Kind: ottpaytest.FaultWrongDigest}, "not authentic", false},
+		{ottpaytest.Fault{Kind: ottpaytest.FaultWrongDigest}, "wrong digest", false},
 		{ottpaytest.Fault{Kind: ottpaytest.FaultWrongKey}, "not authentic", false},
 		{ottpaytest.Fault{Kind: ottpaytest.FaultHTML}, "Bad Gateway", false},
 		{ottpaytest.Fault{Kind: ottpaytest.FaultHTML, Status: 503, Before: true}, "Service Unavailable", true},

@@ -43,8 +43,10 @@ type Notification struct {
 	// Tampering is done to it on the way; by default none.
 	Tampering Tampering
 
-	quirks Quirk
-	rotate int
+	// Without are the quirks that are switched off.
+	Without Quirk
+
+	rotate int // how many members go from the front to the back
 }
 
 // NewNotification returns a callback for the test of a handler, as the gateway
@@ -73,7 +75,6 @@ func (n Notification) Body() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ottpaytest: %w", err)
 	}
-	n.quirks = AllQuirks
 	return n.seal(key)
 }
 
@@ -144,7 +145,7 @@ func (n Notification) plaintext() ([]byte, error) {
 		k = n.rotate % k
 		out = slices.Concat(out[k:], out[:k])
 	}
-	return n.quirks.escape(object(out)), nil
+	return (AllQuirks &^ n.Without).escape(object(out)), nil
 }
 
 // usual is what a callback says in member m, nil for nothing.
@@ -262,7 +263,7 @@ func (t Tampering) seal(n Notification, key envelope.Key, plaintext []byte) ([]b
 			return nil, err
 		}
 	}
-	return wire(n.quirks, n.Code, n.Message, n.MerchantID, sealed), nil
+	return wire(AllQuirks&^n.Without, n.Code, n.Message, n.MerchantID, sealed), nil
 }
 
 func otherLetter(c byte) string {

@@ -116,6 +116,23 @@ func TestNewNotification(t *testing.T) {
 	}
 }
 
+func TestNotificationWithoutQuirks(t *testing.T) {
+	t.Parallel()
+	for _, without := range []ottpaytest.Quirk{0, ottpaytest.AllQuirks} {
+		body, err := ottpaytest.Notification{
+			MerchantID: merchantID, SignKey: signKey, Without: without, Extra: map[string]any{"remarks": "a=b"},
+		}.Body()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := notified(t, string(body))
+		plain := without != 0
+		if strings.Contains(n.Data, " ") == plain || strings.Contains(n.plain, "a=b") != plain || n.data["remarks"] != "a=b" {
+			t.Errorf("without %b: %s holding %s", without, body, n.plain)
+		}
+	}
+}
+
 func TestNotificationWithoutKey(t *testing.T) {
 	t.Parallel()
 	for name, n := range map[string]ottpaytest.Notification{
