@@ -22,7 +22,7 @@ type Order struct {
 	Status     api.OrderStatus
 	Amount     field.Cents // as asked for
 	Tip        field.Cents
-	Fee        field.Cents // the convenience fee; what is paid is Amount + Fee
+	Fee        field.Cents // the convenience fee; the payer pays Amount + Fee
 	Refunded   field.Cents
 	Currency   string // "" if the request named none
 	Method     string // the wallet or kind of card, as the request names it
@@ -43,7 +43,7 @@ type Order struct {
 	Effects int
 }
 
-// Paid returns what the payer pays.
+// total is what the payer pays.
 func (o Order) total() field.Cents { return o.Amount + o.Fee }
 
 func (o Order) open() bool {
