@@ -14,9 +14,11 @@ type Observer interface {
 	// the one the handler gets; end is called once, when the answer is known.
 	Delivery(r *http.Request) (_ context.Context, end func(DeliveryOutcome))
 
-	// Call is called when a request to the gateway begins. The context it
-	// returns is the one the request is sent with; end is called once.
-	Call(ctx context.Context, action, kind string) (_ context.Context, end func(CallOutcome))
+	// Call is called when a request to the gateway begins, with the request
+	// before it is sealed, whose content is read already. action is "" if it
+	// is not a known one, kind is "query" or "effect". The context it returns
+	// is the one the request is sent with; end is called once.
+	Call(r *http.Request, action, kind string) (_ context.Context, end func(CallOutcome))
 }
 
 // DeliveryOutcome says how a delivery ended.

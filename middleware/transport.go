@@ -127,7 +127,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			kind = "effect"
 		}
 		var end func(CallOutcome)
-		ctx, end = t.Observer.Call(ctx, c.name, kind)
+		ctx, end = t.Observer.Call(req.WithContext(ctx), c.name, kind)
 		defer func() { end(c.outcome) }()
 	}
 	resp, err := c.run(ctx)
@@ -151,7 +151,7 @@ func (t *Transport) SendPlain(ctx context.Context, name string, to *url.URL, bod
 	defer cancel()
 	if t.Observer != nil {
 		var end func(CallOutcome)
-		ctx, end = t.Observer.Call(ctx, name, "effect")
+		ctx, end = t.Observer.Call(c.req.WithContext(ctx), name, "effect")
 		defer func() { end(c.outcome) }()
 	}
 	answer, err := c.runPlain(ctx, body)

@@ -697,9 +697,9 @@ func (o *callObserver) Delivery(r *http.Request) (context.Context, func(middlewa
 	return r.Context(), func(middleware.DeliveryOutcome) {}
 }
 
-func (o *callObserver) Call(ctx context.Context, action, kind string) (context.Context, func(middleware.CallOutcome)) {
+func (o *callObserver) Call(r *http.Request, action, kind string) (context.Context, func(middleware.CallOutcome)) {
 	o.action, o.kind = action, kind
-	return ctx, func(c middleware.CallOutcome) { o.outcome, o.ends = c, o.ends+1 }
+	return r.Context(), func(c middleware.CallOutcome) { o.outcome, o.ends = c, o.ends+1 }
 }
 
 func TestTransportObserver(t *testing.T) {
