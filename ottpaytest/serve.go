@@ -33,7 +33,7 @@ type Request struct {
 	OperatorID string
 	Payload    json.RawMessage // decrypted; nil if it did not open
 	OrderID    string          // that the payload names
-	Code       string          // that was answered; "" if a Fault stood in the way
+	Code       string          // that was answered, or would have been but for the Fault
 	Fault      FaultKind       // that was injected; "" for none
 }
 
