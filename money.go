@@ -44,6 +44,7 @@ func (JPY) decimals() int { return 0 }
 //	total, err := price.Add(tip)
 //	req := &api.H5PayRequest{Amount: total.Cents(), CurrencyType: total.Currency()}
 type Money[C Currency] struct {
+	_     [0]C // keeps one currency from being converted to another
 	cents field.Cents
 }
 
@@ -56,7 +57,7 @@ func NewMoney[C Currency](cents field.Cents) (Money[C], error) {
 	if cents < 0 || cents > field.MaxCents {
 		return Money[C]{}, ErrMoney
 	}
-	return Money[C]{cents}, nil
+	return Money[C]{cents: cents}, nil
 }
 
 // ParseMoney reads what people write: "12.34", "12.3", "12", and for a currency
