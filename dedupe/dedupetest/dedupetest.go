@@ -35,10 +35,9 @@ type Harness struct {
 	// store has no outages.
 	Broken dedupe.Store
 
-	// Committed reports whether work that the claim's context was given to is
-	// kept. It is asked for stores whose claims are [dedupe.Contexter]s: Write
-	// writes a row named by the string with what the context holds, Written says
-	// whether everybody sees it. If nil, it is not tested.
+	// Write writes a row of this name with what the context of a claim holds, and
+	// Written reports whether others see it. They are for stores whose claims are
+	// [dedupe.Contexter]s. If Write is nil, the store lends its handlers nothing.
 	Write   func(ctx context.Context, name string) error
 	Written func(t *testing.T, name string) bool
 }
