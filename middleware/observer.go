@@ -7,8 +7,8 @@ import (
 )
 
 // Observer is told of every delivery and every call, for traces and metrics.
-// Implementations are safe for concurrent use. Nothing that it is given holds
-// a payload, a key, an order id or a merchant id.
+// Implementations are safe for concurrent use. No outcome holds a payload, a
+// key, an order id or a merchant id; of a request's body it must read nothing.
 type Observer interface {
 	// Delivery is called when a callback arrives. The context it returns is
 	// the one the handler gets; end is called once, when the answer is known.
