@@ -197,9 +197,12 @@ func (o *outer) sealed() Sealed {
 func checkData(data string) *failure {
 	letters, padding := 0, 0
 	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
-		case isBase64(c) && padding == 0:
+		c := data[i]
+		if isBase64[c] && padding == 0 {
 			letters++
+			continue
+		}
+		switch {
 		case c == ' ', c == '\t', c == '\r', c == '\n':
 		case c == '=' && padding < 2:
 			padding++
@@ -256,19 +259,13 @@ func appendHex(dst, b []byte) []byte {
 	return dst
 }
 
-// isBase64 looks a letter up in two words of bits: ciphertext is random, and a
-// chain of comparisons would be mispredicted on every other letter.
-func isBase64(c byte) bool {
-	const (
-		low  = 1<<'+' | 1<<'/' | 0x3FF<<'0'              // below 64
-		high = (1<<26-1)<<('A'-64) | (1<<26-1)<<('a'-64) // below 128
-	)
-	bits := uint64(low)
-	if c >= 64 {
-		bits = high
+// isBase64 tells the letters of the alphabet.
+var isBase64 = func() (is [256]bool) {
+	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/" {
+		is[c] = true
 	}
-	return c < 128 && bits>>(c&63)&1 == 1
-}
+	return is
+}()
 
 // hexValue returns the value of a hexadecimal digit of either case, or -1.
 func hexValue(c byte) int {

@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"unicode/utf8"
 )
@@ -276,6 +277,12 @@ func (s *scanner) str() (raw []byte, escaped, ok bool) {
 	}
 	start := s.pos + 1
 	for i := start; i < len(src); {
+		for i+8 <= len(src) && plain(binary.LittleEndian.Uint64(src[i:])) {
+			i += 8
+		}
+		if i == len(src) {
+			break
+		}
 		switch c := src[i]; {
 		case c == '"':
 			s.pos = i + 1
@@ -294,6 +301,17 @@ func (s *scanner) str() (raw []byte, escaped, ok bool) {
 		}
 	}
 	return nil, false, s.fail(errNotJSON)
+}
+
+// plain reports whether none of eight bytes is a quote, a backslash or a
+// control character. It may err by saying no.
+func plain(x uint64) bool {
+	const (
+		each = 0x0101010101010101
+		top  = 0x80 * each
+	)
+	quote, backslash := x^'"'*each, x^'\\'*each
+	return ((x-0x20*each)&^x|(quote-each)&^quote|(backslash-each)&^backslash)&top == 0
 }
 
 // escapeLen returns how long the escape at the start of b is, a surrogate pair
