@@ -3,7 +3,9 @@ module github.com/ottpaykit/ottpay/examples
 go 1.25.0
 
 require (
+	github.com/boombuler/barcode v1.1.0
 	github.com/jackc/pgx/v5 v5.12.0
+	github.com/makiuchi-d/gozxing v0.1.1
 	github.com/ottpaykit/ottpay v0.0.0
 )
 
@@ -21,6 +23,7 @@ require (
 	golang.org/x/sys v0.39.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
+	golang.org/x/xerrors v0.0.0-20200804184101-5ec99f83aff1 // indirect
 )
 
 replace github.com/ottpaykit/ottpay => ../
