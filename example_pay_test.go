@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/ottpaykit/ottpay"
 	"github.com/ottpaykit/ottpay/dedupe"
@@ -90,6 +91,8 @@ func Example_qr() {
 		log.Fatal(err)
 	}
 
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
 	payment, err := client.AwaitPayment(ctx, "A1001", ottpay.AwaitConfig{})
 	switch {
 	case err != nil:
@@ -114,6 +117,8 @@ func Example_inStore() {
 	defer client.CloseIdleConnections()
 	authCode := "134567890123456789" // from the scanner
 
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
 	till := client.ForTerminal("T0001")
 	resp, err := till.PassivePay(ctx, &api.PassivePayRequest{
 		OrderID: "A1001", Amount: 1999,
@@ -231,6 +236,8 @@ func Example_cards() {
 		log.Fatal(err)
 	}
 
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
+	defer cancel()
 	payment, err := client.AwaitPayment(ctx, "A1001", ottpay.AwaitConfig{Query: api.ActionCC_QUERYPAY})
 	if err != nil {
 		log.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"time"
 
 	"github.com/ottpaykit/ottpay"
 	"github.com/ottpaykit/ottpay/gen/api"
@@ -27,6 +28,8 @@ func Example_refund() {
 	}
 
 	refund := func(id string) {
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
 		refunded, err := client.RefundOnce(ctx, ottpay.RefundOrder{
 			RefundID: id, // stored with the intention to refund, before the first attempt
 			OrderID:  "A1001",

@@ -6,9 +6,6 @@ import (
 	"log"
 	"net/http"
 	"os"
-	"regexp"
-	"strings"
-	"testing"
 
 	"github.com/ottpaykit/ottpay"
 	"github.com/ottpaykit/ottpay/dedupe"
@@ -18,7 +15,7 @@ import (
 	"github.com/ottpaykit/ottpay/middleware"
 )
 
-// readme is the README's code, so that it compiles. TestReadme compares.
+// readme is the README's code, so that it compiles. TestDocs compares.
 func readme(
 	ctx context.Context, appID, openID string, showInMiniProgram func(field.JSONString),
 	shop interface {
@@ -68,32 +65,3 @@ func readme(
 }
 
 var _ = readme
-
-// TestReadme: every Go block of the README stands in this file, line by line.
-func TestReadme(t *testing.T) {
-	t.Parallel()
-	text := func(name string) string {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(b)
-	}
-	flat := func(code string) string {
-		lines := strings.Split(strings.TrimSpace(code), "\n")
-		for i := range lines {
-			lines[i] = strings.TrimSpace(lines[i])
-		}
-		return strings.Join(lines, "\n")
-	}
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(text("README.md"), -1)
-	if len(blocks) != 2 {
-		t.Errorf("%d Go blocks in the README, want 2", len(blocks))
-	}
-	here := flat(text("readme_test.go"))
-	for _, block := range blocks {
-		if !strings.Contains(here, flat(block[1])) {
-			t.Errorf("this code of the README does not compile here:\n%s", block[1])
-		}
-	}
-}
