@@ -91,8 +91,9 @@ func (c *Reconciled) add(o Reconciled) {
 	c.Failed += o.Failed
 }
 
-// Run runs rounds until ctx ends, and returns what they counted together and
-// ctx's error. A round that fails is logged and the next one is tried.
+// Run runs rounds until ctx ends or the Webhook is shut down, and returns what
+// they counted together and ctx's error or that. A round that fails otherwise
+// is logged, and the next one is tried.
 func (c *Reconciler) Run(ctx context.Context) (Reconciled, error) {
 	var total Reconciled
 	timer := time.NewTimer(cmp.Or(c.Interval, defaultInterval))
@@ -103,8 +104,9 @@ func (c *Reconciler) Run(ctx context.Context) (Reconciled, error) {
 		if ctx.Err() != nil {
 			return total, ctx.Err()
 		}
-		if errors.Is(err, errReconciler) {
-			return total, err
+		var shutdown *Refusal
+		if errors.Is(err, errReconciler) || errors.As(err, &shutdown) {
+			return total, err // and so would every other round
 		}
 		if err != nil {
 			c.Webhook.cfg.Logger.LogAttrs(ctx, slog.LevelError, "ottpay: reconciling stopped short", slog.String("error", err.Error()))

@@ -434,6 +434,24 @@ func TestReconcilerStops(t *testing.T) {
 	})
 }
 
+// TestReconcilerShutdown: Run outlives a list that cannot be read, and not the
+// webhook.
+func TestReconcilerShutdown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		list := unpaid("T1")
+		list.err = errors.New("database gone")
+		w := newWebhook(t, func(cfg *middleware.Config) { cfg.Asker = &counter{answer: answer("notpay", 1)} })
+		c := &middleware.Reconciler{Webhook: w, Orders: list.all, Handle: list.paid}
+		time.AfterFunc(90*time.Second, func() { w.Shutdown(context.Background()) })
+		got, err := c.Run(t.Context())
+		var refusal *middleware.Refusal
+		if !errors.As(err, &refusal) || refusal.Reason != "shutdown" || got.Unpaid != 2 {
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
+}
+
 // TestReconcilerReplicas: replicas reconcile beside each other and beside the
 // callbacks, and each payment is handled once.
 func TestReconcilerReplicas(t *testing.T) {
