@@ -1,0 +1,89 @@
+package ottpaywatermill_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/pubsub/gochannel"
+
+	"github.com/ottpaykit/ottpay"
+	ottpaywatermill "github.com/ottpaykit/ottpay/adapters/watermill"
+	"github.com/ottpaykit/ottpay/dedupe"
+	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/middleware"
+)
+
+func Example() {
+	key, err := envelope.NewKey("6698851A525C9433")
+	if err != nil {
+		log.Fatal(err)
+	}
+	store := dedupe.NewMemory(dedupe.MemoryConfig{}) // for one process
+	webhook, err := ottpay.NewWebhook(middleware.Config{
+		Keys:   middleware.StaticKeys{"TS00000001": {key}},
+		Store:  store,
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// The broker. This one keeps nothing.
+	pubsub := gochannel.NewGoChannel(gochannel.Config{Persistent: true}, watermill.NopLogger{})
+
+	// One side: the webhook publishes.
+	endpoint := ottpaywatermill.Publish(webhook, pubsub, "payments")
+
+	// The other side: another process, as a rule.
+	shipped := make(chan string)
+	ship, err := ottpaywatermill.Handle(ottpaywatermill.Config{Store: store, Consumer: "ship"},
+		func(_ *message.Message, n *api.Notification) error {
+			shipped <- n.OrderID
+			return nil
+		})
+	if err != nil {
+		log.Fatal(err)
+	}
+	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	router.AddNoPublisherHandler("ship", "payments", pubsub, ship)
+	done := make(chan error)
+	go func() { done <- router.Run(context.Background()) }()
+
+	rw := httptest.NewRecorder()
+	endpoint.ServeHTTP(rw, httptest.NewRequest("POST", "/ottpay/callback", strings.NewReader(sent(key))))
+	fmt.Println("the gateway was answered", rw.Code)
+	fmt.Println("shipped", <-shipped)
+	if err := router.Close(); err != nil {
+		log.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// the gateway was answered 200
+	// shipped T1
+}
+
+// sent is what OTT Pay sends.
+func sent(key envelope.Key) string {
+	sealed, err := key.Seal([]byte(`{"amount":"1999","bizpay_order_id":"WX1","finish_time":"20240102110405","merchant_id":"TS00000001","order_id":"T1"}`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	body, err := json.Marshal(envelope.Response{Code: "SUCCESS", MerchantID: "TS00000001", Sealed: sealed})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return string(body)
+}

@@ -1,0 +1,109 @@
+// Package ottpaywatermill hands OTT Pay's notifications to a message broker
+// through Watermill, and takes them from it.
+//
+//	mux.Handle("POST /ottpay/callback", ottpaywatermill.Publish(webhook, publisher, "payments"))
+//
+//	router.AddNoPublisherHandler("ship", "payments", subscriber, handler)
+//
+// where handler is what [Handle] returns.
+//
+// The gateway is acknowledged after the broker has the notification: the
+// publisher must not return before that. Watermill's for NATS JetStream, SQL,
+// Kafka (its default, synchronous one), RabbitMQ with ConfirmDelivery, Google
+// Cloud Pub/Sub, AWS SQS and SNS do so; a GoChannel keeps nothing and is for
+// tests.
+//
+// A notification is published again when the process dies between the broker's
+// answer and the store's: the other side is to be behind [Handle], which
+// handles it once.
+//
+// The topic carries the decrypted payload, which names the payment and may hold
+// a payer's wallet id. Who may publish to it can say that an order was paid:
+// the broker must let nobody but the shop do so.
+package ottpaywatermill
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/ottpaykit/ottpay/dedupe"
+	"github.com/ottpaykit/ottpay/middleware"
+)
+
+// The metadata of a message.
+const (
+	// MetadataMerchant is the merchant whose key opened the envelope.
+	MetadataMerchant = "ottpay_merchant"
+	// MetadataKind is [middleware.Delivery.Kind].
+	MetadataKind = "ottpay_kind"
+
+	metadataKey  = "ottpay_key" // of the dedupe.ID
+	metadataMark = "ottpay_mark"
+)
+
+var errNoDelivery = errors.New("ottpaywatermill: the context has no delivery")
+
+// Publish returns the endpoint that publishes each notification to topic. The
+// gateway is acknowledged after publisher has returned nil, and asked to send
+// again otherwise.
+func Publish(w *middleware.Webhook, publisher message.Publisher, topic string) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.Do(rw, r, func(_ http.ResponseWriter, r *http.Request) error {
+			return PublishDelivery(r.Context(), publisher, topic)
+		})
+	})
+}
+
+// PublishDelivery publishes the notification that the webhook's handler is
+// handling, for a handler that does more than that, and for adapters. With
+// dedupe.TxFromContext and Watermill's SQL publisher, the message is kept in the
+// transaction of the claim.
+func PublishDelivery(ctx context.Context, publisher message.Publisher, topic string) error {
+	d, ok := middleware.FromContext(ctx)
+	if !ok {
+		return errNoDelivery
+	}
+	m := NewMessage(d)
+	m.SetContext(ctx)
+	if err := publisher.Publish(topic, m); err != nil {
+		return fmt.Errorf("ottpaywatermill: publish: %w", err)
+	}
+	return nil
+}
+
+// NewMessage returns the message that says what d says: its payload is the
+// verified and decrypted JSON, its metadata whose it is and what identifies it.
+// Its UUID is the same each time, so that a broker that drops doubles, as
+// JetStream does with TrackMsgId, does so.
+func NewMessage(d *middleware.Delivery) *message.Message {
+	key := hex.EncodeToString(d.ID.Key[:])
+	m := message.NewMessage(fmt.Sprintf("%s-%s-%s-%s-%s", key[:8], key[8:12], key[12:16], key[16:20], key[20:32]), message.Payload(d.Payload.JSON))
+	m.Metadata.Set(MetadataMerchant, d.Merchant)
+	m.Metadata.Set(MetadataKind, d.Kind)
+	m.Metadata.Set(metadataKey, key)
+	m.Metadata.Set(metadataMark, hex.EncodeToString(d.ID.Mark[:]))
+	return m
+}
+
+// readID returns the identity that NewMessage wrote.
+func readID(m *message.Message) (dedupe.ID, error) {
+	var id dedupe.ID
+	for _, part := range []struct {
+		name string
+		into *[32]byte
+	}{{metadataKey, &id.Key}, {metadataMark, &id.Mark}} {
+		text := m.Metadata.Get(part.name)
+		if len(text) != 64 {
+			return dedupe.ID{}, ErrMessage
+		}
+		if _, err := hex.Decode(part.into[:], []byte(text)); err != nil {
+			return dedupe.ID{}, ErrMessage
+		}
+	}
+	return id, nil
+}
