@@ -285,3 +285,42 @@ func TestAskOnceForgets(t *testing.T) {
 		t.Error("a clock that was set back keeps an answer for an hour")
 	}
 }
+
+// TestAskOnceWithoutTransaction: what a claim lends is for the shop's own code
+// and not for a query that others share.
+func TestAskOnceWithoutTransaction(t *testing.T) {
+	t.Parallel()
+	w := newWebhook(t, func(cfg *middleware.Config) {
+		cfg.Store = storeFunc(func() (dedupe.Claim, error) { return lending{new(fakeClaim)}, nil })
+		cfg.Expect = func(ctx context.Context, _ string) (field.Cents, error) {
+			if ctx.Value(lent{}) == nil {
+				t.Error("Expect does not find what the claim lends")
+			}
+			return 1999, nil
+		}
+		cfg.Asker = askerFunc(func(ctx context.Context, d *middleware.Delivery) (middleware.Answer, error) {
+			if ctx.Value(lent{}) != nil {
+				t.Error("the query has what the claim lends")
+			}
+			return answer("success", 1999)(d)
+		})
+	})
+	h := middleware.Handle(w, func(ctx context.Context, _ *api.Notification) error {
+		if ctx.Value(lent{}) == nil {
+			t.Error("the handler does not find what the claim lends")
+		}
+		return nil
+	})
+	if code := post(h, callback(t, paid)).Code; code != 200 {
+		t.Errorf("answer %d", code)
+	}
+}
+
+type lent struct{}
+
+// lending is a claim that lends something.
+type lending struct{ dedupe.Claim }
+
+func (lending) Context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, lent{}, true)
+}

@@ -599,7 +599,7 @@ func (w *Webhook) handle(ctx context.Context, claim dedupe.Claim, d *Delivery, r
 			return failed("journal", err)
 		}
 	}
-	if refusal := w.believe(work, d); refusal != nil {
+	if refusal := w.believe(ctx, work, d); refusal != nil {
 		return refusal
 	}
 	start := w.cfg.Now()
@@ -619,11 +619,11 @@ func (w *Webhook) handle(ctx context.Context, claim dedupe.Claim, d *Delivery, r
 	return nil
 }
 
-// believe compares the notification with what the shop expects and with what
-// the gateway says when it is asked.
-func (w *Webhook) believe(ctx context.Context, d *Delivery) *Refusal {
+// believe compares the notification with what the shop expects, who is asked
+// under work, and with what the gateway says when it is asked.
+func (w *Webhook) believe(ctx, work context.Context, d *Delivery) *Refusal {
 	if w.cfg.Expect != nil {
-		expected, err := w.cfg.Expect(ctx, d.OrderID)
+		expected, err := w.cfg.Expect(work, d.OrderID)
 		if err != nil {
 			return left("not-expected", err)
 		}
@@ -634,6 +634,8 @@ func (w *Webhook) believe(ctx context.Context, d *Delivery) *Refusal {
 	if w.cfg.Asker == nil || d.Answer != nil { // nobody to ask, or asked already
 		return nil
 	}
+	// Not under work: others share the query, and it may outlive the claim
+	// and its transaction.
 	answer, err := w.cfg.Asker.Ask(ctx, d)
 	if err != nil {
 		return left("ask-failed", err)
