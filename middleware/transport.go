@@ -12,6 +12,7 @@ import (
 	"net/http/httptrace"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -218,7 +219,7 @@ func (t *Transport) now() time.Time {
 
 func (t *Transport) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
-		return context.WithCancel(ctx)
+		return ctx, func() {}
 	}
 	timeout := t.Timeout
 	if timeout <= 0 {
@@ -236,6 +237,9 @@ type call struct {
 	name    string // of a known action
 	effect  bool
 	latch   latch
+	body    latchedBody
+	wrote   atomic.Bool // the headers of an exchange
+	trace   httptrace.ClientTrace
 	outcome CallOutcome
 }
 
@@ -367,10 +371,10 @@ func (c *call) wait(ctx context.Context) error {
 // outgoing is the request as the base gets it.
 func (c *call) outgoing(ctx context.Context, wire []byte) *http.Request {
 	if c.effect {
-		ctx = httptrace.WithClientTrace(ctx, oneExchange())
+		ctx = c.oneExchange(ctx)
 	}
-	out := c.req.Clone(ctx)
-	if out.Header == nil {
+	out := c.req.WithContext(ctx)
+	if out.Header = c.req.Header.Clone(); out.Header == nil {
 		out.Header = make(http.Header, 2)
 	}
 	// The first two make net/http replay a POST. The others describe the body
@@ -378,14 +382,14 @@ func (c *call) outgoing(ctx context.Context, wire []byte) *http.Request {
 	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key", "Expect", "Content-Encoding", "Accept-Encoding", "Trailer"} {
 		out.Header.Del(name)
 	}
-	out.Header.Set("Content-Type", "application/json")
-	out.Header.Set("Accept", "application/json")
-	out.Body = &latchedBody{content: bytes.NewReader(wire), latch: &c.latch}
-	out.ContentLength = int64(len(wire))
+	both := []string{"application/json", "application/json"}
+	out.Header["Content-Type"], out.Header["Accept"] = both[:1:1], both[1:]
+	c.body = latchedBody{content: wire, latch: &c.latch}
+	out.Body, out.ContentLength = &c.body, int64(len(wire))
 	out.TransferEncoding, out.Trailer, out.GetBody = nil, nil, nil
 	if !c.effect {
 		out.GetBody = func() (io.ReadCloser, error) {
-			return &latchedBody{content: bytes.NewReader(wire), latch: &c.latch}, nil
+			return &latchedBody{content: wire, latch: &c.latch}, nil
 		}
 	}
 	return out
@@ -414,25 +418,21 @@ func (c *call) answer(resp *http.Response) ([]byte, error) {
 	return body, nil
 }
 
-// handOn is the answer for the program above, with its data in the clear.
+// handOn makes resp the answer for the program above, with its data in the
+// clear.
 func (c *call) handOn(resp *http.Response, opened []byte) *http.Response {
-	header := resp.Header.Clone()
-	if header == nil {
-		header = make(http.Header, 1)
+	if resp.Header == nil {
+		resp.Header = make(http.Header, 1)
 	}
-	for _, name := range []string{"Content-Length", "Content-Encoding", "Transfer-Encoding", "Trailer"} {
-		header.Del(name)
+	for _, name := range []string{"Content-Length", "Content-Encoding", "Trailer"} {
+		resp.Header.Del(name)
 	}
-	header.Set("Content-Type", "application/json")
-	return &http.Response{
-		Status: resp.Status, StatusCode: resp.StatusCode,
-		Proto: resp.Proto, ProtoMajor: resp.ProtoMajor, ProtoMinor: resp.ProtoMinor,
-		Header:        header,
-		Body:          io.NopCloser(bytes.NewReader(opened)),
-		ContentLength: int64(len(opened)),
-		Request:       c.req,
-		TLS:           resp.TLS,
-	}
+	resp.Header["Content-Type"] = []string{"application/json"}
+	body := &openedBody{}
+	body.Reset(opened)
+	resp.Body, resp.ContentLength, resp.Request = body, int64(len(opened)), c.req
+	resp.TransferEncoding, resp.Trailer, resp.Uncompressed = nil, nil, false
+	return resp
 }
 
 // open returns the answer with its data in the clear.
@@ -441,28 +441,45 @@ func (c *call) open(body []byte, keys []envelope.Key) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := field.NewWriter()
-	w.String("rsp_code", answer.Code)
-	w.String("rsp_msg", answer.Message)
-	w.String("merchant_id", answer.MerchantID)
-	verified := "false"
-	if answer.Sealed != (envelope.Sealed{}) {
-		payload, err := openWith(keys, answer.Sealed)
-		if err != nil {
+	var payload envelope.Payload
+	verified := answer.Sealed != (envelope.Sealed{})
+	if verified {
+		if payload, err = openWith(keys, answer.Sealed); err != nil {
 			return nil, err
 		}
-		w.Raw("data", payload.JSON)
-		verified = "true"
 	}
-	w.Raw("verified", json.RawMessage(verified))
+	c.judge(api.Code(answer.Code))
 
-	code := api.Code(answer.Code)
+	b := make([]byte, 0, len(payload.JSON)+len(answer.Code)+len(answer.Message)+len(answer.MerchantID)+80)
+	b = appendMember(append(b, '{'), "rsp_code", answer.Code)
+	b = appendMember(append(b, ','), "rsp_msg", answer.Message)
+	if answer.MerchantID != "" {
+		b = appendMember(append(b, ','), "merchant_id", answer.MerchantID)
+	}
+	if !verified {
+		return append(b, `,"verified":false}`...), nil
+	}
+	b = append(append(b, `,"data":`...), payload.JSON...)
+	return append(b, `,"verified":true}`...), nil
+}
+
+func appendMember(b []byte, name, value string) []byte {
+	b = append(append(append(b, '"'), name...), `":`...)
+	plain := func(r rune) bool { return r >= ' ' && r <= '~' && r != '"' && r != '\\' }
+	if strings.IndexFunc(value, func(r rune) bool { return !plain(r) }) < 0 {
+		return append(append(append(b, '"'), value...), '"')
+	}
+	quoted, _ := json.Marshal(value) // a string always can be
+	return append(b, quoted...)
+}
+
+// judge keeps for the Observer what the answer's code is.
+func (c *call) judge(code api.Code) {
 	c.outcome.Class = code.Class().String()
 	c.outcome.Code = "other"
 	if code.Message() != "" {
-		c.outcome.Code = strings.ToUpper(answer.Code)
+		c.outcome.Code = strings.ToUpper(string(code))
 	}
-	return w.Close()
 }
 
 // openWith tries the keys in their order.
@@ -495,16 +512,14 @@ func (c *call) failed(err error) error {
 // oneExchange closes the connection of every exchange after the one whose
 // headers went out. net/http does not start one, since the content cannot be
 // rewound; a retry library that sits below the Transport does.
-func oneExchange() *httptrace.ClientTrace {
-	var wrote atomic.Bool
-	return &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) {
-			if wrote.Load() {
-				info.Conn.Close()
-			}
-		},
-		WroteHeaders: func() { wrote.Store(true) },
+func (c *call) oneExchange(ctx context.Context) context.Context {
+	c.trace.GotConn = func(info httptrace.GotConnInfo) {
+		if c.wrote.Load() {
+			info.Conn.Close()
+		}
 	}
+	c.trace.WroteHeaders = func() { c.wrote.Store(true) }
+	return httptrace.WithClientTrace(ctx, &c.trace)
 }
 
 // latch decides whether the content leaves: once read it may have, once shut it
@@ -529,8 +544,9 @@ func (l *latch) shut() bool {
 
 var errCallEnded = errors.New("middleware: the call has ended")
 
+// latchedBody is the content on its way out. It is read by one goroutine.
 type latchedBody struct {
-	content *bytes.Reader
+	content []byte
 	latch   *latch
 }
 
@@ -538,10 +554,20 @@ func (b *latchedBody) Read(p []byte) (int, error) {
 	if !b.latch.leave() {
 		return 0, errCallEnded
 	}
-	return b.content.Read(p)
+	if len(b.content) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, b.content)
+	b.content = b.content[n:]
+	return n, nil
 }
 
 func (b *latchedBody) Close() error { return nil }
+
+// openedBody is the content of the answer that is handed on.
+type openedBody struct{ bytes.Reader }
+
+func (*openedBody) Close() error { return nil }
 
 var errTooLong = errors.New("longer than 1 MiB")
 
@@ -550,15 +576,22 @@ func readAll(body io.Reader, size int64) ([]byte, error) {
 	if size > maxMessage {
 		return nil, errTooLong
 	}
-	var b bytes.Buffer
-	b.Grow(int(max(size, 0)) + bytes.MinRead)
-	if _, err := b.ReadFrom(io.LimitReader(body, maxMessage+1)); err != nil {
-		return nil, err
+	b := make([]byte, 0, max(size, 0)+bytes.MinRead)
+	for {
+		n, err := body.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case len(b) > maxMessage:
+			return nil, errTooLong
+		case err == io.EOF:
+			return b, nil
+		case err != nil:
+			return nil, err
+		}
+		if len(b) == cap(b) {
+			b = slices.Grow(b, len(b))
+		}
 	}
-	if b.Len() > maxMessage {
-		return nil, errTooLong
-	}
-	return b.Bytes(), nil
 }
 
 // CheckURL returns an error unless u is absolute and uses https, or plain http
