@@ -71,8 +71,9 @@ type Config struct {
 	Poll Backoff
 
 	// RefundStore is where RefundOnce notes the refunds that it has sent. Give
-	// it one that all processes share, such as the webhook's. If nil, one in
-	// the memory of this process.
+	// it one that all processes share, in the mode dedupe.Lease: what a
+	// transactional one notes is undone when the process dies, and is refused.
+	// If nil, one in the memory of this process.
 	RefundStore dedupe.Store
 
 	// CardQuery is the action that asks for a card order, as the vendor's pages

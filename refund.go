@@ -91,6 +91,10 @@ func (c *Client) RefundOnce(ctx context.Context, r RefundOrder) (Refunded, error
 	if err != nil {
 		return Refunded{}, failed.unclaimed(err)
 	}
+	if _, ok := claim.(dedupe.Contexter); ok {
+		// It would be undone when the process dies between sending and confirming.
+		return Refunded{}, errors.Join(failed.refused("refund", errors.New("Config.RefundStore is transactional: use dedupe.Lease")), release(ctx, claim))
+	}
 	if err := c.refundable(ctx, r); err != nil {
 		return Refunded{}, errors.Join(failed.refused("refund", err), release(ctx, claim))
 	}

@@ -20,6 +20,10 @@ type Delivery struct {
 	Source Source
 	// Merchant is the merchant whose key opened the envelope.
 	Merchant string
+	// KeyIndex is which of the merchant's keys it was, counted from 0 in the
+	// order of [Keys]. While a key is being changed it tells when the gateway
+	// has stopped using the old one.
+	KeyIndex int
 	// OrderID is the merchant's order, BizpayOrderID the payment's id at the
 	// channel. Neither is empty.
 	OrderID, BizpayOrderID string
@@ -117,6 +121,7 @@ func (d *Delivery) LogValue() slog.Value {
 		slog.String("order_id", short(d.OrderID)),
 		slog.String("kind", short(d.Kind)),
 		slog.String("form", d.Payload.Form.String()),
+		slog.Int("key", d.KeyIndex),
 	)
 }
 

@@ -62,8 +62,9 @@ type Config struct {
 	// A notification of another amount is then left, with an alarm, and so is
 	// every notification for which Expect fails, as it should for an order
 	// that is not known (it may be written a moment later). It runs under the
-	// claim, with the handler's context. If nil, comparing is the handler's
-	// business: [Delivery.Matches].
+	// claim, with the handler's context, in which [FromContext] finds the
+	// delivery: a checkout is found by its own id, since OTT Pay makes up the
+	// order's. If nil, comparing is the handler's business: [Delivery.Matches].
 	Expect func(ctx context.Context, orderID string) (field.Cents, error)
 	// Asker asks the gateway before a notification is believed. If nil, the
 	// handler runs on the callback's word, and a callback whose rsp_code,
@@ -441,8 +442,9 @@ func (w *Webhook) open(ctx context.Context, body []byte) (*Delivery, *Refusal) {
 	if len(keys) == 0 {
 		reason, keys = "unknown-merchant", []envelope.Key{w.decoy} // takes as long as a wrong key
 	}
-	for _, key := range keys {
+	for i, key := range keys {
 		if d.Payload, err = key.Open(outer.Sealed); err == nil {
+			d.KeyIndex = i
 			break
 		}
 	}

@@ -733,7 +733,7 @@ func TestKeys(t *testing.T) {
 		}
 	}
 	d, err := w.Check(httptest.NewRequest("POST", "/", bytes.NewReader(callbackWith(t, "old", envelope.Response{Code: "SUCCESS"}, noMerchant))))
-	if err != nil || d.Merchant != "A" || d.Claimed.MerchantID != "" {
+	if err != nil || d.Merchant != "A" || d.Claimed.MerchantID != "" || d.KeyIndex != 1 {
 		t.Errorf("delivery %v, %v", d, err)
 	}
 }
