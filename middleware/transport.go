@@ -324,10 +324,7 @@ func (c *call) run(ctx context.Context) (*http.Response, error) {
 	if c.request.Sealed, err = keys[0].Seal(c.data); err != nil {
 		return nil, &SendError{Reason: "request", Err: err}
 	}
-	wire, err := json.Marshal(c.request)
-	if err != nil {
-		return nil, &SendError{Reason: "request", Err: err}
-	}
+	wire := c.wire()
 	if c.effect && sentBefore(ctx) {
 		c.latch.leave() // the earlier one may have got through
 		return nil, &SendError{Reason: "sent-before", Err: ErrSentBefore}
@@ -342,6 +339,24 @@ func (c *call) run(ctx context.Context) (*http.Response, error) {
 		return nil, &SendError{Reason: reason, Err: err}
 	}
 	return c.handOn(resp, opened), nil
+}
+
+// wire is the sealed request.
+func (c *call) wire() []byte {
+	r := &c.request
+	b := make([]byte, 0, len(r.Action)+len(r.Version)+len(r.MerchantID)+len(r.TerminalNo)+len(r.OperatorID)+len(r.Data)+len(r.MD5)+112)
+	b = appendMember(append(b, '{'), "action", r.Action)
+	b = appendMember(append(b, ','), "version", r.Version)
+	b = appendMember(append(b, ','), "merchant_id", r.MerchantID)
+	if r.TerminalNo != "" {
+		b = appendMember(append(b, ','), "terminal_no", r.TerminalNo)
+	}
+	if r.OperatorID != "" {
+		b = appendMember(append(b, ','), "operator_id", r.OperatorID)
+	}
+	b = append(append(b, `,"data":"`...), r.Data...) // Base64
+	b = append(append(b, `","md5":"`...), r.MD5...)
+	return append(b, `"}`...)
 }
 
 // exchange sends what is on the wire and reads the whole answer.
@@ -465,8 +480,7 @@ func (c *call) open(body []byte, keys []envelope.Key) ([]byte, error) {
 
 func appendMember(b []byte, name, value string) []byte {
 	b = append(append(append(b, '"'), name...), `":`...)
-	plain := func(r rune) bool { return r >= ' ' && r <= '~' && r != '"' && r != '\\' }
-	if strings.IndexFunc(value, func(r rune) bool { return !plain(r) }) < 0 {
+	if strings.IndexFunc(value, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) < 0 {
 		return append(append(append(b, '"'), value...), '"')
 	}
 	quoted, _ := json.Marshal(value) // a string always can be
