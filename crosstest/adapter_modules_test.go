@@ -29,6 +29,8 @@ func TestConsumers(t *testing.T) {
 		{"adapters/gin", "github.com/gin-gonic/"},
 		{"adapters/echo", "github.com/labstack/"},
 		{"adapters/echo4", "github.com/labstack/"},
+		{"adapters/otel", "go.opentelemetry.io/"},
+		{"adapters/watermill", "github.com/ThreeDotsLabs/"},
 		{"stores/redis", "github.com/redis/"},
 	} {
 		t.Run(test.dir, func(t *testing.T) {

@@ -3,6 +3,9 @@ module github.com/ottpaykit/ottpay/crosstest
 go 1.25.0
 
 require (
+	github.com/ThreeDotsLabs/watermill v1.5.1
+	github.com/ThreeDotsLabs/watermill-nats/v2 v2.1.3
+	github.com/ThreeDotsLabs/watermill-sql/v3 v3.1.0
 	github.com/failsafe-go/failsafe-go v0.9.8
 	github.com/gin-contrib/gzip v1.2.5
 	github.com/gin-gonic/gin v1.12.0
@@ -12,11 +15,13 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/labstack/echo/v4 v4.16.0
 	github.com/labstack/echo/v5 v5.3.1
+	github.com/nats-io/nats.go v1.37.0
 	github.com/ottpaykit/ottpay v0.0.0
 	github.com/ottpaykit/ottpay/adapters/chi v0.0.0
 	github.com/ottpaykit/ottpay/adapters/echo v0.0.0
 	github.com/ottpaykit/ottpay/adapters/echo4 v0.0.0
 	github.com/ottpaykit/ottpay/adapters/gin v0.0.0
+	github.com/ottpaykit/ottpay/adapters/watermill v0.0.0
 	github.com/redis/go-redis/v9 v9.22.0
 	go.uber.org/goleak v1.3.0
 	modernc.org/sqlite v1.59.0
@@ -39,15 +44,22 @@ require (
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
 	github.com/influxdata/tdigest v0.0.1 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
+	github.com/klauspost/compress v1.18.0 // indirect
 	github.com/klauspost/cpuid/v2 v2.3.0 // indirect
 	github.com/labstack/gommon v0.5.0 // indirect
 	github.com/leodido/go-urn v1.4.0 // indirect
+	github.com/lithammer/shortuuid/v3 v3.0.7 // indirect
 	github.com/mattn/go-colorable v0.1.15 // indirect
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
 	github.com/modern-go/reflect2 v1.0.2 // indirect
+	github.com/nats-io/nkeys v0.4.7 // indirect
+	github.com/nats-io/nuid v1.0.1 // indirect
+	github.com/oklog/ulid v1.3.1 // indirect
 	github.com/pelletier/go-toml/v2 v2.2.4 // indirect
+	github.com/pkg/errors v0.9.1 // indirect
 	github.com/quic-go/qpack v0.6.0 // indirect
 	github.com/quic-go/quic-go v0.59.0 // indirect
+	github.com/stretchr/testify v1.12.1 // indirect
 	github.com/twitchyliquid64/golang-asm v0.15.1 // indirect
 	github.com/ugorji/go/codec v1.3.1 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
@@ -92,3 +104,7 @@ replace github.com/ottpaykit/ottpay/adapters/gin => ../adapters/gin
 replace github.com/ottpaykit/ottpay/adapters/echo => ../adapters/echo
 
 replace github.com/ottpaykit/ottpay/adapters/echo4 => ../adapters/echo4
+
+replace github.com/ottpaykit/ottpay/adapters/otel => ../adapters/otel
+
+replace github.com/ottpaykit/ottpay/adapters/watermill => ../adapters/watermill
