@@ -9,6 +9,7 @@ require (
 	github.com/ottpaykit/ottpay v0.0.0
 	github.com/ottpaykit/ottpay/stores/redis v0.0.0
 	github.com/redis/go-redis/v9 v9.22.0
+	github.com/sony/gobreaker/v2 v2.4.0
 )
 
 require (
