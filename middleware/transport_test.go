@@ -767,3 +767,54 @@ func TestTransportAllocations(t *testing.T) {
 		t.Errorf("the Transport adds %v allocations, want at most 40", added)
 	}
 }
+
+// TestTransportContentOnce checks that net/http is given nothing to rewind an
+// effect with. It is the first of two guards; the other is that a second
+// exchange is cut.
+func TestTransportContentOnce(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	for opened, want := range map[string]bool{refundCall: false, queryCall: true, strings.ReplaceAll(queryCall, "STATUS", "UNKNOWN"): false} {
+		base := roundTripper(func(r *http.Request) (*http.Response, error) {
+			if (r.GetBody != nil) != want {
+				t.Errorf("%.30s: can be rewound: %v", opened, !want)
+			}
+			return nil, io.EOF
+		})
+		req := newCall(t, "https://gateway.example", opened)
+		if req.GetBody == nil {
+			t.Fatal("the request itself cannot be rewound")
+		}
+		_, err := l.transport(base).RoundTrip(req)
+		wantSendError(t, err, true, "connection")
+	}
+}
+
+func TestTransportEndlessAnswer(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	endless := &spaces{}
+	base := roundTripper(func(r *http.Request) (*http.Response, error) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		return &http.Response{StatusCode: http.StatusOK, ContentLength: -1, Body: io.NopCloser(endless)}, nil
+	})
+	_, err := l.transport(base).RoundTrip(newCall(t, "https://gateway.example", refundCall))
+	wantSendError(t, err, false, "too-large", middleware.ErrTooLarge)
+	if endless.read > 4<<20 {
+		t.Errorf("read %d bytes", endless.read)
+	}
+}
+
+// spaces are an answer that does not end, before somebody loses patience.
+type spaces struct{ read int }
+
+func (s *spaces) Read(p []byte) (int, error) {
+	if s.read > 64<<20 {
+		return 0, io.EOF
+	}
+	for i := range p {
+		p[i] = ' '
+	}
+	s.read += len(p)
+	return len(p), nil
+}
