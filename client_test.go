@@ -314,7 +314,8 @@ func TestNewRefusesClients(t *testing.T) {
 // base answers without a network, so that synctest's clock can run.
 type base struct {
 	key  envelope.Key
-	n    int
+	mu   sync.Mutex
+	n    int // how many requests came
 	step func(n int, req opened) (*http.Response, error)
 }
 
@@ -335,8 +336,11 @@ func (b *base) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := json.Unmarshal(payload.JSON, &o.data); err != nil {
 		return nil, err
 	}
+	b.mu.Lock()
 	b.n++
-	return b.step(b.n, o)
+	n := b.n
+	b.mu.Unlock()
+	return b.step(n, o)
 }
 
 func (b *base) say(code, data string) (*http.Response, error) {
