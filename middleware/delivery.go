@@ -44,6 +44,14 @@ type Delivery struct {
 	Payload envelope.Payload
 	// Notification is the payload, decoded and validated.
 	Notification *api.Notification
+	// Suspect says why the payload, though it opened under the merchant's key,
+	// may have been put together from cipher blocks of another one: "name",
+	// "block", "length", "reading", or "" (see SECURITY.md). Without an
+	// [Asker] a suspect never reaches the handler. With one the answer has
+	// borne out OrderID, Amount and Kind, and nothing else that the
+	// notification says: not its BizpayOrderID, its FinishTime or an optional
+	// member.
+	Suspect string
 	// Answer is what the gateway said when it was asked; nil without an
 	// [Asker].
 	Answer *Answer
@@ -115,7 +123,7 @@ func (d *Delivery) amountIs(expected field.Cents) bool {
 }
 
 // LogValue names the order, never what was said of it.
-func (d *Delivery) LogValue() slog.Value {
+func (d Delivery) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("merchant", d.Merchant),
 		slog.String("order_id", short(d.OrderID)),
@@ -126,7 +134,7 @@ func (d *Delivery) LogValue() slog.Value {
 }
 
 // Format writes the order's id, whatever the verb.
-func (d *Delivery) Format(f fmt.State, _ rune) {
+func (d Delivery) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "delivery of order %q", short(d.OrderID))
 }
 

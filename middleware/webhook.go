@@ -66,6 +66,12 @@ type Config struct {
 	// delivery: a checkout is found by its own id, since OTT Pay makes up the
 	// order's. If nil, comparing is the handler's business: [Delivery.Matches].
 	Expect func(ctx context.Context, orderID string) (field.Cents, error)
+	// OrderIDLength is the length of the shortest and of the longest order id
+	// that the shop gives out. A notification of another one is then suspect
+	// ([Delivery.Suspect]), which closes what is left of splicing order ids
+	// if the two are less than 16 apart. If zero, 10 to 25 are usual and no
+	// more than a hint: an id of another length alone makes nothing suspect.
+	OrderIDLength [2]int
 	// Asker asks the gateway before a notification is believed. If nil, the
 	// handler runs on the callback's word, and a callback whose rsp_code,
 	// which nothing authenticates, is not SUCCESS is left.
@@ -124,10 +130,11 @@ type Config struct {
 // each notification to the handler once, as far as its [dedupe.Store] can
 // promise that.
 type Webhook struct {
-	cfg    Config
-	decoy  envelope.Key // opened in place of an unknown merchant's
-	forged *sampler
-	gate   gate
+	cfg       Config
+	decoy     envelope.Key // opened in place of an unknown merchant's
+	suspicion suspicion
+	forged    *sampler
+	gate      gate
 }
 
 // New checks cfg and returns a Webhook. ottpay.NewWebhook also fills in the
@@ -164,6 +171,8 @@ func New(cfg Config) (*Webhook, error) {
 		return nil, errors.New("middleware: Config.Store is nil: redeliveries would be handled again")
 	case cfg.Validator == nil:
 		return nil, errors.New("middleware: Config.Validator is nil: use ottpay.NewWebhook, or validate.New()")
+	case cfg.OrderIDLength[0] < 0 || cfg.OrderIDLength[1] < cfg.OrderIDLength[0]:
+		return nil, errors.New("middleware: Config.OrderIDLength is not a shortest and a longest length")
 	case cfg.Timeout < 0:
 		return nil, errors.New("middleware: Config.Timeout is negative")
 	case cfg.Lease <= cfg.Timeout:
@@ -182,9 +191,10 @@ func New(cfg Config) (*Webhook, error) {
 		}
 	}
 	return &Webhook{
-		cfg:    cfg,
-		decoy:  decoy,
-		forged: &sampler{most: 10, window: 10 * time.Second, now: cfg.Now},
+		cfg:       cfg,
+		decoy:     decoy,
+		suspicion: suspicion{orderID: usualOrderID(cfg.OrderIDLength)},
+		forged:    &sampler{most: 10, window: 10 * time.Second, now: cfg.Now},
 	}, nil
 }
 
@@ -316,6 +326,7 @@ func (w *Webhook) receive(ctx context.Context, body []byte, into any) (*Delivery
 		// refused for good would be lost.
 		return d, (&Refusal{Status: http.StatusServiceUnavailable, Reason: "schema", Err: err, result: ResultLeft}).about(d)
 	}
+	d.Suspect = w.suspicion.of(d.Payload.JSON)
 	d.ID = w.cfg.Identify(d)
 	return d, nil
 }
@@ -521,20 +532,25 @@ func (w *Webhook) decode(ctx context.Context, d *Delivery, into any) error {
 }
 
 func (w *Webhook) decodeInto(ctx context.Context, d *Delivery, v any) error {
-	var err error
 	if u, ok := v.(json.Unmarshaler); ok {
-		err = u.UnmarshalJSON(d.Payload.JSON)
-	} else {
-		err = json.Unmarshal(d.Payload.JSON, v)
-	}
-	var mismatch *json.UnmarshalTypeError
-	if errors.As(err, &mismatch) { // its text quotes numbers
-		err = fmt.Errorf("member %s does not fit a %s", mismatch.Field, mismatch.Type)
-	}
-	if err != nil {
-		return err
+		if err := u.UnmarshalJSON(d.Payload.JSON); err != nil {
+			return err
+		}
+	} else if err := json.Unmarshal(d.Payload.JSON, v); err != nil {
+		return misfit(err, v)
 	}
 	return w.cfg.Validator.StructCtx(ctx, v)
+}
+
+// misfit says why a payload does not fit the shop's own type. The standard
+// library's words quote values, and so may those of what it calls, as
+// time.Time's do.
+func misfit(err error, v any) error {
+	var mismatch *json.UnmarshalTypeError
+	if errors.As(err, &mismatch) {
+		return fmt.Errorf("member %s does not fit a %s", mismatch.Field, mismatch.Type)
+	}
+	return fmt.Errorf("a member does not fit its field of %T", v)
 }
 
 // work is the rest of the path: claim, believe, handle, confirm. It returns
@@ -546,6 +562,9 @@ func (w *Webhook) work(ctx context.Context, d *Delivery, rec *record, handle fun
 		// Nothing authenticates the code, so it makes nothing paid and
 		// nothing failed. Without a query nobody can decide.
 		return left("code", nil).about(d)
+	}
+	if w.cfg.Asker == nil && d.Suspect != "" {
+		return left("suspect", errors.New("cipher blocks may have been moved: "+d.Suspect)).about(d)
 	}
 	// The gateway may go away; what was begun is ended all the same.
 	ctx = context.WithoutCancel(ctx)

@@ -496,7 +496,7 @@ var schemaCardNotification = Schema{
 		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"captured\""},
 		{Name: "reference", Description: "The merchant's reference.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 6, UsualMax: 21},
 		{Name: "exchange_rate", Description: "A decimal number, as a string or a number; its text is kept.", Kind: "text", Nullable: true, Number: true, MaxLength: 64, UsualMin: 1, UsualMax: 15},
-		{Name: "sub_openId", Description: "The payer's id.", Kind: "string", Nullable: true, Sensitive: true, UsualMin: 20, UsualMax: 32},
+		{Name: "sub_openId", Description: "The payer's id.", Kind: "string", Nullable: true, Sensitive: true, UsualMin: 16, UsualMax: 31},
 		{Name: "remarks", Description: "Free text.", Kind: "string", Nullable: true, Sensitive: true},
 	},
 }
@@ -603,7 +603,7 @@ var schemaCheckoutNotification = Schema{
 		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Nullable: true, MaxLength: 64, UsualMin: 4, UsualMax: 16},
 		{Name: "reference", Description: "The merchant's reference.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 6, UsualMax: 21},
 		{Name: "exchange_rate", Description: "A decimal number, as a string or a number; its text is kept.", Kind: "text", Nullable: true, Number: true, MaxLength: 64, UsualMin: 1, UsualMax: 15},
-		{Name: "sub_openId", Description: "The payer's id.", Kind: "string", Nullable: true, Sensitive: true, UsualMin: 20, UsualMax: 32},
+		{Name: "sub_openId", Description: "The payer's id.", Kind: "string", Nullable: true, Sensitive: true, UsualMin: 16, UsualMax: 31},
 		{Name: "remarks", Description: "Free text.", Kind: "string", Nullable: true, Sensitive: true},
 	},
 }
@@ -697,7 +697,7 @@ var schemaNotification = Schema{
 		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Nullable: true, MaxLength: 64, UsualMin: 4, UsualMax: 16},
 		{Name: "reference", Description: "The merchant's reference.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 6, UsualMax: 21},
 		{Name: "exchange_rate", Description: "A decimal number, as a string or a number; its text is kept.", Kind: "text", Nullable: true, Number: true, MaxLength: 64, UsualMin: 1, UsualMax: 15},
-		{Name: "sub_openId", Description: "The payer's id.", Kind: "string", Nullable: true, Sensitive: true, UsualMin: 20, UsualMax: 32},
+		{Name: "sub_openId", Description: "The payer's id.", Kind: "string", Nullable: true, Sensitive: true, UsualMin: 16, UsualMax: 31},
 		{Name: "remarks", Description: "Free text.", Kind: "string", Nullable: true, Sensitive: true},
 	},
 }
