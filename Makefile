@@ -3,7 +3,7 @@
 FUZZTIME ?= 60s
 BENCHCOUNT ?= 6
 CRASH_N ?= 10000
-CHAOS_N ?= 20000
+CHAOS_N ?= 100000
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .PHONY: help generate fuzz bench crash chaos lint release-check ci
@@ -28,7 +28,7 @@ bench:
 crash:
 	go run ./crosstest/crash -n $(CRASH_N)
 
-## chaos          a gateway at its worst under a client: no payment made twice (CHAOS_N=20000)
+## chaos          a gateway at its worst under a client: no payment made twice (CHAOS_N=100000)
 chaos:
 	go run ./crosstest/chaos -n $(CHAOS_N)
 
