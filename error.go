@@ -2,7 +2,10 @@ package ottpay
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -177,6 +180,16 @@ func (e *Error) LogValue() slog.Value {
 		attrs = append(attrs, slog.Int("status", e.Status))
 	}
 	return slog.GroupValue(attrs...)
+}
+
+// Format writes the error's text, whatever the verb, and quoted for %q: none
+// shows what the gateway wrote.
+func (e Error) Format(f fmt.State, verb rune) {
+	text := e.Error()
+	if verb == 'q' {
+		text = strconv.Quote(text)
+	}
+	_, _ = io.WriteString(f, text)
 }
 
 // clean makes text from outside fit to be shown: printable and at most limit

@@ -32,6 +32,16 @@ type InAppPayRequest struct {
 	OperatorID  string      // the client's if empty
 }
 
+// Format writes the order's id, whatever the verb: a URL may hold a token.
+func (r InAppPayRequest) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "InAppPayRequest of order %q", clean(r.OrderID, 64))
+}
+
+// LogValue names the order.
+func (r InAppPayRequest) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("order_id", clean(r.OrderID, 64)))
+}
+
 // InAppPayResponse is what an app needs to open WeChat. Nothing but TLS
 // authenticates it, and it proves no payment.
 type InAppPayResponse struct {
@@ -41,12 +51,12 @@ type InAppPayResponse struct {
 }
 
 // Format writes the type's name, whatever the verb: the rest opens a payment.
-func (*InAppPayResponse) Format(f fmt.State, _ rune) {
+func (InAppPayResponse) Format(f fmt.State, _ rune) {
 	_, _ = io.WriteString(f, "InAppPayResponse")
 }
 
 // LogValue returns the type's name.
-func (*InAppPayResponse) LogValue() slog.Value { return slog.StringValue("InAppPayResponse") }
+func (InAppPayResponse) LogValue() slog.Value { return slog.StringValue("InAppPayResponse") }
 
 // AppParameters returns the fields of WeChat's PayReq as JSON, by the names that
 // its SDKs use. The gateway's answer holds a secret besides (wxapikey); it is

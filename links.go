@@ -45,6 +45,17 @@ type Link struct {
 	Amount     field.Cents
 }
 
+// Format writes the order's id, whatever the verb, for the pages as well: what
+// else they hold is a credential, or may be personal.
+func (l Link) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "payment page of order %q", clean(l.OrderID, 64))
+}
+
+// LogValue names the order.
+func (l Link) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("order_id", clean(l.OrderID, 64)))
+}
+
 func (l Link) values() (url.Values, error) {
 	switch {
 	case !digits(string(l.MerCode), 16):

@@ -209,6 +209,12 @@ func (s *SQL) Migrate(ctx context.Context) error {
 	return nil
 }
 
+// Format writes the dialect and the table, whatever the verb: a pool's address
+// may hold a password, and fmt would follow it there.
+func (s SQL) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "dedupe.SQL(%v, %s)", s.cfg.Dialect, s.cfg.Table)
+}
+
 // Ping reports whether the database answers and the table is there, for
 // readiness checks.
 func (s *SQL) Ping(ctx context.Context) error {

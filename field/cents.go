@@ -1,6 +1,8 @@
 package field
 
 import (
+	"fmt"
+	"io"
 	"strconv"
 	"strings"
 )
@@ -24,6 +26,9 @@ type AmountError struct {
 func (e *AmountError) Error() string {
 	return "field: not an amount in whole cents of 1 to 15 digits"
 }
+
+// Format writes the error's text, whatever the verb.
+func (e AmountError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Error()) }
 
 // ParseCents reads 1 to 15 ASCII digits, and nothing else, as whole cents.
 // The error is an *AmountError.

@@ -1,6 +1,8 @@
 package field
 
 import (
+	"fmt"
+	"io"
 	"strings"
 	"time"
 )
@@ -18,6 +20,9 @@ type TimeError struct {
 
 // Error returns the reason without the text.
 func (e *TimeError) Error() string { return "field: not a time in a known form" }
+
+// Format writes the error's text, whatever the verb.
+func (e TimeError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Error()) }
 
 // Parse reads the three shapes of finish_time, 20060102150405,
 // 2006-01-02 15:04:05 and the same with " CST", as China's time, UTC+8.

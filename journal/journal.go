@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"math"
 	"regexp"
 	"strings"
@@ -34,6 +35,17 @@ type Entry struct {
 	// sign key of that time, and posted to the webhook again it is handled again
 	// once its ID is no longer confirmed.
 	Body []byte
+}
+
+// Format writes the delivery's identity, whatever the verb: envelopes have no
+// place in logs.
+func (e Entry) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "journal entry %s (%d bytes)", e.ID, len(e.Body))
+}
+
+// LogValue names the delivery's identity.
+func (e Entry) LogValue() slog.Value {
+	return slog.GroupValue(slog.Time("received", e.Received), slog.String("id", e.ID.String()), slog.Int("bytes", len(e.Body)))
 }
 
 // SQLConfig configures [NewSQL].
@@ -147,6 +159,12 @@ func (s *SQL) Migrate(ctx context.Context) error {
 		return fmt.Errorf("journal: migrate: %w", err)
 	}
 	return nil
+}
+
+// Format writes the dialect and the table, whatever the verb: a pool's address
+// may hold a password, and fmt would follow it there.
+func (s SQL) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "journal.SQL(%v, %s)", s.cfg.Dialect, s.cfg.Table)
 }
 
 // Ping reports whether the database answers and the table is there, for

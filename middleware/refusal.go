@@ -3,6 +3,7 @@ package middleware
 import (
 	"errors"
 	"fmt"
+	"io"
 )
 
 // Refusal is the error of a delivery that was not let through. Its text and
@@ -39,6 +40,9 @@ func (r *Refusal) Error() string {
 	}
 	return fmt.Sprintf("middleware: callback for order %q refused: %s", short(r.OrderID), r.Reason)
 }
+
+// Format writes the error's text, whatever the verb.
+func (r Refusal) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.Error()) }
 
 // Unwrap returns the cause.
 func (r *Refusal) Unwrap() error { return r.Err }

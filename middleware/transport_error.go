@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
@@ -89,6 +91,9 @@ func (e *SendError) Error() string {
 	}
 	return text + ": " + ErrUnknownOutcome.Error()
 }
+
+// Format writes the error's text, whatever the verb: Err's is not made for logs.
+func (e SendError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Error()) }
 
 // Is reports whether target is ErrNotSent or ErrUnknownOutcome and applies.
 func (e *SendError) Is(target error) bool {
