@@ -51,7 +51,7 @@ func fit(s *scanner, want [md5.Size]byte, text []byte) (Form, *failure) {
 		last = FormRawNullEmpty
 	}
 	for form := FormJava; form <= last; form++ {
-		text, ok := appendText(text[:0], s.members(), form)
+		text, ok := s.appendDigested(text[:0], form)
 		if !ok {
 			return 0, errNumber
 		}
@@ -63,16 +63,17 @@ func fit(s *scanner, want [md5.Size]byte, text []byte) (Form, *failure) {
 	return 0, errDigest
 }
 
-// appendText appends what the digest is taken of: the texts of the top-level
+// appendDigested appends what the digest is taken of: the texts of the top-level
 // values in key order, nothing between them. It reports false if a number is
 // not a finite double.
-func appendText(dst []byte, members []member, form Form) ([]byte, bool) {
+func (s *scanner) appendDigested(dst []byte, form Form) ([]byte, bool) {
 	ok := true
-	for _, m := range members {
-		if m.value[0] == 'n' && form.nullEmpty() {
+	for _, m := range s.members() {
+		value := s.text(m)
+		if value[0] == 'n' && form.nullEmpty() {
 			continue
 		}
-		if dst, _, ok = appendValue(dst, m.value, form); !ok {
+		if dst, _, ok = appendValue(dst, value, form); !ok {
 			return nil, false
 		}
 	}

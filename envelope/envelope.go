@@ -74,11 +74,11 @@ func ReadRequest(body []byte) (Request, error) {
 		return Request{}, err
 	}
 	r := Request{
-		Action:     o.text("action"),
-		Version:    o.text("version"),
-		MerchantID: o.text("merchant_id"),
-		TerminalNo: o.text("terminal_no"),
-		OperatorID: o.text("operator_id"),
+		Action:     o.string("action"),
+		Version:    o.string("version"),
+		MerchantID: o.string("merchant_id"),
+		TerminalNo: o.string("terminal_no"),
+		OperatorID: o.string("operator_id"),
 		Sealed:     o.sealed(),
 	}
 	if o.fault != nil {
@@ -108,9 +108,9 @@ func readResponse(body []byte, mayFail bool) (Response, error) {
 		return Response{}, err
 	}
 	r := Response{
-		Code:       o.text("rsp_code"),
-		Message:    o.text("rsp_msg"),
-		MerchantID: o.text("merchant_id"),
+		Code:       o.string("rsp_code"),
+		Message:    o.string("rsp_msg"),
+		MerchantID: o.string("merchant_id"),
 	}
 	if !mayFail || strings.EqualFold(r.Code, "SUCCESS") || !o.absent("data") {
 		r.Sealed = o.sealed()
@@ -130,9 +130,6 @@ type outer struct {
 }
 
 func (o *outer) read(body []byte) error {
-	if len(body) > maxSize {
-		return errTooLarge
-	}
 	if err := o.scan(body); err != nil {
 		return err
 	}
@@ -141,9 +138,9 @@ func (o *outer) read(body []byte) error {
 }
 
 func (o *outer) find(name string) (member, bool) {
-	for _, x := range o.members() {
-		if string(x.name) == name {
-			return x, true
+	for _, m := range o.members() {
+		if string(o.name(m)) == name {
+			return m, true
 		}
 	}
 	return member{}, false
@@ -151,29 +148,30 @@ func (o *outer) find(name string) (member, bool) {
 
 // absent reports whether name is missing, null or the empty string.
 func (o *outer) absent(name string) bool {
-	x, ok := o.find(name)
-	return !ok || string(x.value) == "null" || string(x.value) == `""`
+	m, ok := o.find(name)
+	return !ok || string(o.text(m)) == "null" || string(o.text(m)) == `""`
 }
 
-// text returns a member's string, "" if it is missing or null.
-func (o *outer) text(name string) string {
-	x, ok := o.find(name)
-	if !ok || x.value[0] == 'n' {
+// string returns a member's string, "" if it is missing or null.
+func (o *outer) string(name string) string {
+	m, ok := o.find(name)
+	if !ok {
 		return ""
 	}
-	if x.value[0] != '"' {
+	switch value := o.text(m); {
+	case value[0] == 'n':
+		return ""
+	case value[0] != '"':
 		o.fault = errMember
 		return ""
+	case bytes.IndexByte(value, '\\') >= 0:
+		return string(appendDecoded(nil, value[1:len(value)-1]))
 	}
-	raw := x.value[1 : len(x.value)-1]
-	if bytes.IndexByte(raw, '\\') >= 0 {
-		return string(appendDecoded(nil, raw))
-	}
-	return o.body[x.at+1 : x.at+1+len(raw)]
+	return o.body[m.at+1 : m.end-1]
 }
 
 func (o *outer) sealed() Sealed {
-	s := Sealed{Data: o.text("data"), MD5: o.text("md5")}
+	s := Sealed{Data: o.string("data"), MD5: o.string("md5")}
 	if o.fault != nil {
 		return Sealed{}
 	}

@@ -11,7 +11,7 @@ func Digest(plaintext []byte, form Form) (text, sum string, err error) {
 	if err := s.scan(plaintext); err != nil {
 		return "", "", err
 	}
-	b, ok := appendText(nil, s.members(), form)
+	b, ok := s.appendDigested(nil, form)
 	if !ok {
 		return "", "", errNumber
 	}

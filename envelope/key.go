@@ -68,7 +68,7 @@ func (k Key) Seal(plaintext []byte) (Sealed, error) {
 	if err := s.scan(plaintext); err != nil {
 		return Sealed{}, err
 	}
-	text, ok := appendText(make([]byte, 0, len(plaintext)), s.members(), FormJava)
+	text, ok := s.appendDigested(make([]byte, 0, len(plaintext)), FormJava)
 	if !ok {
 		return Sealed{}, errNumber
 	}

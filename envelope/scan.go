@@ -14,11 +14,12 @@ const (
 	maxSize = 1 << 20
 )
 
-// member is one name and value of an object's top level.
+// member is one name and value of an object's top level, as offsets into the
+// document: members are sorted and copied, and hold no pointer.
 type member struct {
-	name  []byte // decoded
-	value []byte // as written
-	at    int    // where value begins in the document
+	nameAt, nameEnd int32 // into scanner.names if escaped
+	at, end         int32 // of the value
+	escaped         bool  // the name was written with escapes
 }
 
 // scanner reads one strict JSON object: RFC 8259, valid UTF-8, no name twice
@@ -31,6 +32,7 @@ type scanner struct {
 	room   [12]member // of the top level: most objects fit, and need no allocation
 	used   int        // of room
 	more   []member   // all of the top level, once it does not fit
+	names  []byte     // decoded, of the members whose names were escaped
 	nested [][]byte   // decoded names of the nested objects that are still open
 	forms  bool       // a number or a top-level null was seen: the canonical forms may differ
 	err    *failure
@@ -57,8 +59,20 @@ func (s *scanner) add(m member) {
 	}
 }
 
+func (s *scanner) name(m member) []byte {
+	if m.escaped {
+		return s.names[m.nameAt:m.nameEnd]
+	}
+	return s.src[m.nameAt:m.nameEnd]
+}
+
+func (s *scanner) text(m member) []byte { return s.src[m.at:m.end] }
+
 // scan reads all of src.
 func (s *scanner) scan(src []byte) *failure {
+	if len(src) > maxSize {
+		return errTooLarge
+	}
 	if !utf8.Valid(src) {
 		return errUTF8
 	}
@@ -78,9 +92,9 @@ func (s *scanner) scan(src []byte) *failure {
 		return errTrailing
 	}
 	members := s.members()
-	slices.SortFunc(members, func(a, b member) int { return compareUTF16(a.name, b.name) })
+	slices.SortFunc(members, func(a, b member) int { return compareUTF16(s.name(a), s.name(b)) })
 	for i := 1; i < len(members); i++ {
-		if bytes.Equal(members[i-1].name, members[i].name) {
+		if bytes.Equal(s.name(members[i-1]), s.name(members[i])) {
 			return errDuplicate
 		}
 	}
@@ -156,10 +170,7 @@ func (s *scanner) object(depth int) bool {
 		if !ok {
 			return false
 		}
-		name := raw
-		if escaped {
-			name = appendDecoded(nil, raw)
-		}
+		end := s.pos - 1
 		if !s.next(':') {
 			return s.fail(errNotJSON)
 		}
@@ -168,10 +179,17 @@ func (s *scanner) object(depth int) bool {
 		if !s.value(depth) {
 			return false
 		}
-		if depth == 1 {
-			s.add(member{name, s.src[start:s.pos], start})
-		} else {
-			s.nested = append(s.nested, name)
+		switch {
+		case depth == 1 && escaped:
+			at := len(s.names)
+			s.names = appendDecoded(s.names, raw)
+			s.add(member{int32(at), int32(len(s.names)), int32(start), int32(s.pos), true})
+		case depth == 1:
+			s.add(member{int32(end - len(raw)), int32(end), int32(start), int32(s.pos), false})
+		case escaped:
+			s.nested = append(s.nested, appendDecoded(nil, raw))
+		default:
+			s.nested = append(s.nested, raw)
 		}
 		if s.next(',') {
 			continue
