@@ -37,8 +37,9 @@ type Config struct {
 	// stay the same for good. Required.
 	Consumer string
 
-	// Validator checks the decoded value by its struct tags. If nil, what the
-	// webhook validated is only decoded.
+	// Validator checks the decoded value by its struct tags, unless a query told
+	// it ([MetadataSource]): that lacks what only a callback has. If nil, what
+	// the webhook validated is only decoded.
 	Validator middleware.Validator
 	// Timeout bounds the handler. Defaults to 10 s.
 	Timeout time.Duration
@@ -78,7 +79,8 @@ func Handle[T any](cfg Config, fn func(*message.Message, *T) error) (message.NoP
 		if err := json.Unmarshal(m.Payload, v); err != nil {
 			return ErrMessage
 		}
-		if cfg.Validator != nil && cfg.Validator.StructCtx(m.Context(), v) != nil {
+		told := m.Metadata.Get(MetadataSource) == string(middleware.SourceQuery)
+		if cfg.Validator != nil && !told && cfg.Validator.StructCtx(m.Context(), v) != nil {
 			return ErrMessage
 		}
 		return c.handle(m, id, func() error { return fn(m, v) })

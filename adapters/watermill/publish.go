@@ -41,6 +41,8 @@ const (
 	MetadataMerchant = "ottpay_merchant"
 	// MetadataKind is [middleware.Delivery.Kind].
 	MetadataKind = "ottpay_kind"
+	// MetadataSource is [middleware.Delivery.Source].
+	MetadataSource = "ottpay_source"
 
 	metadataKey  = "ottpay_key" // of the dedupe.ID
 	metadataMark = "ottpay_mark"
@@ -78,13 +80,20 @@ func PublishDelivery(ctx context.Context, publisher message.Publisher, topic str
 
 // NewMessage returns the message that says what d says: its payload is the
 // verified and decrypted JSON, its metadata whose it is and what identifies it.
+// What a query told ([middleware.Webhook.Settle]) came with no payload: its
+// payload is d.Notification, which lacks members.
 // Its UUID is the same each time, so that a broker that drops doubles, as
 // JetStream does with TrackMsgId, does so.
 func NewMessage(d *middleware.Delivery) *message.Message {
+	payload := d.Payload.JSON
+	if d.Source == middleware.SourceQuery {
+		payload, _ = d.Notification.MarshalJSON() // its one error is an amount that no answer can hold
+	}
 	key := hex.EncodeToString(d.ID.Key[:])
-	m := message.NewMessage(fmt.Sprintf("%s-%s-%s-%s-%s", key[:8], key[8:12], key[12:16], key[16:20], key[20:32]), message.Payload(d.Payload.JSON))
+	m := message.NewMessage(fmt.Sprintf("%s-%s-%s-%s-%s", key[:8], key[8:12], key[12:16], key[16:20], key[20:32]), payload)
 	m.Metadata.Set(MetadataMerchant, d.Merchant)
 	m.Metadata.Set(MetadataKind, d.Kind)
+	m.Metadata.Set(MetadataSource, string(d.Source))
 	m.Metadata.Set(metadataKey, key)
 	m.Metadata.Set(metadataMark, hex.EncodeToString(d.ID.Mark[:]))
 	return m

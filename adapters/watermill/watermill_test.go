@@ -20,6 +20,7 @@ import (
 	ottpaywatermill "github.com/ottpaykit/ottpay/adapters/watermill"
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
 	"github.com/ottpaykit/ottpay/validate"
@@ -133,6 +134,55 @@ func TestPublish(t *testing.T) {
 	}
 	if err := ottpaywatermill.PublishDelivery(t.Context(), b, "payments"); err == nil {
 		t.Error("published a delivery that is none")
+	}
+}
+
+type askerFunc func(context.Context, *middleware.Delivery) (middleware.Answer, error)
+
+func (f askerFunc) Ask(ctx context.Context, d *middleware.Delivery) (middleware.Answer, error) {
+	return f(ctx, d)
+}
+
+// TestSettled: a payment that a query told of reaches the consumer as one of a
+// notification does, and with that it is one.
+func TestSettled(t *testing.T) {
+	t.Parallel()
+	store, b := newMemory(), new(broker)
+	w, err := ottpay.NewWebhook(middleware.Config{
+		Keys:  middleware.StaticKeys{merchant: {key(t)}},
+		Store: store,
+		Asker: askerFunc(func(_ context.Context, d *middleware.Delivery) (middleware.Answer, error) {
+			amount := field.Cents(1999)
+			return middleware.Answer{OrderID: d.OrderID, Status: "success", Amount: &amount}, nil
+		}),
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := middleware.Order{Merchant: merchant, ID: "T1", Amount: 1999}
+	result, err := w.Settle(t.Context(), order, func(ctx context.Context, _ *api.Notification) error {
+		return ottpaywatermill.PublishDelivery(ctx, b, "payments")
+	})
+	if result != middleware.ResultHandled || err != nil {
+		t.Fatal(result, err)
+	}
+	runs := 0
+	cfg := ottpaywatermill.Config{Store: store, Validator: validate.New()}
+	h := handle(t, cfg, func(m *message.Message, n *api.Notification) error {
+		runs++
+		if n.OrderID != "T1" || n.Amount != 1999 || n.MerchantID != merchant || m.Metadata.Get(ottpaywatermill.MetadataSource) != "query" {
+			t.Errorf("%+v of %v", n, m.Metadata)
+		}
+		return nil
+	})
+	for _, m := range []*message.Message{b.messages[0], published(t, newMemory(), "T1", 1999)} {
+		if err := h(m); err != nil {
+			t.Error(err)
+		}
+	}
+	if runs != 1 {
+		t.Errorf("handled %d times", runs)
 	}
 }
 
