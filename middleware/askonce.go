@@ -18,7 +18,9 @@ const (
 // askOnce stands in front of an [Asker], so that no number of notifications
 // for an order makes more than one query at a time and one per window. What a
 // query learned, an error included, is what the others get until the window
-// that began with it is over.
+// that began with it is over. Notifications and [Webhook.Settle] learn nothing
+// from each other: a payer often pays in the window of a query that said "not
+// paid", and the notification that says so may not come twice.
 type askOnce struct {
 	asker   Asker
 	limiter Limiter // nil: none
@@ -36,6 +38,7 @@ type askOnce struct {
 type question struct {
 	merchant, order, checkout string
 	query                     api.Action
+	settle                    bool // no notification asks
 }
 
 // asking is one query and what it learned.
@@ -53,7 +56,7 @@ type asking struct {
 
 // Ask implements [Asker].
 func (o *askOnce) Ask(ctx context.Context, d *Delivery) (Answer, error) {
-	q := question{d.Merchant, d.OrderID, "", d.Query}
+	q := question{merchant: d.Merchant, order: d.OrderID, query: d.Query, settle: d.Source == SourceQuery}
 	if d.Notification != nil {
 		q.checkout = d.Notification.PrepayOrderID
 	}

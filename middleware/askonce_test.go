@@ -136,6 +136,40 @@ func TestAskOnceLongQuery(t *testing.T) {
 	})
 }
 
+// TestAskOnceSettle: a notification does not learn what was so before it came.
+func TestAskOnceSettle(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		answer func(*middleware.Delivery) (middleware.Answer, error)
+	}{
+		{"not paid", answer("notpay", 1999)},
+		{"outage", func(*middleware.Delivery) (middleware.Answer, error) {
+			return middleware.Answer{}, errors.New("no route")
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var s shop
+			asker := &counter{answer: c.answer}
+			w := newWebhook(t, func(cfg *middleware.Config) { cfg.Asker = asker })
+			order := middleware.Order{Merchant: merchant, ID: "T1"}
+			for range 2 { // the second one within the window of the first
+				if result, err := w.Settle(t.Context(), order, s.handle); result != middleware.ResultLeft {
+					t.Fatal(result, err)
+				}
+			}
+			asker.answer = answer("success", 1999)
+			if code := post(s.behind(w), callback(t, paid)).Code; code != 200 || s.runs.Load() != 1 {
+				t.Errorf("answer %d, handled %d times", code, s.runs.Load())
+			}
+			if asked := asker.asked.Load(); asked != 2 {
+				t.Errorf("asked %d times", asked)
+			}
+		})
+	}
+}
+
 // TestAskOnceLeaving: a waiter that goes leaves the query to the others, and
 // the last one ends it.
 func TestAskOnceLeaving(t *testing.T) {

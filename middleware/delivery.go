@@ -90,15 +90,21 @@ const (
 	kindAuthorised = "authorised"
 )
 
+// kindOf returns the kind of an authenticated status. Trade_Finished says paid
+// here; in a browser's redirect, where the vendor prints a blank in front of
+// it, it would say nothing.
 func kindOf(status string) string {
-	status = strings.ToLower(status)
-	switch {
-	case status == "" || api.OrderStatus(status).Paid():
+	if status == "" {
 		return kindPaid
-	case status == "authorized":
-		return kindAuthorised
 	}
-	return status
+	switch s := api.OrderStatus(strings.ToLower(strings.TrimSpace(status))); {
+	case s.Paid(), s == api.StatusTradeFinished:
+		return kindPaid
+	case s == api.StatusAuthorized:
+		return kindAuthorised
+	default:
+		return string(s)
+	}
 }
 
 // Paid reports whether the notification says that money was taken: not that

@@ -162,7 +162,7 @@ func (c *Reconciler) due(o Order) bool {
 	if c.known == nil {
 		c.known = make(map[question]*backoff)
 	}
-	key, now := question{o.Merchant, o.ID, o.Checkout, ""}, c.Webhook.cfg.Now()
+	key, now := question{merchant: o.Merchant, order: o.ID, checkout: o.Checkout}, c.Webhook.cfg.Now()
 	b := c.known[key]
 	if b == nil {
 		b = &backoff{wait: cmp.Or(c.Interval, defaultInterval)}

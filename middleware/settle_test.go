@@ -35,6 +35,7 @@ func TestSettle(t *testing.T) {
 	}{
 		{"paid", order, middleware.Answer{OrderID: "T1", Status: "success", Amount: cents(1999)}, nil, "handled", ""},
 		{"captured", order, middleware.Answer{OrderID: "T1", Status: "Captured", Amount: cents(1999)}, nil, "handled", ""},
+		{"trade finished", order, middleware.Answer{OrderID: "T1", Status: "Trade_Finished", Amount: cents(1999)}, nil, "handled", ""},
 		{"no amount expected", middleware.Order{Merchant: merchant, ID: "T1"}, middleware.Answer{OrderID: "T1", Status: "success", Amount: cents(5)}, nil, "handled", ""},
 		{"checkout", middleware.Order{Merchant: merchant, Checkout: "P1"}, middleware.Answer{OrderID: "O1", Status: "success", Amount: cents(5)}, nil, "handled", ""},
 		{"checkout without order", middleware.Order{Merchant: merchant, Checkout: "P1"}, middleware.Answer{Status: "success", Amount: cents(5)}, nil, "left", "answer-without-order"},

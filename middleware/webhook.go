@@ -78,8 +78,8 @@ type Config struct {
 	Asker Asker
 	// AskWindow is how long an answer of the Asker, or its error, serves every
 	// notification of the order: however many come, one query is put per
-	// window, and one at a time. If negative, there is no window, and one at a
-	// time remains. Defaults to 10 s.
+	// window, and one at a time. [Webhook.Settle] has windows of its own. If
+	// negative, there is no window, and one at a time remains. Defaults to 10 s.
 	AskWindow time.Duration
 	// AskLimiter holds the Asker's queries back, beside the client's own
 	// limiter, so that callbacks cannot use up what payments need. If nil,

@@ -432,6 +432,8 @@ func TestIdentity(t *testing.T) {
 		{"amount as a number", re(`"1999"`, `1999`), 1, 0},
 		{"status success", status("SUCCESS"), 1, 0},
 		{"captured", status("captured"), 1, 0},
+		{"trade finished", status(" Trade_Finished"), 1, 0},
+		{"blank status", status(" "), 2, 0},
 		{"another amount", re(`"1999"`, `"2999"`), 1, 1},
 		{"another acquirer order", re("WX24", "WX25"), 1, 1},
 		{"boundary moved", re(`"1999","bizpay_order_id":"WX`, `"199","bizpay_order_id":"9WX`), 1, 1},
@@ -557,6 +559,8 @@ func TestAsker(t *testing.T) {
 		{"no amount", "SUCCESS", "", middleware.Answer{OrderID: "T1", Status: "success"}, nil, "amount-unconfirmed"},
 		{"outage", "SUCCESS", "", middleware.Answer{}, errors.New("timeout"), "ask-failed"},
 		{"held and said so", "SUCCESS", "authorised", middleware.Answer{OrderID: "T1", Status: "authorized", Amount: cents(1999)}, nil, ""},
+		{"trade finished", "SUCCESS", "trade_finished", middleware.Answer{OrderID: "T1", Status: "SUCCESS", Amount: cents(1999)}, nil, ""},
+		{"blank answer", "SUCCESS", "", middleware.Answer{OrderID: "T1", Status: " ", Amount: cents(1999)}, nil, "not-paid-yet"},
 		{"held, captured since", "SUCCESS", "authorised", middleware.Answer{OrderID: "T1", Status: "captured", Amount: cents(1999)}, nil, ""},
 		{"said to be held, is not", "SUCCESS", "authorised", middleware.Answer{OrderID: "T1", Status: "init", Amount: cents(1999)}, nil, "not-borne-out"},
 	} {
