@@ -1,0 +1,220 @@
+// Command river is a shop on PostgreSQL whose callbacks put a job into River's
+// queue, in the same transaction as the claim.
+//
+//	go run ./examples/river
+//
+// It needs a PostgreSQL at OTTPAY_TEST_POSTGRES, or else on the standard port
+// of the loopback interface, where it makes a schema and drops it again. It
+// exits with status 0 only if every step did what it says.
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"os/signal"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
+	"github.com/riverqueue/river/rivermigrate"
+
+	"github.com/ottpaykit/ottpay"
+	"github.com/ottpaykit/ottpay/dedupe"
+	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/middleware"
+	"github.com/ottpaykit/ottpay/ottpaytest"
+)
+
+const (
+	merchantID = "TS00000001"
+	// The sign key of the vendor's published example. A real one comes from
+	// the environment or a vault, never from the source.
+	signKey = "6698851A525C9433"
+	order   = "RIVERORDER1"
+)
+
+func address() string {
+	return cmp.Or(os.Getenv("OTTPAY_TEST_POSTGRES"), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable")
+}
+
+func main() {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel()
+	ctx, cancel = context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := run(ctx, address(), os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "river:", err)
+		os.Exit(1)
+	}
+}
+
+// worker works the jobs.
+type worker struct {
+	river.WorkerDefaults[ship]
+	shipped chan string
+}
+
+func (w *worker) Work(_ context.Context, job *river.Job[ship]) error {
+	w.shipped <- job.Args.OrderID
+	return nil
+}
+
+func run(ctx context.Context, dsn string, out io.Writer) (err error) {
+	db, drop, err := database(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, drop()) }()
+	w := &worker{shipped: make(chan string, 100)}
+	jobs, err := newJobs(db, w)
+	if err != nil {
+		return err
+	}
+	key, err := envelope.NewKey(signKey)
+	if err != nil {
+		return err
+	}
+	keys := middleware.StaticKeys{merchantID: {key}}
+	var fail atomic.Bool
+	handler, err := callbacks(db, keys, jobs, func(string) error {
+		if fail.Load() {
+			return errors.New("the shop's other work failed")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	shop := httptest.NewServer(handler)
+	defer shop.Close()
+	gateway := ottpaytest.NewGateway(ottpaytest.Config{
+		MerchantID: merchantID, SignKey: signKey,
+		Redelivery: []time.Duration{}, // this program redelivers
+	})
+	defer gateway.Close()
+	client, err := ottpay.New(ottpay.Config{MerchantID: merchantID, OperatorID: "0000000001", BaseURL: gateway.URL, Keys: keys})
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	if _, err := client.ActivePay(ctx, &api.ActivePayRequest{
+		OrderID: order, Amount: 1999, BizType: "WECHATPAY", CallBackURL: shop.URL,
+	}); err != nil {
+		return err
+	}
+
+	fail.Store(true)
+	if err := errors.Join(gateway.Pay(order), gateway.Wait(ctx)); err != nil {
+		return err
+	}
+	if err := says(ctx, out, db, "the handler fails after it inserted the job", gateway.Deliveries(order)[0].Status, 503, 0); err != nil {
+		return err
+	}
+	fail.Store(false)
+	for _, what := range []string{"it comes again and is handled", "and again"} {
+		d, err := gateway.Redeliver(order)
+		if err != nil {
+			return err
+		}
+		if err := says(ctx, out, db, what, d.Status, 200, 1); err != nil {
+			return err
+		}
+	}
+
+	if err := jobs.Start(ctx); err != nil {
+		return err
+	}
+	select {
+	case id := <-w.shipped:
+		fmt.Fprintf(out, "the worker shipped %s\n", id)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := jobs.Stop(ctx); err != nil {
+		return err
+	}
+	if n := len(w.shipped); n > 0 {
+		return fmt.Errorf("shipped %d times more", n)
+	}
+	return nil
+}
+
+// says compares the answer and the number of jobs with what they should be.
+func says(ctx context.Context, out io.Writer, db *sql.DB, what string, status, wantStatus, wantJobs int) error {
+	var jobs int
+	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM river_job`).Scan(&jobs); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s: %d, %d jobs\n", what, status, jobs)
+	if status != wantStatus || jobs != wantJobs {
+		return fmt.Errorf("want %d and %d jobs", wantStatus, wantJobs)
+	}
+	return nil
+}
+
+func newJobs(db *sql.DB, w *worker) (*river.Client[*sql.Tx], error) {
+	workers := river.NewWorkers()
+	if err := river.AddWorkerSafely(workers, w); err != nil {
+		return nil, err
+	}
+	return river.NewClient(riverdatabasesql.New(db), &river.Config{
+		Workers:  workers,
+		Queues:   map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: 2}},
+		Logger:   slog.New(slog.DiscardHandler),
+		PollOnly: true,
+	})
+}
+
+// database returns a pool on a schema of its own with River's tables and that
+// of the claims, and a function that drops it.
+func database(ctx context.Context, dsn string) (_ *sql.DB, drop func() error, err error) {
+	cfg, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, nil, err
+	}
+	schema := "ottpay_example_" + strings.ToLower(rand.Text()[:12])
+	cfg.RuntimeParams["search_path"] = schema
+	db := stdlib.OpenDB(*cfg)
+	db.SetMaxOpenConns(10)
+	drop = func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		_, err := db.ExecContext(ctx, `DROP SCHEMA IF EXISTS `+schema+` CASCADE`)
+		return errors.Join(err, db.Close())
+	}
+	if err := migrate(ctx, db, schema); err != nil {
+		return nil, nil, errors.Join(err, drop())
+	}
+	return db, drop, nil
+}
+
+func migrate(ctx context.Context, db *sql.DB, schema string) error {
+	if _, err := db.ExecContext(ctx, `CREATE SCHEMA `+schema); err != nil {
+		return err
+	}
+	m, err := rivermigrate.New(riverdatabasesql.New(db), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	if _, err := m.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return err
+	}
+	store, err := dedupe.NewSQL(db, dedupe.SQLConfig{Dialect: dedupe.PostgreSQL})
+	if err != nil {
+		return err
+	}
+	return store.Migrate(ctx)
+}
