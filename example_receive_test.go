@@ -48,7 +48,10 @@ func Example_receiveAsked() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	shop := httptest.NewServer(middleware.Handle(webhook, func(_ context.Context, n *api.Notification) error {
+	shop := httptest.NewServer(middleware.Handle(webhook, func(ctx context.Context, n *api.Notification) error {
+		if d, _ := middleware.FromContext(ctx); !d.Paid() {
+			return nil // held, refunded or failed: nothing to ship
+		}
 		fmt.Println("paid:", n.OrderID, n.Amount.Decimal())
 		return nil
 	}))

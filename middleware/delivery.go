@@ -115,12 +115,16 @@ func (d *Delivery) Paid() bool { return d.Kind == kindPaid }
 // amount, or its amount less the convenience fee that it names, is expected.
 // It is the check without which a shop ships for a cent.
 func (d *Delivery) Matches(expected field.Cents) bool {
-	return d.Paid() && expected > 0 && d.amountIs(expected)
+	return d.Paid() && d.amountIs(expected)
 }
 
 // amountIs compares without the kind. A fee is what the payer paid on top, so
-// a forged one only makes the shop demand more.
+// a forged one only makes the shop demand more. Nobody expects nothing: 0 is
+// the amount of an order that is not there.
 func (d *Delivery) amountIs(expected field.Cents) bool {
+	if expected <= 0 {
+		return false
+	}
 	if d.Amount == expected {
 		return true
 	}

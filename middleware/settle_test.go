@@ -47,6 +47,7 @@ func TestSettle(t *testing.T) {
 		{"another order", order, middleware.Answer{OrderID: "T2", Status: "success", Amount: cents(1999)}, nil, "left", "answer-of-another-order"},
 		{"no order", order, middleware.Answer{Status: "success", Amount: cents(1999)}, nil, "left", "answer-without-order"},
 		{"another amount", order, middleware.Answer{OrderID: "T1", Status: "success", Amount: cents(1)}, nil, "left", "amount-mismatch"},
+		{"nothing paid", middleware.Order{Merchant: merchant, ID: "T1"}, middleware.Answer{OrderID: "T1", Status: "success", Amount: cents(0)}, nil, "left", "amount-mismatch"},
 		{"no amount", order, middleware.Answer{OrderID: "T1", Status: "success"}, nil, "left", "amount-unconfirmed"},
 		{"no amount at all", middleware.Order{Merchant: merchant, ID: "T1"}, middleware.Answer{OrderID: "T1", Status: "success"}, nil, "left", "amount-unconfirmed"},
 		{"outage", order, middleware.Answer{}, errors.New("timeout"), "left", "ask-failed"},

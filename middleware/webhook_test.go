@@ -531,6 +531,22 @@ func TestExpect(t *testing.T) {
 	}
 }
 
+// TestExpectNothing: what an unknown order's zero value says is no amount, not
+// even beside a fee that makes up all of it.
+func TestExpectNothing(t *testing.T) {
+	t.Parallel()
+	var s shop
+	h := s.behind(newWebhook(t, func(cfg *middleware.Config) {
+		cfg.Expect = func(_ context.Context, orderID string) (field.Cents, error) {
+			return map[string]field.Cents{}[orderID], nil
+		}
+	}))
+	body := callback(t, strings.Replace(paid, `"tip"`, `"convenience_fee":"1999","tip"`, 1))
+	if code := post(h, body).Code; code != 503 || s.runs.Load() != 0 {
+		t.Errorf("answer %d, handled %d times", code, s.runs.Load())
+	}
+}
+
 type askerFunc func(context.Context, *middleware.Delivery) (middleware.Answer, error)
 
 func (f askerFunc) Ask(ctx context.Context, d *middleware.Delivery) (middleware.Answer, error) {
