@@ -25,6 +25,9 @@ func (k Key) AESKey(md5Text string) string {
 	return string(appendHex(nil, sum[:])[8:24])
 }
 
+// PrefixUTF16 is prefixUTF16.
+func PrefixUTF16(name string) uint64 { return prefixUTF16([]byte(name)) }
+
 // CompareUTF16 is compareUTF16.
 func CompareUTF16(a, b string) int { return compareUTF16([]byte(a), []byte(b)) }
 

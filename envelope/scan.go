@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"unicode/utf8"
@@ -17,9 +18,10 @@ const (
 // member is one name and value of an object's top level, as offsets into the
 // document: members are sorted and copied, and hold no pointer.
 type member struct {
-	nameAt, nameEnd int32 // into scanner.names if escaped
-	at, end         int32 // of the value
-	escaped         bool  // the name was written with escapes
+	prefix          uint64 // orders most names by itself; see prefixUTF16
+	nameAt, nameEnd int32  // into scanner.names if escaped
+	at, end         int32  // of the value
+	escaped         bool   // the name was written with escapes
 }
 
 // scanner reads one strict JSON object: RFC 8259, valid UTF-8, no name twice
@@ -59,6 +61,28 @@ func (s *scanner) add(m member) {
 	}
 }
 
+// sort orders the top level. Objects are small, and mostly sorted by prefix.
+func (s *scanner) sort(members []member) {
+	if len(members) > len(s.room) {
+		slices.SortFunc(members, s.compare)
+		return
+	}
+	for i := 1; i < len(members); i++ {
+		m, j := members[i], i
+		for ; j > 0 && s.compare(m, members[j-1]) < 0; j-- {
+			members[j] = members[j-1]
+		}
+		members[j] = m
+	}
+}
+
+func (s *scanner) compare(a, b member) int {
+	if a.prefix != b.prefix {
+		return cmp.Compare(a.prefix, b.prefix)
+	}
+	return compareUTF16(s.name(a), s.name(b))
+}
+
 func (s *scanner) name(m member) []byte {
 	if m.escaped {
 		return s.names[m.nameAt:m.nameEnd]
@@ -92,7 +116,7 @@ func (s *scanner) scan(src []byte) *failure {
 		return errTrailing
 	}
 	members := s.members()
-	slices.SortFunc(members, func(a, b member) int { return compareUTF16(s.name(a), s.name(b)) })
+	s.sort(members)
 	for i := 1; i < len(members); i++ {
 		if bytes.Equal(s.name(members[i-1]), s.name(members[i])) {
 			return errDuplicate
@@ -183,9 +207,9 @@ func (s *scanner) object(depth int) bool {
 		case depth == 1 && escaped:
 			at := len(s.names)
 			s.names = appendDecoded(s.names, raw)
-			s.add(member{int32(at), int32(len(s.names)), int32(start), int32(s.pos), true})
+			s.add(member{prefixUTF16(s.names[at:]), int32(at), int32(len(s.names)), int32(start), int32(s.pos), true})
 		case depth == 1:
-			s.add(member{int32(end - len(raw)), int32(end), int32(start), int32(s.pos), false})
+			s.add(member{prefixUTF16(raw), int32(end - len(raw)), int32(end), int32(start), int32(s.pos), false})
 		case escaped:
 			s.nested = append(s.nested, appendDecoded(nil, raw))
 		default:
@@ -420,16 +444,34 @@ func shortEscape(c byte) byte {
 // (D800 to DFFF) come before U+E000 to U+FFFF.
 func compareUTF16(a, b []byte) int {
 	for i := 0; i < len(a) && i < len(b); i++ {
-		x, y := a[i], b[i]
-		if x == y {
-			continue
+		if a[i] != b[i] {
+			return cmp.Compare(rankUTF16(a[i]), rankUTF16(b[i]))
 		}
-		// A first byte of 0xF0 and more begins a surrogate pair, 0xEE and
-		// 0xEF begin U+E000 to U+FFFF. No other byte is as large.
-		if x >= 0xEE && y >= 0xEE && (x >= 0xF0) != (y >= 0xF0) {
-			return int(y) - int(x)
-		}
-		return int(x) - int(y)
 	}
-	return len(a) - len(b)
+	return cmp.Compare(len(a), len(b))
+}
+
+// rankUTF16 makes byte order UTF-16 order. A first byte of 0xF0 to 0xF4 begins
+// a surrogate pair, 0xEE and 0xEF begin U+E000 to U+FFFF; no other byte of valid
+// UTF-8 is as large.
+func rankUTF16(c byte) byte {
+	switch {
+	case c >= 0xF0:
+		return c - 2
+	case c >= 0xEE:
+		return c + 0x10
+	}
+	return c
+}
+
+// prefixUTF16 is the beginning of a name as a number: where two of them differ,
+// they are ordered as compareUTF16 orders the names.
+func prefixUTF16(name []byte) (prefix uint64) {
+	for i := range 8 {
+		prefix <<= 8
+		if i < len(name) {
+			prefix |= uint64(rankUTF16(name[i]))
+		}
+	}
+	return prefix
 }
