@@ -28,13 +28,22 @@ type plainEnvelope struct {
 	MD5        string `json:"md5"`
 }
 
+// plainNotification has the members and the rules of api.Notification.
 type plainNotification struct {
-	OrderID       string `json:"order_id" validate:"required,max=128"`
-	BizpayOrderID string `json:"bizpay_order_id" validate:"required,max=128"`
-	Amount        string `json:"amount" validate:"required,number,max=15"`
-	FinishTime    string `json:"finish_time" validate:"required,max=64"`
-	MerchantID    string `json:"merchant_id" validate:"max=64"`
-	Tip           string `json:"tip" validate:"omitempty,number,max=15"`
+	OrderID        string `json:"order_id" validate:"required,max=128"`
+	BizpayOrderID  string `json:"bizpay_order_id" validate:"required,max=128"`
+	Amount         string `json:"amount" validate:"required,number,max=15"`
+	FinishTime     string `json:"finish_time" validate:"required,max=64"`
+	MerchantID     string `json:"merchant_id" validate:"omitempty,max=64"`
+	Tip            string `json:"tip" validate:"omitempty,number,max=15"`
+	ConvenienceFee string `json:"convenience_fee" validate:"omitempty,number,max=15"`
+	SaleNum        string `json:"sale_num" validate:"omitempty,max=128"`
+	PrepayOrderID  string `json:"prepay_order_id" validate:"omitempty,max=128"`
+	OrderStatus    string `json:"order_status" validate:"omitempty,max=64"`
+	Reference      string `json:"reference" validate:"omitempty,max=128"`
+	ExchangeRate   string `json:"exchange_rate" validate:"omitempty,max=64"`
+	SubOpenID      string `json:"sub_openId"`
+	Remarks        string `json:"remarks"`
 }
 
 func plainReceive(v *validator.Validate, signKey string, body []byte) (*plainNotification, error) {
