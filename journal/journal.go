@@ -72,7 +72,10 @@ type SQLConfig struct {
 // Entries are committed on their own, so that they outlive a handler's
 // transaction that is rolled back. On SQLite, where one transaction writes at a
 // time, a journal beside a dedupe.SQL in transactional mode therefore needs a
-// file of its own.
+// file of its own. Elsewhere it wants a pool (*sql.DB) of its own there: each
+// claim holds a connection while its delivery is appended, and as many
+// deliveries at once as one pool has connections would all wait for another
+// one, until all of them have failed.
 //
 // SQL is safe for concurrent use.
 type SQL struct {
