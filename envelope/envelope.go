@@ -64,6 +64,24 @@ type Response struct {
 type Payload struct {
 	JSON []byte // one strict JSON object, as it was sealed
 	Form Form   // how its digest was computed
+
+	members []member
+	names   []byte // of the members whose names were escaped
+}
+
+// Member returns the value of a top-level member as it is written in JSON, and
+// whether there is one. The name is exact.
+func (p Payload) Member(name string) (value []byte, ok bool) {
+	for _, m := range p.members {
+		from := p.JSON
+		if m.escaped {
+			from = p.names
+		}
+		if string(from[m.nameAt:m.nameEnd]) == name {
+			return p.JSON[m.at:m.end], true
+		}
+	}
+	return nil, false
 }
 
 // ReadRequest reads the body of a request, for the gateway's side of the wire.

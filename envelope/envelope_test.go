@@ -270,6 +270,39 @@ func TestWhiteSpaceInData(t *testing.T) {
 	}
 }
 
+func TestMember(t *testing.T) {
+	t.Parallel()
+	key := mustKey(t, publishedKey)
+	const plaintext = ` {"b":"x\u0041", "a":1.50,"\u0063":{"a":2} ,"n":null,"é":[]}`
+	sealed, err := key.Seal([]byte(plaintext))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := key.Open(sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := key.Open(sealed) // shares no scratch space with the first
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"a": "1.50", "b": `"x\u0041"`, "c": `{"a":2}`, "n": "null", "é": "[]"} {
+		for _, p := range []envelope.Payload{p, other} {
+			if got, ok := p.Member(name); !ok || string(got) != want {
+				t.Errorf("Member(%q) = %s, %v; want %s", name, got, ok, want)
+			}
+		}
+	}
+	for _, name := range []string{"", "A", "B", "x", "\\u0063"} {
+		if got, ok := p.Member(name); ok {
+			t.Errorf("Member(%q) = %s", name, got)
+		}
+	}
+	if _, ok := (envelope.Payload{}).Member("a"); ok {
+		t.Error("the zero Payload has a member")
+	}
+}
+
 func TestSealRefuses(t *testing.T) {
 	t.Parallel()
 	key := mustKey(t, publishedKey)

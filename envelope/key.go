@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -111,32 +112,36 @@ func (k Key) Open(s Sealed) (Payload, error) {
 	if plaintext, ok = unpad(plaintext); !ok {
 		return Payload{}, errPadding
 	}
-	form, err := k.secret.verify(plaintext, want)
-	if err != nil {
+	p := Payload{JSON: plaintext}
+	if err := k.secret.verify(&p, want); err != nil {
 		return Payload{}, err
 	}
-	return Payload{JSON: plaintext, Form: form}, nil
+	return p, nil
 }
 
-// verify reads plaintext and finds the form in which its digest is want.
-func (s *secret) verify(plaintext []byte, want [md5.Size]byte) (Form, *failure) {
+// verify reads the plaintext and finds the form in which its digest is want.
+func (s *secret) verify(p *Payload, want [md5.Size]byte) *failure {
 	w, ok := s.scratch.Get().(*scratch)
 	if !ok {
 		w = &scratch{text: make([]byte, 0, 512)}
 	}
 	defer s.scratch.Put(w)
 	defer w.forget()
-	if w.scan(plaintext) != nil {
-		return 0, errPlaintext
+	if w.scan(p.JSON) != nil {
+		return errPlaintext
 	}
-	if cap(w.text) < len(plaintext) {
-		w.text = make([]byte, 0, len(plaintext))
+	if cap(w.text) < len(p.JSON) {
+		w.text = make([]byte, 0, len(p.JSON))
 	}
 	form, err := fit(&w.scanner, want, w.text)
-	if err == errNumber {
-		err = errPlaintext
+	switch {
+	case err == errNumber:
+		return errPlaintext
+	case err != nil:
+		return err
 	}
-	return form, err
+	p.Form, p.members, p.names = form, slices.Clone(w.members()), w.names
+	return nil
 }
 
 // forget drops what the scratch space holds of a payment, and space that an

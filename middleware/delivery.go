@@ -44,14 +44,6 @@ type Delivery struct {
 	Payload envelope.Payload
 	// Notification is the payload, decoded and validated.
 	Notification *api.Notification
-	// Suspect says why the payload, though it opened under the merchant's key,
-	// may have been put together from cipher blocks of another one: "name",
-	// "block", "length", "reading", or "" (see SECURITY.md). Without an
-	// [Asker] a suspect never reaches the handler. With one the answer has
-	// borne out OrderID, Amount and Kind, and nothing else that the
-	// notification says: not its BizpayOrderID, its FinishTime or an optional
-	// member.
-	Suspect string
 	// Answer is what the gateway said when it was asked; nil without an
 	// [Asker].
 	Answer *Answer
@@ -63,7 +55,8 @@ type Delivery struct {
 	// written it.
 	Claimed Claimed
 
-	sealed []byte // the body as it came, for the journal
+	sealed    []byte // the body as it came, for the journal
+	suspicion *suspicion
 }
 
 // Source is how a payment came to be known.
@@ -130,6 +123,21 @@ func (d *Delivery) amountIs(expected field.Cents) bool {
 	}
 	fee := d.Notification.ConvenienceFee
 	return fee != nil && *fee > 0 && d.Amount-*fee == expected
+}
+
+// Suspect says why the payload, though it opened under the merchant's key, may
+// have been put together from cipher blocks of another one: "name", "block",
+// "length", "reading", or "" (see SECURITY.md). It looks anew each time.
+//
+// Without an [Asker] a suspect never reaches the handler. With one the answer
+// has borne out OrderID, Amount and Kind, and nothing else that the
+// notification says: not its BizpayOrderID, its FinishTime or an optional
+// member.
+func (d *Delivery) Suspect() string {
+	if d.suspicion == nil {
+		return "" // no callback brought it
+	}
+	return d.suspicion.of(d.Payload.JSON)
 }
 
 // LogValue names the order, never what was said of it.

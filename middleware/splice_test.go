@@ -401,14 +401,14 @@ func (s *search) deliver(schema string, sealed envelope.Sealed) (d *middleware.D
 	s.got, s.reason = nil, ""
 	status := post(s.handler[schema], body).Code
 	switch {
-	case (s.got != nil) != (status == http.StatusOK) || s.got != nil && s.got.Suspect != "":
+	case (s.got != nil) != (status == http.StatusOK) || s.got != nil && s.got.Suspect() != "":
 		s.t.Fatalf("status %d, handled %v", status, s.got != nil)
 	case s.reason == "suspect":
 		if status != http.StatusServiceUnavailable {
 			s.t.Fatalf("a suspect was answered %d", status)
 		}
 		s.got, err = s.webhook.Check(httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body)))
-		if err != nil || s.got.Suspect == "" {
+		if err != nil || s.got.Suspect() == "" {
 			s.t.Fatalf("a suspect, but Check says %v", err)
 		}
 	}

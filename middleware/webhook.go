@@ -328,7 +328,7 @@ func (w *Webhook) receive(ctx context.Context, body []byte, into any) (*Delivery
 		// refused for good would be lost.
 		return d, (&Refusal{Status: http.StatusServiceUnavailable, Reason: "schema", Err: err, result: ResultLeft}).about(d)
 	}
-	d.Suspect = w.suspicion.of(d.Payload.JSON)
+	d.suspicion = &w.suspicion
 	d.ID = w.cfg.Identify(d)
 	return d, nil
 }
@@ -477,35 +477,14 @@ func (w *Webhook) open(ctx context.Context, body []byte) (*Delivery, *Refusal) {
 // the name of what is missing. No request and no response of the gateway has a
 // finish_time: this is what a replayed one fails at.
 func (d *Delivery) read() (missing string) {
-	var status string
-	amount, merchant := false, d.Merchant
-	r := field.NewReader(d.Payload.JSON)
-	for r.Next() {
-		switch missing = r.Name(); missing {
-		case "order_id":
-			d.OrderID = r.String()
-		case "bizpay_order_id":
-			d.BizpayOrderID = r.String()
-		case "finish_time":
-			d.FinishTime = field.Time(r.String())
-		case "amount":
-			d.Amount, amount = r.Cents(), true
-		case "merchant_id":
-			if !r.Null() {
-				merchant = r.String()
-			}
-		case "order_status":
-			if raw := r.Raw(); raw[0] == '"' { // what else it may be is the schema's business
-				status = r.String()
-			}
-		}
-	}
-	if _, err := r.Close(); err != nil {
-		return missing
-	}
-	d.Kind = kindOf(status)
+	p := d.Payload
+	d.OrderID, d.BizpayOrderID = text(p, "order_id"), text(p, "bizpay_order_id")
+	d.FinishTime = field.Time(text(p, "finish_time"))
+	d.Kind = kindOf(text(p, "order_status")) // what else it may be is the schema's business
+	amount, _ := p.Member("amount")
+	merchant, named := p.Member("merchant_id")
 	switch {
-	case merchant != d.Merchant:
+	case named && string(merchant) != "null" && text(p, "merchant_id") != d.Merchant:
 		return "merchant"
 	case d.OrderID == "":
 		return "order_id"
@@ -513,10 +492,26 @@ func (d *Delivery) read() (missing string) {
 		return "bizpay_order_id"
 	case d.FinishTime == "":
 		return "finish_time"
-	case !amount:
+	case d.Amount.UnmarshalJSON(amount) != nil:
 		return "amount"
 	}
 	return ""
+}
+
+// text returns a member's string, "" if it is missing or something else.
+func text(p envelope.Payload, name string) string {
+	value, _ := p.Member(name)
+	switch {
+	case len(value) == 0 || value[0] != '"':
+		return ""
+	case bytes.IndexByte(value, '\\') < 0:
+		return string(value[1 : len(value)-1])
+	}
+	var s string
+	if json.Unmarshal(value, &s) != nil { // which cannot be: it was verified
+		return ""
+	}
+	return s
 }
 
 // decode turns the payload into its generated type and validates it, and into
@@ -565,8 +560,10 @@ func (w *Webhook) work(ctx context.Context, d *Delivery, rec *record, handle fun
 		// nothing failed. Without a query nobody can decide.
 		return left("code", nil).about(d)
 	}
-	if w.cfg.Asker == nil && d.Suspect != "" {
-		return left("suspect", errors.New("cipher blocks may have been moved: "+d.Suspect)).about(d)
+	if w.cfg.Asker == nil {
+		if word := d.Suspect(); word != "" {
+			return left("suspect", errors.New("cipher blocks may have been moved: "+word)).about(d)
+		}
 	}
 	// The gateway may go away; what was begun is ended all the same.
 	ctx = context.WithoutCancel(ctx)

@@ -284,7 +284,7 @@ func TestAnswers(t *testing.T) {
 		{"no code", "POST", outer(envelope.Response{MerchantID: merchant}), 503, "code"},
 		{"code in small letters", "POST", outer(envelope.Response{Code: "success", MerchantID: merchant}), 200, ""},
 		{"another merchant inside", "POST", payload(merchant, "TS00000002"), 400, "merchant"},
-		{"merchant a number", "POST", payload(`"TS00000001"`, "1"), 400, "merchant_id"},
+		{"merchant a number", "POST", payload(`"TS00000001"`, "1"), 400, "merchant"},
 		{"merchant null", "POST", payload(`"TS00000001"`, "null"), 200, ""},
 		{"no merchant inside", "POST", payload(`"merchant_id":"TS00000001",`, ""), 200, ""},
 		{"no finish time", "POST", payload(`,"finish_time":"20240102110405"`, ""), 400, "finish_time"},
