@@ -4,9 +4,10 @@ FUZZTIME ?= 60s
 BENCHCOUNT ?= 6
 CRASH_N ?= 10000
 CHAOS_N ?= 100000
+SPLICE_N ?= 10
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: help generate fuzz bench crash chaos lint release-check ci
+.PHONY: help generate fuzz bench crash chaos splice lint release-check ci
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -31,6 +32,10 @@ crash:
 ## chaos          a gateway at its worst under a client: no payment made twice (CHAOS_N=100000)
 chaos:
 	go run ./crosstest/chaos -n $(CHAOS_N)
+
+## splice         what block operations make of honest callbacks: a longer search than the test's (SPLICE_N=10)
+splice:
+	OTTPAY_SPLICE=$(SPLICE_N) go test -run='^TestSplice$$' -count=1 -v -timeout=1h ./middleware
 
 ## lint           go vet and golangci-lint; staticcheck where there is no golangci-lint
 lint:
