@@ -482,9 +482,8 @@ func (d *Delivery) read() (missing string) {
 	d.FinishTime = field.Time(text(p, "finish_time"))
 	d.Kind = kindOf(text(p, "order_status")) // what else it may be is the schema's business
 	amount, _ := p.Member("amount")
-	merchant, named := p.Member("merchant_id")
 	switch {
-	case named && string(merchant) != "null" && text(p, "merchant_id") != d.Merchant:
+	case !d.isFor(p):
 		return "merchant"
 	case d.OrderID == "":
 		return "order_id"
@@ -496,6 +495,16 @@ func (d *Delivery) read() (missing string) {
 		return "amount"
 	}
 	return ""
+}
+
+// isFor reports whether the payload names no merchant, or d's.
+func (d *Delivery) isFor(p envelope.Payload) bool {
+	value, ok := p.Member("merchant_id")
+	if !ok || string(value) == "null" {
+		return true
+	}
+	plain := len(value) == len(d.Merchant)+2 && value[0] == '"' && string(value[1:len(value)-1]) == d.Merchant
+	return plain || text(p, "merchant_id") == d.Merchant && d.Merchant != ""
 }
 
 // text returns a member's string, "" if it is missing or something else.
