@@ -88,6 +88,9 @@ type Config struct {
 	// Identify computes the identity under which a delivery is claimed. If
 	// nil, it is merchant, order and kind, with the amount and the channel's
 	// id beside it; see [dedupe.Identify].
+	// What it rests on must be the same for a callback and for a query that
+	// reports the same payment ([SourceQuery]: OrderID, Amount and Kind), or
+	// [Webhook.Settle] handles it again.
 	Identify func(d *Delivery) dedupe.ID
 	// Journal keeps every claimed delivery, sealed as it came, before the
 	// handler runs. If nil, none is kept.
