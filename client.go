@@ -140,9 +140,6 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Keys == nil {
 		return nil, errors.New("ottpay: Config.Keys is nil")
 	}
-	if err := middleware.CheckBase(cfg.Base); err != nil {
-		return nil, fmt.Errorf("ottpay: Config.Base: %w", err)
-	}
 	for _, unknown := range []error{known("Endpoints", cfg.Endpoints), known("Versions", cfg.Versions), known("Timeouts", cfg.Timeouts)} {
 		if unknown != nil {
 			return nil, unknown
@@ -164,6 +161,9 @@ func New(cfg Config) (*Client, error) {
 		}
 	}
 	s.defaults()
+	if err := middleware.CheckBase(s.cfg.Base); err != nil {
+		return nil, fmt.Errorf("ottpay: Config.Base: %w", err)
+	}
 	return s.client(cfg.MerchantID, cfg.OperatorID), nil
 }
 

@@ -457,6 +457,23 @@ func TestEffectsAreNeverRepeated(t *testing.T) {
 	}
 }
 
+// TestSendOnceHoldsForAClient: who calls again under the context of a payment
+// gets no second one, though the client makes a new order id.
+func TestSendOnceHoldsForAClient(t *testing.T) {
+	t.Parallel()
+	b := newBase(t, func(*base, int, opened) (*http.Response, error) { return nil, io.ErrUnexpectedEOF })
+	client := newClient(t, b.config())
+	ctx := middleware.SendOnce(t.Context())
+	for _, want := range []error{ottpay.ErrUnknownOutcome, middleware.ErrSentBefore} {
+		if _, err := client.H5Pay(ctx, h5Request()); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
+		}
+	}
+	if b.n != 1 {
+		t.Errorf("sent %d times", b.n)
+	}
+}
+
 func TestTimeouts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -104,7 +104,8 @@ type Error struct {
 	// Err is the underlying error, or nil. Its text is not made for logs.
 	Err error
 
-	named bool // the verified data names the order
+	named   bool // the verified data names the order
+	unasked bool // this call sent nothing; an earlier one for the same refund may have
 }
 
 // Error returns the action, the code and what to make of it.

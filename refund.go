@@ -58,7 +58,10 @@ func (r Refunded) Pending() bool {
 	if r.Response != nil && r.Response.Pending() {
 		return true
 	}
-	return r.Status != "" && !returned(r.Status)
+	if r.Status == "" { // the answer to a refund need not name one, a row that names none is not done
+		return r.Before
+	}
+	return !returned(r.Status)
 }
 
 func returned(s api.OrderStatus) bool { return s.Paid() || s.Refunded() }
@@ -66,16 +69,19 @@ func returned(s api.OrderStatus) bool { return s.Paid() || s.Refunded() }
 // RefundOnce refunds a payment, and does not refund it again however often it
 // is called with the same RefundID:
 //
-//  1. The gateway is asked for the refund. If it knows it, that is the result.
-//  2. The refund is claimed in Config.RefundStore. If it was sent before, an
-//     *Error matches ErrDuplicate; if it is being sent, or was when a process
-//     died, ErrPending and ErrUnknownOutcome.
+//  1. The refund is claimed in Config.RefundStore, which tells whether it was
+//     sent before, is being sent, or was when a process died. Of another sum
+//     or order, an *Error matches ErrRefundIDUsed.
+//  2. The gateway is asked for the refund. If it knows it, that is the result.
+//     If not, and it was sent before, an *Error matches ErrDuplicate; if it is
+//     being sent, ErrPending and ErrUnknownOutcome.
 //  3. The gateway is asked for the payment. The sum must not exceed what was
 //     paid and not yet returned, as far as the answer tells.
 //  4. The refund is sent, once.
 //
 // A RefundID is good for one refund that left. When that failed, take another
-// after [Client.Resolve] has said that it did not happen. Two refunds of one
+// after [Client.Resolve] has said that it did not happen: that this call sent
+// nothing does not mean that an earlier one with the id did not. Two refunds of one
 // payment that run at the same time under different ids are each compared with
 // what was paid; the gateway has to refuse the second.
 func (c *Client) RefundOnce(ctx context.Context, r RefundOrder) (Refunded, error) {
@@ -83,20 +89,28 @@ func (c *Client) RefundOnce(ctx context.Context, r RefundOrder) (Refunded, error
 	if r.RefundID == "" || r.OrderID == "" || r.RefundID == r.OrderID || r.Amount <= 0 {
 		return Refunded{}, failed.refused("request", errors.New("a refund needs an id of its own, an order and an amount"))
 	}
-	before, known, err := c.refundRow(ctx, r.RefundID)
-	if err != nil || known {
-		return before, err
-	}
-	claim, err := c.cfg.RefundStore.Claim(ctx, dedupe.Identify(c.merchant, r.RefundID, "refund", r.OrderID, r.Amount.String()), claimed)
-	if err != nil {
-		return Refunded{}, failed.unclaimed(err)
+	claim, claimErr := c.cfg.RefundStore.Claim(ctx, dedupe.Identify(c.merchant, r.RefundID, "refund", r.OrderID, r.Amount.String()), claimed)
+	if errors.Is(claimErr, dedupe.ErrConflict) {
+		return Refunded{}, failed.refused("refund-id", ErrRefundIDUsed)
 	}
 	if _, ok := claim.(dedupe.Contexter); ok {
 		// It would be undone when the process dies between sending and confirming.
 		return Refunded{}, errors.Join(failed.refused("refund", errors.New("Config.RefundStore is transactional: use dedupe.Lease")), release(ctx, claim))
 	}
+	before, known, err := c.refundRow(ctx, r.RefundID)
+	switch {
+	case claimErr != nil && known:
+		return before, err
+	case claimErr != nil:
+		return Refunded{}, failed.unclaimed(claimErr)
+	case err != nil:
+		return Refunded{}, errors.Join(err, release(ctx, claim))
+	case known: // somebody sent it whom the store does not remember
+		_ = claim.Confirm(context.WithoutCancel(ctx))
+		return before, nil
+	}
 	if err := c.refundable(ctx, r); err != nil {
-		return Refunded{}, errors.Join(failed.refused("refund", err), release(ctx, claim))
+		return Refunded{}, errors.Join(failed.refused("refund", aside{err}), release(ctx, claim))
 	}
 	resp, err := c.Refund(ctx, &api.RefundRequest{OrderID: r.RefundID, OriOrderID: r.OrderID, RefundAmt: r.Amount})
 	if errors.Is(err, ErrNotSent) || errors.Is(err, ErrCaller) {
@@ -115,7 +129,8 @@ func release(ctx context.Context, claim dedupe.Claim) error {
 	return claim.Release(context.WithoutCancel(ctx))
 }
 
-// refundRow asks the gateway for the refund itself.
+// refundRow asks the gateway for the refund itself. It may know it and say that
+// it failed.
 func (c *Client) refundRow(ctx context.Context, refundID string) (_ Refunded, known bool, _ error) {
 	failed := &Error{Action: api.ActionREFUND, MerchantID: c.merchant, OrderID: refundID}
 	row, err := c.ask(ctx, api.ActionSTATUS_QUERY, refundID)
@@ -123,12 +138,14 @@ func (c *Client) refundRow(ctx context.Context, refundID string) (_ Refunded, kn
 	case err != nil && noSuchOrder(err):
 		return Refunded{}, false, nil
 	case err != nil:
-		return Refunded{}, false, failed.unasked(err)
+		failed.NotSent, failed.Reason, failed.Err, failed.unasked = true, "query", aside{err}, true
+		return Refunded{}, false, failed
 	case row.id == "":
+		failed.unasked = true
 		return Refunded{}, false, failed.refused("refund", ErrUnconfirmed)
 	case row.status.State() == api.StateClosed && !returned(row.status):
 		failed.Class, failed.Verified, failed.Reason = api.ClassFailed, true, "refund"
-		return Refunded{}, false, failed
+		return Refunded{}, true, failed
 	}
 	return Refunded{Status: row.status, Before: true}, true, nil
 }
@@ -173,24 +190,32 @@ func (c *Client) refundable(ctx context.Context, r RefundOrder) error {
 	return nil
 }
 
-// unasked says that the refund was not sent because the gateway could not be
-// asked before.
-func (e *Error) unasked(err error) error {
-	e.NotSent, e.Reason, e.Err = true, "query", err
-	return e
+// aside is the error of a query that was put before a refund. What it says of
+// the query, that it was not sent or that nobody knows, is not said of the
+// refund.
+type aside struct{ error }
+
+// Is leaves out the verdicts.
+func (a aside) Is(target error) bool {
+	switch target {
+	case ErrPending, ErrDuplicate, ErrCaller, ErrFailed, ErrUnknownOutcome, ErrNotSent:
+		return false
+	}
+	return errors.Is(a.error, target)
 }
+
+// As is errors.As of the query's error.
+func (a aside) As(target any) bool { return errors.As(a.error, target) }
 
 // unclaimed says that the refund's id is taken, or that nobody knows.
 func (e *Error) unclaimed(err error) error {
 	switch {
-	case errors.Is(err, dedupe.ErrConflict):
-		return e.refused("refund-id", ErrRefundIDUsed)
 	case errors.Is(err, dedupe.ErrDone):
 		e.Class, e.Reason, e.Err = api.ClassDuplicate, "sent-before", err
 	case errors.Is(err, dedupe.ErrInFlight):
 		e.Class, e.Reason, e.Err = api.ClassPending, "in-flight", err
 	default:
-		e.NotSent, e.Reason, e.Err = true, "store", err
+		e.NotSent, e.Reason, e.Err, e.unasked = true, "store", err, true
 	}
 	return e
 }

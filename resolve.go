@@ -106,7 +106,7 @@ func (c *Client) Resolve(ctx context.Context, err error) (Resolution, error) {
 // and a scanned code's failure is to be queried first (docs/protocol.md, 9).
 func (e *Error) over(info api.ActionInfo) bool {
 	if e.NotSent {
-		return true
+		return !e.unasked
 	}
 	if !e.Verified || !e.named {
 		return false

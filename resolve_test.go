@@ -400,6 +400,66 @@ func TestRefundOnce(t *testing.T) {
 			t.Errorf("sent %d times", g.sent)
 		}
 	})
+	t.Run("a second click after the first was lost, and the gateway cannot be asked", func(t *testing.T) {
+		t.Parallel()
+		g, _ := newTill(t)
+		g.answer = ""
+		down := false
+		b := newBase(t, func(b *base, n int, req opened) (*http.Response, error) {
+			if down {
+				return nil, io.ErrUnexpectedEOF
+			}
+			return g.step(b, n, req)
+		})
+		for name, restarted := range map[string]bool{"same process": false, "store forgot": true} {
+			cfg := b.config()
+			cfg.Sleep = func(context.Context, time.Duration) error { return nil }
+			client, lost := newClient(t, cfg), order
+			lost.RefundID += name[:4]
+			down = false
+			if _, err := client.RefundOnce(t.Context(), lost); !errors.Is(err, ottpay.ErrUnknownOutcome) {
+				t.Fatalf("got %v", err)
+			}
+			if restarted {
+				client = newClient(t, cfg)
+			}
+			down = true
+			_, err := client.RefundOnce(t.Context(), lost)
+			if err == nil || errors.Is(err, ottpay.ErrNotSent) && errors.Is(err, ottpay.ErrUnknownOutcome) {
+				t.Errorf("%s: got %v, both not sent and unknown", name, err)
+			}
+			down = false
+			if res, err := client.Resolve(t.Context(), err); err != nil || res.Outcome != ottpay.Happened {
+				t.Errorf("%s: got %v, %v", name, res, err)
+			}
+		}
+	})
+	t.Run("an id that the gateway knows as another refund", func(t *testing.T) {
+		t.Parallel()
+		g, client := newTill(t)
+		if _, err := client.RefundOnce(t.Context(), order); err != nil {
+			t.Fatal(err)
+		}
+		for _, other := range []ottpay.RefundOrder{
+			{RefundID: "R1", OrderID: "P1", Amount: 100}, {RefundID: "R1", OrderID: "P2", Amount: 200},
+		} {
+			if r, err := client.RefundOnce(t.Context(), other); !errors.Is(err, ottpay.ErrRefundIDUsed) || !errors.Is(err, ottpay.ErrNotSent) {
+				t.Errorf("got %+v, %v", r, err)
+			}
+		}
+		if g.sent != 1 {
+			t.Errorf("sent %d times", g.sent)
+		}
+	})
+	t.Run("a row without a status is not done", func(t *testing.T) {
+		t.Parallel()
+		b := newBase(t, func(b *base, _ int, _ opened) (*http.Response, error) {
+			return b.say("PROCESSING", `{"order_id":"R1"}`)
+		})
+		if r, err := newClient(t, b.config()).RefundOnce(t.Context(), order); err != nil || !r.Before || !r.Pending() {
+			t.Errorf("got %+v, pending %v, %v", r, r.Pending(), err)
+		}
+	})
 	t.Run("twenty clicks at once", func(t *testing.T) {
 		t.Parallel()
 		g, client := newTill(t)

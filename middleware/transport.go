@@ -78,7 +78,7 @@ type Transport struct {
 	// Base sends the sealed request, and must not send it again by itself. A
 	// proxy, a client certificate or a private authority go here. If nil,
 	// what [NewBase] returns. An *http.Transport that does not verify
-	// certificates is refused.
+	// certificates is refused, also when http.DefaultTransport is the one.
 	Base http.RoundTripper
 
 	// Limiter holds requests back. If nil, none is.
@@ -100,8 +100,12 @@ type Transport struct {
 
 // SendOnce returns a context under which a Transport sends at most one effect:
 // every further one fails with ErrSentBefore, which matches ErrUnknownOutcome
-// too. Give each payment its own. Queries are not counted.
+// too. Give each payment its own. Queries are not counted. A context made from
+// such a one counts with it.
 func SendOnce(ctx context.Context) context.Context {
+	if ctx.Value(sendOnceKey{}) != nil {
+		return ctx
+	}
 	return context.WithValue(ctx, sendOnceKey{}, new(atomic.Bool))
 }
 
@@ -145,7 +149,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 func (t *Transport) SendPlain(ctx context.Context, name string, to *url.URL, body []byte) ([]byte, error) {
 	c := &call{Transport: t, name: name, effect: true}
 	c.req = (&http.Request{Method: http.MethodPost, URL: to, Header: make(http.Header)}).WithContext(ctx)
-	if err := errors.Join(CheckURL(to), CheckBase(t.Base)); err != nil {
+	if err := errors.Join(CheckURL(to), CheckBase(t.base())); err != nil {
 		return nil, c.failed(&SendError{Reason: "request", Err: err})
 	}
 	ctx, cancel := t.withDeadline(ctx)
@@ -241,7 +245,7 @@ type call struct {
 	direct  bool         // the base is net/http itself
 	memory  bytes.Reader // the content for it
 	sought  atomic.Bool  // it has looked for a connection
-	wrote   atomic.Bool  // the headers of an exchange
+	started exchanges
 	trace   httptrace.ClientTrace
 	outcome CallOutcome
 }
@@ -262,7 +266,7 @@ func (t *Transport) prepare(req *http.Request) (*call, error) {
 	if err := CheckURL(req.URL); err != nil {
 		return nil, err
 	}
-	if err := CheckBase(t.Base); err != nil {
+	if err := CheckBase(t.base()); err != nil {
 		return nil, err
 	}
 	if t.Keys == nil {
@@ -548,19 +552,61 @@ func (c *call) content(wire []byte) io.ReadCloser {
 // traced notes when net/http has got a connection to write to, and closes the
 // connection of every exchange of an effect after the one whose headers went
 // out. net/http does not start one, since the content cannot be rewound; a
-// retry library that sits below the Transport does.
+// retry library that sits below the Transport does, and one that hedges does
+// while the first is under way.
 func (c *call) traced(ctx context.Context) context.Context {
 	c.trace.GetConn = func(string) { c.sought.Store(true) }
 	c.trace.GotConn = func(info httptrace.GotConnInfo) {
 		if c.direct {
 			c.latch.leave()
 		}
-		if c.effect && c.wrote.Load() {
-			info.Conn.Close()
+		if c.effect {
+			c.started.connected(info.Conn, !c.direct) // net/http itself starts no two at a time
 		}
 	}
-	c.trace.WroteHeaders = func() { c.wrote.Store(true) }
+	c.trace.WroteHeaders = func() {
+		if c.effect {
+			c.started.wrote()
+		}
+	}
 	return httptrace.WithClientTrace(ctx, &c.trace)
+}
+
+// exchanges are what was started below for one call. The content follows the
+// headers, so that whoever is closed before or right after them sends none.
+type exchanges struct {
+	mu      sync.Mutex
+	headers bool // of one went out
+	conns   []net.Conn
+}
+
+// connected closes the connection if another exchange has begun to write.
+// It remembers the others if they are to be kept.
+func (e *exchanges) connected(conn net.Conn, keep bool) {
+	e.mu.Lock()
+	late := e.headers
+	if keep && !late {
+		e.conns = append(e.conns, conn)
+	}
+	e.mu.Unlock()
+	if late {
+		conn.Close()
+	}
+}
+
+// wrote closes all connections when it is called for a second exchange, as
+// nobody says whose headers these are. The first one's content may be away.
+func (e *exchanges) wrote() {
+	e.mu.Lock()
+	var conns []net.Conn
+	if e.headers {
+		conns = e.conns
+	}
+	e.headers = true
+	e.mu.Unlock()
+	for _, conn := range conns {
+		conn.Close()
+	}
 }
 
 // latch decides whether the content leaves: once read it may have, once shut it
