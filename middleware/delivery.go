@@ -105,24 +105,33 @@ func kindOf(status string) string {
 func (d *Delivery) Paid() bool { return d.Kind == kindPaid }
 
 // Matches reports whether the notification says that expected was paid: its
-// amount, or its amount less the convenience fee that it names, is expected.
-// It is the check without which a shop ships for a cent.
+// amount, or its amount less the convenience fee that it names, is expected,
+// and so is the [Answer]'s, if the gateway was asked. It is the check without
+// which a shop ships for a cent.
 func (d *Delivery) Matches(expected field.Cents) bool {
 	return d.Paid() && d.amountIs(expected)
 }
 
-// amountIs compares without the kind. A fee is what the payer paid on top, so
-// a forged one only makes the shop demand more. Nobody expects nothing: 0 is
-// the amount of an order that is not there.
+// amountIs compares without the kind. The fee may explain how the notification
+// differs from the order or from the answer, but not both: what is confirmed
+// must itself come to what is expected.
 func (d *Delivery) amountIs(expected field.Cents) bool {
+	confirmed := d.Answer == nil || d.Answer.Amount == nil || d.comesTo(*d.Answer.Amount, expected)
+	return confirmed && d.comesTo(d.Amount, expected)
+}
+
+// comesTo reports whether amount is expected, or is it less the fee. A fee is
+// what the payer paid on top, so a forged one only makes the shop demand more.
+// Nobody expects nothing: 0 is the amount of an order that is not there.
+func (d *Delivery) comesTo(amount, expected field.Cents) bool {
 	if expected <= 0 {
 		return false
 	}
-	if d.Amount == expected {
+	if amount == expected {
 		return true
 	}
 	fee := d.Notification.ConvenienceFee
-	return fee != nil && *fee > 0 && d.Amount-*fee == expected
+	return fee != nil && *fee > 0 && amount-*fee == expected
 }
 
 // Suspect says why the payload, though it opened under the merchant's key, may

@@ -654,9 +654,10 @@ func (w *Webhook) handle(ctx context.Context, claim dedupe.Claim, d *Delivery, r
 // believe compares the notification with what the shop expects, who is asked
 // under work, and with what the gateway says when it is asked.
 func (w *Webhook) believe(ctx, work context.Context, d *Delivery) *Refusal {
+	var expected field.Cents
 	if w.cfg.Expect != nil {
-		expected, err := w.cfg.Expect(work, d.OrderID)
-		if err != nil {
+		var err error
+		if expected, err = w.cfg.Expect(work, d.OrderID); err != nil {
 			return left("not-expected", err)
 		}
 		if !d.amountIs(expected) {
@@ -675,6 +676,9 @@ func (w *Webhook) believe(ctx, work context.Context, d *Delivery) *Refusal {
 	d.Answer = &answer
 	if reason := answer.disbelief(d); reason != "" {
 		return left(reason, nil)
+	}
+	if w.cfg.Expect != nil && !d.amountIs(expected) { // by what is confirmed
+		return left("amount-mismatch", nil)
 	}
 	return nil
 }

@@ -620,6 +620,48 @@ func TestAsker(t *testing.T) {
 	}
 }
 
+// TestAskerAndFee: the amount that the gateway confirms is the one that the shop
+// expects. A fee explains one difference, and not two: a notification of 1999,
+// 1899 of it a fee, says neither that 1999 was paid for the goods nor that a
+// query that knows of 100 has borne it out.
+func TestAskerAndFee(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name                       string
+		notified, fee, told, order field.Cents
+		want                       bool
+	}{
+		{"no fee", 1999, 0, 1999, 1999, true},
+		{"on top of the order", 2050, 51, 2050, 1999, true},
+		{"unknown to the query", 2050, 51, 1999, 1999, true},
+		{"part of the order", 1999, 51, 1999, 1999, true},
+		{"explains both", 1999, 1899, 100, 1999, false},
+		{"explains neither", 2050, 50, 2050, 1999, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			asker := &counter{answer: answer("success", c.told)}
+			body := callback(t, strings.NewReplacer(`"1999"`, `"`+c.notified.String()+`"`, `"tip":"0"`, `"convenience_fee":"`+c.fee.String()+`"`).Replace(paid))
+			expect := func(context.Context, string) (field.Cents, error) { return c.order, nil }
+			var s shop
+			w := newWebhook(t, func(cfg *middleware.Config) { cfg.Asker, cfg.Expect = asker, expect })
+			if code := post(s.behind(w), body).Code; (code == 200) != c.want || (s.runs.Load() == 1) != c.want {
+				t.Errorf("with Expect: answer %d, handled %d times", code, s.runs.Load())
+			}
+			matched := false
+			w = newWebhook(t, func(cfg *middleware.Config) { cfg.Asker = asker })
+			post(middleware.Handle(w, func(ctx context.Context, _ *api.Notification) error {
+				d, _ := middleware.FromContext(ctx)
+				matched = d.Matches(c.order)
+				return nil
+			}), body)
+			if matched != c.want {
+				t.Errorf("Matches: %v", matched)
+			}
+		})
+	}
+}
+
 // TestTimeout: the handler's context ends on its own time, not with the
 // gateway's patience; a handler that gives up is not acknowledged.
 func TestTimeout(t *testing.T) {
