@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"regexp"
 	"slices"
@@ -415,6 +416,27 @@ func TestQueriesAreRepeated(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestBackoffWithoutEnd: the longest wait there is must not turn into none.
+func TestBackoffWithoutEnd(t *testing.T) {
+	t.Parallel()
+	b := newBase(t, func(*base, int, opened) (*http.Response, error) { return nil, io.ErrUnexpectedEOF })
+	cfg := b.config()
+	cfg.Attempts, cfg.Poll = 1, ottpay.Backoff{Max: math.MaxInt64}
+	waits, short := 0, 0
+	cfg.Sleep = func(_ context.Context, d time.Duration) error {
+		if d < 500*time.Millisecond {
+			short++
+		}
+		if waits++; waits == 100 {
+			return context.DeadlineExceeded
+		}
+		return nil
+	}
+	if _, err := newClient(t, cfg).Resolve(t.Context(), lost(api.ActionREFUND)); err == nil || short > 0 {
+		t.Errorf("%d of %d waits are too short, %v", short, waits, err)
 	}
 }
 

@@ -29,7 +29,7 @@ func (b Backoff) or(first, longest time.Duration) Backoff {
 func (c *Client) delay(b Backoff, n int) time.Duration {
 	d := b.First
 	for ; n > 1 && d < b.Max; n-- {
-		d *= 2
+		d += min(d, b.Max-d) // which does not overflow, as the double may
 	}
 	d = min(d, b.Max)
 	var random [8]byte
