@@ -620,6 +620,23 @@ func TestAsker(t *testing.T) {
 	}
 }
 
+// TestMerchantText: what a stranger writes for a merchant's id does not reach
+// the shop's database, whose complaints would look like an outage.
+func TestMerchantText(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"TS\x0000000001", "TS00000001 ", "T\nS", "商户", strings.Repeat("T", 65), strings.Repeat("T", 60_000)} {
+		var reason string
+		w := newWebhook(t, func(cfg *middleware.Config) {
+			cfg.Keys = keysFunc(func(context.Context, string) ([]envelope.Key, error) { return nil, errors.New("invalid byte sequence") })
+			cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { reason = r.Reason }
+		})
+		body := callbackWith(t, publishedKey, envelope.Response{Code: "SUCCESS", MerchantID: id}, paid)
+		if code := post(new(shop).behind(w), body).Code; code != 401 || reason != "unknown-merchant" {
+			t.Errorf("%.20q: answer %d, %s", id, code, reason)
+		}
+	}
+}
+
 // TestAskerAndFee: the amount that the gateway confirms is the one that the shop
 // expects. A fee explains one difference, and not two: a notification of 1999,
 // 1899 of it a fee, says neither that 1999 was paid for the goods nor that a
