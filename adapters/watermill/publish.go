@@ -39,7 +39,8 @@ import (
 const (
 	// MetadataMerchant is the merchant whose key opened the envelope.
 	MetadataMerchant = "ottpay_merchant"
-	// MetadataKind is [middleware.Delivery.Kind].
+	// MetadataKind is [middleware.Delivery.Kind]. Only "paid" says that money was
+	// taken.
 	MetadataKind = "ottpay_kind"
 	// MetadataSource is [middleware.Delivery.Source].
 	MetadataSource = "ottpay_source"
