@@ -61,7 +61,7 @@ func TestExplainPassesOthersOn(t *testing.T) {
 func TestCardDataIsRefused(t *testing.T) {
 	t.Parallel()
 	v := validate.New()
-	for name, rule := range map[string]string{"cc_number": "nocarddata", "CC_NUMBER": "nocarddata", "cardNumber": "nocarddata", "cc-sha": "nocarddata", "note": "string"} {
+	for name, rule := range map[string]string{"cc_number": "nocarddata", "CC_NUMBER": "nocarddata", "cardNumber": "nocarddata", "cc-sha": "nocarddata", "card num": "nocarddata", "card.no": "nocarddata", "ssl_cvv2cvc2": "nocarddata", "note": "string"} {
 		value := json.RawMessage(`"4111111111111111"`)
 		if rule == "string" {
 			value = json.RawMessage(`4111`)

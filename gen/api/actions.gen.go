@@ -519,17 +519,17 @@ func (v *StatusQueryResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
 func (v StatusQueryResponse) Pending() bool { return v.Outcome == field.OutcomePending }
 
 // BearsCardData reports whether a member of this name bears card data, which
-// the kit does not send. Case, "_" and "-" do not count.
+// the kit does not send. Only letters and digits count, and not their case.
 func BearsCardData(name string) bool {
 	var b [24]byte
 	n := 0
 	for i := range len(name) {
 		c := name[i]
 		switch {
-		case c == '_' || c == '-':
-			continue
 		case c >= 'A' && c <= 'Z':
 			c += 'a' - 'A'
+		case (c < 'a' || c > 'z') && (c < '0' || c > '9'):
+			continue
 		}
 		if n == len(b) {
 			return false
@@ -538,7 +538,7 @@ func BearsCardData(name string) bool {
 		n++
 	}
 	switch string(b[:n]) {
-	case "accountexpire", "accountnumber", "cardno", "cardnumber", "cccvv", "ccexp", "ccnumber", "ccsha", "cvc", "cvn", "cvn2", "cvv", "cvv2", "pan", "porticocard":
+	case "accountexpire", "accountno", "accountnumber", "cardcvc", "cardcvv", "cardexp", "cardexpiry", "cardno", "cardnum", "cardnumber", "cardpan", "cccvv", "ccexp", "ccnumber", "ccsha", "cvc", "cvc2", "cvn", "cvn2", "cvv", "cvv2", "cvvcode", "cvvnumber", "pan", "porticocard", "securitycode", "sslcardnumber", "sslcvv2cvc2", "sslexpdate", "ssltrackdata", "track1", "track2", "trackdata":
 		return true
 	}
 	return false
