@@ -42,8 +42,9 @@ type Reconciler struct {
 
 	// Unpaid is told of each order that the gateway was asked about and that
 	// is not paid, with the status that the gateway gave, so that the shop can
-	// close what is final ([api.OrderStatus.Final]) or too old. If nil, nobody
-	// is.
+	// close what is final ([api.OrderStatus.Final]) or too old. One that is
+	// [api.OrderStatus.Refunded] was paid, and its payment never handled: that
+	// is for a person to look at. If nil, nobody is told.
 	Unpaid func(ctx context.Context, o Order, status api.OrderStatus)
 
 	// Interval is the time between the rounds of Run, and that before an order
