@@ -36,8 +36,8 @@ import (
 func TestSplice(t *testing.T) {
 	t.Parallel()
 	scale := 1.0
-	if testing.Short() {
-		scale = 0.1
+	if testing.Short() || raced {
+		scale = 0.05
 	}
 	if n, err := strconv.ParseFloat(os.Getenv("OTTPAY_SPLICE"), 64); err == nil {
 		scale = n
@@ -74,9 +74,10 @@ func TestSplice(t *testing.T) {
 				s.message(a, schemas[n%len(schemas)])
 			}
 			switch {
-			case r.tried == 0 || r.opened == 0 || r.accepted == 0:
+			case r.tried == 0 || r.opened == 0:
 				t.Error("the search finds nothing at all")
-			case r.caught == 0 && scale >= 1 && !r.lawless:
+			case scale < 1:
+			case r.accepted == 0 || r.caught == 0 && !r.lawless:
 				t.Error("no splice of a protected member was found to be suspect: the search proves nothing")
 			case r.suspected > r.honest/50:
 				t.Errorf("%d of %d honest messages are suspect", r.suspected, r.honest)

@@ -1,0 +1,6 @@
+//go:build race
+
+package middleware_test
+
+// raced: the race detector makes searches ten times slower.
+const raced = true
