@@ -48,6 +48,8 @@ func (a Answer) disbelief(d *Delivery) string {
 		return "answer-of-another-order"
 	case a.Refund:
 		return "answer-of-a-refund"
+	case d.Paid() && a.Status.Refunded():
+		return "refunded"
 	case !a.bearsOut(d.Kind):
 		return "not-" + notWhat(d.Kind)
 	case a.Amount == nil:

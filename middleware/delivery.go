@@ -57,6 +57,8 @@ type Delivery struct {
 
 	sealed    []byte // the body as it came, for the journal
 	suspicion *suspicion
+
+	statusSeen bool // the handler's type requires the status
 }
 
 // Source is how a payment came to be known.

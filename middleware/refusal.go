@@ -20,8 +20,8 @@ type Refusal struct {
 	//	not authentic: unknown-merchant, padding, plaintext, digest;
 	//	not a callback of this merchant: merchant, order_id, bizpay_order_id, finish_time, amount;
 	//	authentic, but not as expected: schema, suspect;
-	//	not believed: code, not-paid-yet, not-borne-out, answer-without-order, answer-of-another-order,
-	//	answer-of-a-refund, amount-unconfirmed, amount-mismatch, not-expected, ask-failed;
+	//	not believed: code, kind, not-paid-yet, refunded, not-borne-out, answer-without-order,
+	//	answer-of-another-order, answer-of-a-refund, amount-unconfirmed, amount-mismatch, not-expected, ask-failed;
 	//	not finished: in-flight, store, claim-lost, journal, handler, panic, shutdown.
 	Reason string
 	// Merchant and OrderID are those of an authentic envelope, or "".

@@ -42,7 +42,7 @@ func TestSettle(t *testing.T) {
 		{"not paid", order, middleware.Answer{OrderID: "T1", Status: "notpay"}, nil, "left", "not-paid-yet"},
 		{"held", order, middleware.Answer{OrderID: "T1", Status: "authorised", Amount: cents(1999)}, nil, "left", "not-paid-yet"},
 		{"closed", order, middleware.Answer{OrderID: "T1", Status: "orderclosed", Amount: cents(1999)}, nil, "left", "not-paid-yet"},
-		{"refunded", order, middleware.Answer{OrderID: "T1", Status: "fully_refunded", Amount: cents(1999)}, nil, "left", "not-paid-yet"},
+		{"refunded", order, middleware.Answer{OrderID: "T1", Status: "fully_refunded", Amount: cents(1999)}, nil, "left", "refunded"},
 		{"row of a refund", order, middleware.Answer{OrderID: "T1", Status: "success", Amount: cents(1999), Refund: true}, nil, "left", "answer-of-a-refund"},
 		{"another order", order, middleware.Answer{OrderID: "T2", Status: "success", Amount: cents(1999)}, nil, "left", "answer-of-another-order"},
 		{"no order", order, middleware.Answer{Status: "success", Amount: cents(1999)}, nil, "left", "answer-without-order"},

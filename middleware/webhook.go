@@ -64,7 +64,10 @@ type Config struct {
 	// that is not known (it may be written a moment later). It runs under the
 	// claim, with the handler's context, in which [FromContext] finds the
 	// delivery: a checkout is found by its own id, since OTT Pay makes up the
-	// order's. If nil, comparing is the handler's business: [Delivery.Matches].
+	// order's. A notification of another kind than paid is then left, too, for
+	// the handler would take it for a payment, unless it is received as an
+	// [api.CardNotification], whose handler looks at the status. If nil,
+	// comparing is the handler's business: [Delivery.Matches].
 	Expect func(ctx context.Context, orderID string) (field.Cents, error)
 	// OrderIDLength is the length of the shortest and of the longest order id
 	// that the shop gives out. A notification of another one is then suspect
@@ -332,6 +335,7 @@ func (w *Webhook) receive(ctx context.Context, body []byte, into any) (*Delivery
 		return d, (&Refusal{Status: http.StatusServiceUnavailable, Reason: "schema", Err: err, result: ResultLeft}).about(d)
 	}
 	d.suspicion = &w.suspicion
+	_, d.statusSeen = into.(*api.CardNotification)
 	d.ID = w.cfg.Identify(d)
 	return d, nil
 }
@@ -349,10 +353,11 @@ func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, *Refusal) {
 	end(err == nil)
 	var tooLong *http.MaxBytesError
 	switch {
-	case err == nil && len(body) == 0 && r.ContentLength > 0,
+	case err == nil && len(body) == 0 && r.ContentLength != 0,
 		errors.Is(err, http.ErrBodyReadAfterClose):
-		// Nothing a stranger can bring about: the server would have said
-		// unexpected EOF.
+		// The server itself would have said unexpected EOF. A chunked body
+		// may have been empty from the start; nothing is lost by asking for
+		// it again.
 		return nil, &Refusal{
 			Status: http.StatusServiceUnavailable, Reason: "body-consumed", result: ResultFailed,
 			Err: errors.New("something in front of the webhook has read the request's body; mount the webhook before it"),
@@ -674,6 +679,9 @@ func (w *Webhook) believe(ctx, work context.Context, d *Delivery) *Refusal {
 		var err error
 		if expected, err = w.cfg.Expect(work, d.OrderID); err != nil {
 			return left("not-expected", err)
+		}
+		if !d.Paid() && !d.statusSeen {
+			return left("kind", nil)
 		}
 		if !d.amountIs(expected) {
 			return left("amount-mismatch", nil)

@@ -547,6 +547,35 @@ func TestExpectNothing(t *testing.T) {
 	}
 }
 
+// TestExpectIsOfAPayment: with an automatic check of the amount, what is no
+// payment reaches only a handler whose type requires the status.
+func TestExpectIsOfAPayment(t *testing.T) {
+	t.Parallel()
+	var reasons []string
+	w := newWebhook(t, func(cfg *middleware.Config) {
+		cfg.Expect = func(context.Context, string) (field.Cents, error) { return 1999, nil }
+		cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { reasons = append(reasons, r.Reason) }
+	})
+	var s shop
+	var cards []string
+	card := middleware.Handle(w, func(_ context.Context, n *api.CardNotification) error {
+		cards = append(cards, string(n.OrderStatus))
+		return nil
+	})
+	for _, status := range []string{"authorised", "failure", "fully_refunded", "notpay"} {
+		body := callback(t, strings.Replace(paid, `"tip"`, `"order_status":"`+status+`","tip"`, 1))
+		if code := post(s.behind(w), body).Code; code != 503 {
+			t.Errorf("%s: %d", status, code)
+		}
+		if code := post(card, body).Code; code != 200 {
+			t.Errorf("%s, card: %d", status, code)
+		}
+	}
+	if s.runs.Load() != 0 || fmt.Sprint(reasons) != "[kind kind kind kind]" || len(cards) != 4 {
+		t.Errorf("ran %d times, refused %v, cards %v", s.runs.Load(), reasons, cards)
+	}
+}
+
 type askerFunc func(context.Context, *middleware.Delivery) (middleware.Answer, error)
 
 func (f askerFunc) Ask(ctx context.Context, d *middleware.Delivery) (middleware.Answer, error) {
@@ -565,6 +594,7 @@ func TestAsker(t *testing.T) {
 		{"paid", "SUCCESS", "", middleware.Answer{OrderID: "T1", Status: "success", Amount: cents(1999)}, nil, ""},
 		{"the query decides over the code", "FAIL", "", middleware.Answer{OrderID: "T1", Status: "Success", Amount: cents(1999)}, nil, ""},
 		{"not paid", "SUCCESS", "", middleware.Answer{OrderID: "T1", Status: "notpay", Amount: cents(1999)}, nil, "not-paid-yet"},
+		{"paid and part of it returned", "SUCCESS", "", middleware.Answer{OrderID: "T1", Status: "Partial_Refunded", Amount: cents(1999)}, nil, "refunded"},
 		{"held", "SUCCESS", "", middleware.Answer{OrderID: "T1", Status: "authorised", Amount: cents(1999)}, nil, "not-paid-yet"},
 		{"unclear", "SUCCESS", "", middleware.Answer{OrderID: "T1", Status: "authfinish", Amount: cents(1999)}, nil, "not-paid-yet"},
 		{"no status", "SUCCESS", "", middleware.Answer{OrderID: "T1", Amount: cents(1999)}, nil, "not-paid-yet"},
