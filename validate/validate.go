@@ -37,8 +37,13 @@ func New() *validator.Validate {
 	return v
 }
 
-// additional checks the additional members of a request.
+// additional checks the additional members of a request, and what no rule of a
+// single member can say: a refund under its payment's id could never be told
+// from it.
 func additional(sl validator.StructLevel) {
+	if r, ok := sl.Current().Interface().(api.RefundRequest); ok && r.OrderID != "" && r.OrderID == r.OriOrderID {
+		sl.ReportError(r.OrderID, "order_id", "OrderID", "nefield", "ori_order_id")
+	}
 	members, _ := sl.Current().FieldByName("AdditionalProperties").Interface().(map[string]json.RawMessage)
 	for name, value := range members {
 		var text *string

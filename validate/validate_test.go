@@ -149,3 +149,17 @@ func ExampleExplain() {
 	fmt.Println(validate.Explain(err))
 	// Output: validate: RefundRequest.ori_order_id: required
 }
+
+// TestRefundOfItself: a query could not tell such a refund from its payment.
+func TestRefundOfItself(t *testing.T) {
+	t.Parallel()
+	v := validate.New()
+	r := api.RefundRequest{OrderID: "R1", OriOrderID: "P1", RefundAmt: 1}
+	if err := v.Struct(r); err != nil {
+		t.Error(err)
+	}
+	r.OrderID = "P1"
+	if err := validate.Explain(v.Struct(r)); err == nil || !strings.Contains(err.Error(), "RefundRequest.order_id: nefield") {
+		t.Errorf("error %v", err)
+	}
+}
