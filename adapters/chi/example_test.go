@@ -2,6 +2,7 @@ package ottpaychi_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -36,6 +37,9 @@ func Example() {
 	router := chi.NewRouter()
 	router.Route("/pay", func(r chi.Router) {
 		r.Post("/{channel}", ottpaychi.Handle(webhook, func(r *http.Request, n *api.Notification) error {
+			if d, _ := ottpaychi.Delivery(r); !d.Matches(1999) { // what the shop knows of n.OrderID, in cents
+				return errors.New("not the amount of the order")
+			}
 			fmt.Println("order", n.OrderID, "was paid", n.Amount.Decimal())
 			return nil
 		}))

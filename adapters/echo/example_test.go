@@ -2,6 +2,7 @@ package ottpayecho_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -35,6 +36,9 @@ func Example() {
 
 	router := echo.New()
 	router.Group("/pay").POST("/ottpay", ottpayecho.Handle(webhook, func(c *echo.Context, n *api.Notification) error {
+		if d, _ := ottpayecho.Delivery(c); !d.Matches(1999) { // what the shop knows of n.OrderID, in cents
+			return errors.New("not the amount of the order")
+		}
 		fmt.Println("order", n.OrderID, "was paid", n.Amount.Decimal())
 		return nil
 	}))

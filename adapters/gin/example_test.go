@@ -2,6 +2,7 @@ package ottpaygin_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -36,6 +37,9 @@ func Example() {
 	gin.SetMode(gin.ReleaseMode)
 	router := gin.New()
 	router.Group("/pay").POST("/ottpay", ottpaygin.Handle(webhook, func(c *gin.Context, n *api.Notification) error {
+		if d, _ := ottpaygin.Delivery(c); !d.Matches(1999) { // what the shop knows of n.OrderID, in cents
+			return errors.New("not the amount of the order")
+		}
 		fmt.Println("order", n.OrderID, "was paid", n.Amount.Decimal())
 		return nil
 	}))

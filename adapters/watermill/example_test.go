@@ -3,6 +3,7 @@ package ottpaywatermill_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -45,7 +46,11 @@ func Example() {
 	// The other side: another process, as a rule.
 	shipped := make(chan string)
 	ship, err := ottpaywatermill.Handle(ottpaywatermill.Config{Store: store, Consumer: "ship"},
-		func(_ *message.Message, n *api.Notification) error {
+		func(m *message.Message, n *api.Notification) error {
+			d := middleware.Delivery{Kind: m.Metadata.Get(ottpaywatermill.MetadataKind), Amount: n.Amount, Notification: n}
+			if !d.Matches(1999) { // what the shop knows of n.OrderID, in cents
+				return errors.New("not the amount of the order")
+			}
 			shipped <- n.OrderID
 			return nil
 		})

@@ -30,6 +30,10 @@ import (
 // Sign keys for the sandbox. Real ones come from a vault, never from the source.
 const newKey = "SANDBOXKEY0002NEW"
 
+// price is what every order costs. A real shop looks it up, by merchant and
+// order.
+const price = 500
+
 var merchants = []struct{ id, operator, signKey string }{
 	{"TS00000001", "0000000001", "SANDBOXKEY0001"},
 	{"TS00000002", "0000000002", "SANDBOXKEY0002"},
@@ -97,6 +101,9 @@ func (s *shop) paid(ctx context.Context, n *api.Notification) error {
 	d, ok := middleware.FromContext(ctx)
 	if !ok {
 		return errors.New("no delivery in the context")
+	}
+	if !d.Matches(price) {
+		return errors.New("not the amount of the order, or not paid")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,7 +178,7 @@ func (p program) takePayments(ctx context.Context) error {
 
 	// Order numbers are each merchant's own.
 	for _, m := range merchants {
-		body, err := ottpaytest.Notification{MerchantID: m.id, SignKey: m.signKey, OrderID: "1001"}.Body()
+		body, err := ottpaytest.Notification{MerchantID: m.id, SignKey: m.signKey, OrderID: "1001", Amount: price}.Body()
 		if err != nil {
 			return err
 		}
@@ -185,13 +192,25 @@ func (p program) takePayments(ctx context.Context) error {
 		}
 	}
 	fmt.Fprintln(p, "   all three have an order 1001: three payments, each delivered twice and handled once")
+
+	body, err := ottpaytest.Notification{MerchantID: merchants[0].id, SignKey: merchants[0].signKey, OrderID: "1002", Amount: 1}.Body()
+	if err != nil {
+		return err
+	}
+	if err := p.post(ctx, body, http.StatusServiceUnavailable); err != nil {
+		return err
+	}
+	if n := p.shop.handled(merchants[0].id, "1002"); n != 0 {
+		return fmt.Errorf("order 1002 was handled %d times for a cent", n)
+	}
+	fmt.Fprintln(p, "   a callback that says a cent was paid is not handled")
 	return nil
 }
 
 // pay takes a payment from end to end.
 func (p program) pay(ctx context.Context, gateway *ottpaytest.Gateway, client *ottpay.Client, order string) error {
 	if _, err := client.H5Pay(ctx, &api.H5PayRequest{
-		OrderID: order, Amount: 500, CurrencyType: "CAD", CallBackURL: p.url + "/ottpay/callback",
+		OrderID: order, Amount: price, CurrencyType: "CAD", CallBackURL: p.url + "/ottpay/callback",
 	}); err != nil {
 		return err
 	}
@@ -216,7 +235,7 @@ func (p program) carryAcross(ctx context.Context) error {
 			if from == to {
 				continue
 			}
-			body, err := ottpaytest.Notification{MerchantID: from.id, SignKey: from.signKey, OrderID: "CARRIED"}.Body()
+			body, err := ottpaytest.Notification{MerchantID: from.id, SignKey: from.signKey, OrderID: "CARRIED", Amount: price}.Body()
 			if err != nil {
 				return err
 			}
@@ -256,7 +275,7 @@ func (p program) rotate(ctx context.Context) error {
 		fmt.Fprintf(p, "   %s: %d callbacks of all merchants meanwhile, each handled once\n", phase.say, n)
 	}
 
-	body, err := ottpaytest.Notification{MerchantID: second.id, SignKey: second.signKey, OrderID: "TOOLATE"}.Body()
+	body, err := ottpaytest.Notification{MerchantID: second.id, SignKey: second.signKey, OrderID: "TOOLATE", Amount: price}.Body()
 	if err != nil {
 		return err
 	}
@@ -313,7 +332,7 @@ func (p program) flow(ctx context.Context, phase int, seals []string, change fun
 						flowing <- struct{}{}
 					}
 					order := fmt.Sprintf("FLOW%d%d%02d", phase, courier, n)
-					body, err := ottpaytest.Notification{MerchantID: m.id, SignKey: keys[n%len(keys)], OrderID: order}.Body()
+					body, err := ottpaytest.Notification{MerchantID: m.id, SignKey: keys[n%len(keys)], OrderID: order, Amount: price}.Body()
 					if err == nil {
 						err = p.post(ctx, body, http.StatusOK)
 					}

@@ -11,7 +11,7 @@ func TestMultiMerchant(t *testing.T) {
 	if err := run(t.Context(), &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	for _, want := range []string{"six ways", "540 callbacks, none refused", "All of it happened."} {
+	for _, want := range []string{"a cent was paid is not handled", "six ways", "540 callbacks, none refused", "All of it happened."} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the output lacks %q", want)
 		}

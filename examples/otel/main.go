@@ -35,6 +35,7 @@ const (
 	// The sign key of the vendor's published example. A real one comes from
 	// the environment or a vault, never from the source.
 	signKey = "6698851A525C9433"
+	price   = 1999
 )
 
 func main() {
@@ -103,13 +104,13 @@ func pay(ctx context.Context, observer *ottpayotel.Observer) error {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("POST /ottpay/callback", middleware.Handle(webhook, func(context.Context, *api.Notification) error { return nil }))
+	mux.Handle("POST /ottpay/callback", middleware.Handle(webhook, paid))
 	shop := httptest.NewServer(mux)
 	defer shop.Close()
 
 	const order = "ORDER1"
 	if _, err := client.MiniProgramPay(ctx, &api.MiniProgramPayRequest{
-		OrderID: order, Amount: 1999, AppID: "wx0000000000000001", OpenID: "payer", CallBackURL: shop.URL + "/ottpay/callback",
+		OrderID: order, Amount: price, AppID: "wx0000000000000001", OpenID: "payer", CallBackURL: shop.URL + "/ottpay/callback",
 	}); err != nil {
 		return err
 	}
@@ -131,6 +132,14 @@ func pay(ctx context.Context, observer *ottpayotel.Observer) error {
 	_, err = client.Refund(ctx, &api.RefundRequest{OriOrderID: order, RefundAmt: 500})
 	if !errors.Is(err, ottpay.ErrUnknownOutcome) {
 		return fmt.Errorf("the refund: %v", err)
+	}
+	return nil
+}
+
+// paid is the webhook's handler: a real one looks the price up and books.
+func paid(ctx context.Context, _ *api.Notification) error {
+	if d, ok := middleware.FromContext(ctx); !ok || !d.Matches(price) {
+		return errors.New("not the amount of the order, or not paid")
 	}
 	return nil
 }

@@ -39,6 +39,7 @@ const (
 	// the environment or a vault, never from the source.
 	signKey = "6698851A525C9433"
 
+	price    = 500 // of every order; a real shop looks it up
 	payments = 12
 	copies   = 5 // of each notification, at the same moment
 )
@@ -164,7 +165,7 @@ func (s *story) pay(ctx context.Context, name string) error {
 	for i := range payments {
 		order := fmt.Sprintf("%s%02d", name, i)
 		if _, err := s.shop.H5Pay(ctx, &api.H5PayRequest{
-			OrderID: order, Amount: 500, CurrencyType: "CAD", CallBackURL: s.callback,
+			OrderID: order, Amount: price, CurrencyType: "CAD", CallBackURL: s.callback,
 		}); err != nil {
 			return err
 		}

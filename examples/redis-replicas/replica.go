@@ -86,6 +86,9 @@ func (r replica) serve() error {
 
 // paid is the handler. It counts, where all replicas count.
 func (r replica) paid(ctx context.Context, client *redis.Client, n *api.Notification) error {
+	if d, ok := middleware.FromContext(ctx); !ok || !d.Matches(price) {
+		return errors.New("not the amount of the order, or not paid")
+	}
 	_, err := client.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		p.HIncrBy(ctx, r.Prefix+"handled", n.OrderID, 1)
 		p.HIncrBy(ctx, r.Prefix+"replicas", r.Name, 1)

@@ -44,6 +44,7 @@ const (
 	// the environment or a vault, never from the source.
 	signKey = "6698851A525C9433"
 	order   = "RIVERORDER1"
+	price   = 1999
 )
 
 func address() string {
@@ -110,8 +111,11 @@ func run(ctx context.Context, dsn string, out io.Writer) (err error) {
 		return err
 	}
 	defer client.CloseIdleConnections()
+	if _, err := db.ExecContext(ctx, `INSERT INTO orders (id, amount) VALUES ($1, $2)`, order, price); err != nil {
+		return err
+	}
 	if _, err := client.ActivePay(ctx, &api.ActivePayRequest{
-		OrderID: order, Amount: 1999, BizType: "WECHATPAY", CallBackURL: shop.URL,
+		OrderID: order, Amount: price, BizType: "WECHATPAY", CallBackURL: shop.URL,
 	}); err != nil {
 		return err
 	}
@@ -124,6 +128,13 @@ func run(ctx context.Context, dsn string, out io.Writer) (err error) {
 		return err
 	}
 	fail.Store(false)
+	d, err := gateway.Tamper(order, ottpaytest.TamperAmount)
+	if err != nil {
+		return err
+	}
+	if err := says(ctx, out, db, "one of another amount is not handled", d.Status, 503, 0); err != nil {
+		return err
+	}
 	for _, what := range []string{"it comes again and is handled", "and again"} {
 		d, err := gateway.Redeliver(order)
 		if err != nil {
@@ -178,8 +189,8 @@ func newJobs(db *sql.DB, w *worker) (*river.Client[*sql.Tx], error) {
 	})
 }
 
-// database returns a pool on a schema of its own with River's tables and that
-// of the claims, and a function that drops it.
+// database returns a pool on a schema of its own with River's tables, that
+// of the orders and that of the claims, and a function that drops it.
 func database(ctx context.Context, dsn string) (_ *sql.DB, drop func() error, err error) {
 	cfg, err := pgx.ParseConfig(dsn)
 	if err != nil {
@@ -203,6 +214,9 @@ func database(ctx context.Context, dsn string) (_ *sql.DB, drop func() error, er
 
 func migrate(ctx context.Context, db *sql.DB, schema string) error {
 	if _, err := db.ExecContext(ctx, `CREATE SCHEMA `+schema); err != nil {
+		return err
+	}
+	if _, err := db.ExecContext(ctx, `CREATE TABLE orders (id text PRIMARY KEY, amount bigint NOT NULL)`); err != nil {
 		return err
 	}
 	m, err := rivermigrate.New(riverdatabasesql.New(db), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})

@@ -19,6 +19,7 @@ func TestRun(t *testing.T) {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	const want = "the handler fails after it inserted the job: 503, 0 jobs\n" +
+		"one of another amount is not handled: 503, 0 jobs\n" +
 		"it comes again and is handled: 200, 1 jobs\n" +
 		"and again: 200, 1 jobs\n" +
 		"the worker shipped RIVERORDER1\n"

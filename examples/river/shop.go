@@ -11,6 +11,7 @@ import (
 
 	"github.com/ottpaykit/ottpay"
 	"github.com/ottpaykit/ottpay/dedupe"
+	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
 )
@@ -23,9 +24,14 @@ type ship struct {
 // Kind names the job in River's table.
 func (ship) Kind() string { return "ship" }
 
-// callbacks is the endpoint for OTT Pay's callbacks. The job is inserted in the
-// transaction of the claim: both are kept, or neither.
-func callbacks(db *sql.DB, keys middleware.Keys, jobs *river.Client[*sql.Tx], check func(orderID string) error) (http.Handler, error) {
+// shop is what its handler needs.
+type shop struct {
+	jobs *river.Client[*sql.Tx]
+	more func(orderID string) error // whatever else the shop does
+}
+
+// callbacks is the endpoint for OTT Pay's callbacks.
+func callbacks(db *sql.DB, keys middleware.Keys, jobs *river.Client[*sql.Tx], more func(orderID string) error) (http.Handler, error) {
 	store, err := dedupe.NewSQL(db, dedupe.SQLConfig{Dialect: dedupe.PostgreSQL, Mode: dedupe.Transactional})
 	if err != nil {
 		return nil, err
@@ -34,14 +40,25 @@ func callbacks(db *sql.DB, keys middleware.Keys, jobs *river.Client[*sql.Tx], ch
 	if err != nil {
 		return nil, err
 	}
-	return middleware.Handle(webhook, func(ctx context.Context, n *api.Notification) error {
-		tx, ok := dedupe.TxFromContext(ctx)
-		if !ok {
-			return errors.New("the store is not transactional")
-		}
-		if _, err := jobs.InsertTx(ctx, tx, ship{OrderID: n.OrderID}, nil); err != nil {
-			return err
-		}
-		return check(n.OrderID) // whatever else the shop does
-	}), nil
+	return middleware.Handle(webhook, (&shop{jobs, more}).paid), nil
+}
+
+// paid inserts the job in the transaction of the claim: both are kept, or
+// neither.
+func (s *shop) paid(ctx context.Context, n *api.Notification) error {
+	tx, ok := dedupe.TxFromContext(ctx)
+	if !ok {
+		return errors.New("the store is not transactional")
+	}
+	var amount field.Cents
+	if err := tx.QueryRowContext(ctx, `SELECT amount FROM orders WHERE id = $1`, n.OrderID).Scan(&amount); err != nil {
+		return err // no such order yet: it comes again
+	}
+	if d, ok := middleware.FromContext(ctx); !ok || !d.Matches(amount) {
+		return errors.New("not the amount of the order, or not paid")
+	}
+	if _, err := s.jobs.InsertTx(ctx, tx, ship{OrderID: n.OrderID}, nil); err != nil {
+		return err
+	}
+	return s.more(n.OrderID)
 }

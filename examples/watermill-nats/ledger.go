@@ -6,11 +6,15 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	ottpaywatermill "github.com/ottpaykit/ottpay/adapters/watermill"
+	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/middleware"
 )
 
 // ledger is what payments are booked in.
 type ledger struct {
+	price  field.Cents // of every order; a real one looks it up
 	mu     sync.Mutex
 	tries  map[string]int
 	booked map[string]int
@@ -18,12 +22,20 @@ type ledger struct {
 	done   chan struct{}
 }
 
-func newLedger() *ledger {
-	return &ledger{tries: map[string]int{}, booked: map[string]int{}}
+func newLedger(price field.Cents) *ledger {
+	return &ledger{price: price, tries: map[string]int{}, booked: map[string]int{}}
 }
 
-// book fails the first time for each order.
-func (l *ledger) book(_ *message.Message, n *api.Notification) error {
+// book books what was paid, if it is the order's amount. It fails the first
+// time for each order.
+func (l *ledger) book(m *message.Message, n *api.Notification) error {
+	d := middleware.Delivery{Kind: m.Metadata.Get(ottpaywatermill.MetadataKind), Amount: n.Amount, Notification: n}
+	if !d.Paid() {
+		return nil // held or refunded, say: there is nothing to book
+	}
+	if !d.Matches(l.price) {
+		return errors.New("not the amount of the order") // to be set aside: Watermill's PoisonQueue
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tries[n.OrderID]++

@@ -39,6 +39,7 @@ const (
 	// The sign key of the vendor's published example. A real one comes from
 	// the environment or a vault, never from the source.
 	signKey = "6698851A525C9433"
+	price   = 1999
 )
 
 func natsURL() string { return cmp.Or(os.Getenv("OTTPAY_TEST_NATS"), nats.DefaultURL) }
@@ -66,7 +67,7 @@ func run(ctx context.Context, url string, out io.Writer) (err error) {
 	// The store is that of webhook and workers. Several processes share a
 	// dedupe.SQL or Redis.
 	store := dedupe.NewMemory(dedupe.MemoryConfig{})
-	ledger := newLedger()
+	ledger := newLedger(price)
 	for range 2 {
 		stop, err := stream.work(store, ledger.book)
 		if err != nil {
@@ -100,7 +101,7 @@ func run(ctx context.Context, url string, out io.Writer) (err error) {
 	orders := []string{"ORDER1", "ORDER2", "ORDER3"}
 	for _, order := range orders {
 		if _, err := client.H5Pay(ctx, &api.H5PayRequest{
-			OrderID: order, Amount: 1999, CurrencyType: "CAD", CallBackURL: shop.URL + "/ottpay/callback",
+			OrderID: order, Amount: price, CurrencyType: "CAD", CallBackURL: shop.URL + "/ottpay/callback",
 		}); err != nil {
 			return err
 		}

@@ -5,7 +5,12 @@ import (
 	"os"
 	"testing"
 
+	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/nats-io/nats.go"
+
+	ottpaywatermill "github.com/ottpaykit/ottpay/adapters/watermill"
+	"github.com/ottpaykit/ottpay/field"
+	"github.com/ottpaykit/ottpay/gen/api"
 )
 
 func TestRun(t *testing.T) {
@@ -31,5 +36,29 @@ ORDER3: the workers failed 1 times and booked it 1 times
 `
 	if out.String() != want {
 		t.Errorf("said\n%s", &out)
+	}
+}
+
+func TestBook(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		kind   string
+		amount field.Cents
+		failed bool
+		booked int
+	}{
+		{"paid", price, false, 1},
+		{"paid", 1, true, 0},
+		{"authorised", price, false, 0},
+		{"", price, false, 0},
+	} {
+		l := newLedger(price)
+		l.tries["ORDER1"] = 1 // the first try fails anyway
+		m := message.NewMessage("1", nil)
+		m.Metadata.Set(ottpaywatermill.MetadataKind, tt.kind)
+		err := l.book(m, &api.Notification{OrderID: "ORDER1", Amount: tt.amount})
+		if _, booked := l.of("ORDER1"); booked != tt.booked || (err != nil) != tt.failed {
+			t.Errorf("%q of %d: booked %d times, %v", tt.kind, tt.amount, booked, err)
+		}
 	}
 }
