@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/ottpaykit/ottpay/dedupe"
@@ -21,6 +22,7 @@ import (
 
 const (
 	maxCallback    = 64 << 10
+	maxRoom        = 4 << 10 // of a body's buffer that is used again
 	defaultTimeout = 10 * time.Second
 	defaultLease   = 30 * time.Second
 	readTimeout    = 10 * time.Second
@@ -139,6 +141,7 @@ type Webhook struct {
 	cfg       Config
 	decoy     envelope.Key // opened in place of an unknown merchant's
 	suspicion suspicion
+	bodies    sync.Pool // of *[]byte
 	forged    *sampler
 	gate      gate
 }
@@ -312,7 +315,12 @@ func (w *Webhook) check(rw http.ResponseWriter, r *http.Request, into any) (*Del
 	if w.cfg.Admit != nil && !w.cfg.Admit.Allow(r) {
 		return nil, &Refusal{Status: http.StatusTooManyRequests, Reason: "limited", result: ResultLimited}
 	}
-	body, refusal := readBody(rw, r)
+	room, ok := w.bodies.Get().(*[]byte)
+	if !ok {
+		room = new([]byte)
+	}
+	defer w.bodies.Put(room) // nothing of the body is kept
+	body, refusal := readBody(rw, r, room)
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -340,8 +348,8 @@ func (w *Webhook) receive(ctx context.Context, body []byte, into any) (*Delivery
 	return d, nil
 }
 
-// readBody reads the body once, bounded in size and time.
-func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, *Refusal) {
+// readBody reads the body once, bounded in size and time, into room.
+func readBody(rw http.ResponseWriter, r *http.Request, room *[]byte) ([]byte, *Refusal) {
 	if r.ContentLength > maxCallback {
 		return nil, tooLarge()
 	}
@@ -349,8 +357,11 @@ func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, *Refusal) {
 		return nil, nil
 	}
 	end := deadline(rw, r)
-	body, err := readSized(http.MaxBytesReader(innermost(rw), r.Body, maxCallback), r.ContentLength)
+	body, err := readInto(*room, http.MaxBytesReader(innermost(rw), r.Body, maxCallback), r.ContentLength)
 	end(err == nil)
+	if cap(body) <= maxRoom {
+		*room = body
+	}
 	var tooLong *http.MaxBytesError
 	switch {
 	case err == nil && len(body) == 0 && r.ContentLength != 0,
@@ -416,9 +427,13 @@ func tooLarge() *Refusal {
 	return &Refusal{Status: http.StatusRequestEntityTooLarge, Reason: "body-too-large", result: ResultRefused}
 }
 
-// readSized is io.ReadAll with room for what the sender says will come.
-func readSized(r io.Reader, length int64) ([]byte, error) {
-	b := make([]byte, 0, max(512, length+1)) // one more, to meet the end
+// readInto is io.ReadAll into room, which is made as large as the sender says
+// that it must be.
+func readInto(room []byte, r io.Reader, length int64) ([]byte, error) {
+	b := room[:0]
+	if need := int(max(512, length+1)); cap(b) < need { // one more, to meet the end
+		b = make([]byte, 0, need)
+	}
 	for {
 		n, err := r.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
@@ -426,7 +441,7 @@ func readSized(r io.Reader, length int64) ([]byte, error) {
 			return b, nil
 		}
 		if err != nil {
-			return nil, err
+			return b, err
 		}
 		if len(b) == cap(b) {
 			b = append(b, 0)[:len(b)]
@@ -443,21 +458,16 @@ func (w *Webhook) open(ctx context.Context, body []byte) (*Delivery, *Refusal) {
 	if err != nil {
 		return nil, &Refusal{Status: http.StatusBadRequest, Reason: envelope.Reason(err), result: ResultRefused}
 	}
-	d := &Delivery{
-		Source:   SourceCallback,
-		Merchant: outer.MerchantID, // it selects a key and proves nothing
-		Claimed:  Claimed{api.Code(outer.Code), outer.Message, outer.MerchantID},
-		sealed:   body,
+	merchant := outer.MerchantID // it selects a key and proves nothing
+	if merchant == "" {
+		merchant = w.cfg.Merchant
 	}
-	if d.Merchant == "" {
-		d.Merchant = w.cfg.Merchant
-	}
-	if d.Merchant == "" {
+	if merchant == "" {
 		return nil, &Refusal{Status: http.StatusBadRequest, Reason: "no-merchant", result: ResultRefused}
 	}
 	var keys []envelope.Key
-	if d.Merchant == w.cfg.Merchant || isMerchant(d.Merchant) {
-		keys, err = w.cfg.Keys.Keys(ctx, d.Merchant)
+	if merchant == w.cfg.Merchant || isMerchant(merchant) {
+		keys, err = w.cfg.Keys.Keys(ctx, merchant)
 	}
 	if err != nil {
 		return nil, &Refusal{Status: http.StatusServiceUnavailable, Reason: "keys-unavailable", Err: err, result: ResultFailed}
@@ -466,9 +476,10 @@ func (w *Webhook) open(ctx context.Context, body []byte) (*Delivery, *Refusal) {
 	if len(keys) == 0 {
 		reason, keys = "unknown-merchant", []envelope.Key{w.decoy} // takes as long as a wrong key
 	}
-	for i, key := range keys {
-		if d.Payload, err = key.Open(outer.Sealed); err == nil {
-			d.KeyIndex = i
+	var payload envelope.Payload
+	opened := 0
+	for opened = range keys {
+		if payload, err = keys[opened].Open(outer.Sealed); err == nil {
 			break
 		}
 	}
@@ -477,6 +488,13 @@ func (w *Webhook) open(ctx context.Context, body []byte) (*Delivery, *Refusal) {
 			reason = envelope.Reason(err)
 		}
 		return nil, &Refusal{Status: http.StatusUnauthorized, Reason: reason, result: ResultRefused, spend: true}
+	}
+	d := &Delivery{
+		Source: SourceCallback, Merchant: merchant, KeyIndex: opened, Payload: payload,
+		Claimed: Claimed{api.Code(outer.Code), outer.Message, outer.MerchantID},
+	}
+	if w.cfg.Journal != nil {
+		d.sealed = bytes.Clone(body)
 	}
 	if reason := d.read(); reason != "" {
 		return nil, (&Refusal{Status: http.StatusBadRequest, Reason: reason, result: ResultRefused}).about(d)
