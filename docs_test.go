@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -16,24 +17,29 @@ import (
 
 var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 
-// TestDocs: every Go block of the README and of the guides is compiled code,
-// line by line: the README's is func readme, the guides' are the examples whose
-// output is checked.
+// TestDocs: every Go block of the README and of docs is compiled code, line by
+// line: the README's is func readme, the guides' are the examples whose output
+// is checked, and those of pages on other modules stand in these.
 func TestDocs(t *testing.T) {
 	t.Parallel()
 	guides := glob(t, "docs/*.md", "docs/guides/*.md")
+	code := slices.Concat(examples(t),
+		functions(t, "examples/river/shop.go", "paid"),
+		functions(t, "crosstest/docs_test.go", "docsBrokers"),
+		functions(t, "crosstest/docs_test.go", "docsOpenTelemetry"),
+	)
 	for _, c := range []struct {
 		pages, code []string
 	}{
 		{[]string{"README.md"}, functions(t, "readme_test.go", "readme")},
-		{guides, examples(t)},
+		{guides, code},
 	} {
 		blocks := 0
 		for _, page := range c.pages {
 			for _, block := range goBlock.FindAllStringSubmatch(read(t, page), -1) {
 				blocks++
 				if !stands(block[1], c.code) {
-					t.Errorf("%s: this code is none that is compiled and run:\n%s", page, block[1])
+					t.Errorf("%s: this code is none that is compiled:\n%s", page, block[1])
 				}
 			}
 		}

@@ -44,7 +44,10 @@ func Example_replay() {
 		}))
 	}
 
-	repair := func(_ context.Context, n *api.Notification) error {
+	repair := func(ctx context.Context, n *api.Notification) error {
+		if d, _ := middleware.FromContext(ctx); !d.Matches(100) { // what the shop knows of n.OrderID
+			return errors.New("not the amount of the order")
+		}
 		fmt.Println("invoice for", n.OrderID)
 		return nil
 	}
@@ -86,7 +89,10 @@ func Example_settle() {
 	}); err != nil {
 		log.Fatal(err)
 	}
-	handle := func(_ context.Context, n *api.Notification) error {
+	handle := func(ctx context.Context, n *api.Notification) error {
+		if d, _ := middleware.FromContext(ctx); !d.Matches(1999) {
+			return errors.New("not the amount of the order")
+		}
 		fmt.Println("paid:", n.OrderID, n.Amount.Decimal())
 		return nil
 	}

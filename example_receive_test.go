@@ -131,6 +131,9 @@ func Example_reconcile() {
 	}
 	handle := func(ctx context.Context, n *api.Notification) error {
 		d, _ := middleware.FromContext(ctx)
+		if !d.Matches(1999) {
+			return errors.New("not the amount of the order")
+		}
 		fmt.Println("paid:", n.OrderID, "known by", d.Source)
 		return nil
 	}
