@@ -68,10 +68,13 @@ func (nothing) Release(context.Context) error { return nil }
 // BenchmarkWebhook measures a whole delivery with the memory store beside one
 // with a store that does nothing.
 func BenchmarkWebhook(b *testing.B) {
-	for name, store := range map[string]dedupe.Store{"nothing": nothing{}, "memory": newMemory()} {
+	for name, store := range map[string]func() dedupe.Store{
+		"nothing": func() dedupe.Store { return nothing{} },
+		"memory":  newMemory,
+	} {
 		b.Run(name, func(b *testing.B) {
 			w := newWebhook(b, func(cfg *middleware.Config) {
-				cfg.Store = store
+				cfg.Store = store()
 				// A new identity each time: every delivery is handled.
 				var n uint64
 				cfg.Identify = func(d *middleware.Delivery) dedupe.ID {
@@ -83,7 +86,8 @@ func BenchmarkWebhook(b *testing.B) {
 					return id
 				}
 			})
-			h := middleware.Handle(w, func(context.Context, *api.Notification) error { return nil })
+			runs := 0
+			h := middleware.Handle(w, func(context.Context, *api.Notification) error { runs++; return nil })
 			raw := callback(b, seedPayload)
 			body := &rewindBody{}
 			r := httptest.NewRequest(http.MethodPost, "/", nil)
@@ -94,6 +98,9 @@ func BenchmarkWebhook(b *testing.B) {
 				body.Reset(raw)
 				r.Body = body
 				h.ServeHTTP(rw, r)
+			}
+			if runs != b.N {
+				b.Fatalf("the handler ran %d times for %d deliveries", runs, b.N)
 			}
 		})
 	}
