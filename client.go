@@ -98,8 +98,9 @@ type Config struct {
 	// Observer is told of every call. If nil, nobody is.
 	Observer middleware.Observer
 
-	// Logger gets a line at level debug for every query that is put again. If
-	// nil, nothing is logged.
+	// Logger gets one line per call, which names action, order, code and what
+	// to make of it, and no value; and a line at level debug for every query
+	// that is put again. If nil, slog.Default() is used.
 	Logger *slog.Logger
 
 	// Now is the clock. If nil, time.Now.
@@ -173,6 +174,9 @@ func (s *shared) defaults() {
 	cfg.Timeout = or(cfg.Timeout, defaultTimeout)
 	cfg.Attempts = or(cfg.Attempts, 3)
 	cfg.Backoff = cfg.Backoff.or(250*time.Millisecond, 5*time.Second)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
 	cfg.Poll = cfg.Poll.or(time.Second, 10*time.Second)
 	if cfg.Base == nil {
 		cfg.Base = middleware.NewBase()
@@ -242,10 +246,17 @@ type response[T any] interface {
 	SetOutcome(field.Outcome)
 }
 
-// call is every action: fill, validate, send, judge, decode, compare, validate.
+// call is every action, and its line in the log.
 func call[Req, Resp any, PReq request[Req], PResp response[Resp]](ctx context.Context, c *Client, action api.Action, req *Req) (*Resp, error) {
 	info, _ := api.LookupAction(string(action))
-	failed := &Error{Action: action, MerchantID: c.merchant}
+	start, failed := c.cfg.Now(), &Error{Action: action, MerchantID: c.merchant}
+	resp, err := do[Req, Resp, PReq, PResp](ctx, c, info, req, failed)
+	c.log(ctx, info, failed, err, c.cfg.Now().Sub(start))
+	return resp, err
+}
+
+// do is the call: fill, validate, send, judge, decode, compare, validate.
+func do[Req, Resp any, PReq request[Req], PResp response[Resp]](ctx context.Context, c *Client, info api.ActionInfo, req *Req, failed *Error) (*Resp, error) {
 	if req == nil {
 		return nil, failed.refused("nil request", nil)
 	}

@@ -457,8 +457,9 @@ func TestQueryGivesUp(t *testing.T) {
 		if took := time.Since(start); took < 3500*time.Millisecond || took > 7*time.Second {
 			t.Errorf("took %v", took) // half to all of 1 + 2 + 2 + 2
 		}
-		if n := strings.Count(log.String(), "reason=status"); n != 4 || strings.Contains(log.String(), "O1") {
-			t.Errorf("logged %d lines:\n%s", n, &log)
+		again, calls := strings.Count(log.String(), "query put again"), strings.Count(log.String(), `"ottpay: call"`)
+		if again != 4 || calls != 1 {
+			t.Errorf("logged %d repetitions and %d calls:\n%s", again, calls, &log)
 		}
 	})
 }

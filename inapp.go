@@ -72,7 +72,13 @@ func (r *InAppPayResponse) AppParameters() (json.RawMessage, error) {
 // envelope; the notification that follows is an envelope as always. It moves
 // money and is sent once. Its errors are as those of the other methods.
 func (c *Client) InAppPay(ctx context.Context, req *InAppPayRequest) (*InAppPayResponse, error) {
-	failed := &Error{Action: ActionInAppPay, MerchantID: c.merchant}
+	start, failed := c.cfg.Now(), &Error{Action: ActionInAppPay, MerchantID: c.merchant}
+	resp, err := c.sendInAppPay(ctx, req, failed)
+	c.log(ctx, api.ActionInfo{Name: ActionInAppPay, Kind: api.KindEffect}, failed, err, c.cfg.Now().Sub(start))
+	return resp, err
+}
+
+func (c *Client) sendInAppPay(ctx context.Context, req *InAppPayRequest, failed *Error) (*InAppPayResponse, error) {
 	if req == nil {
 		return nil, failed.refused("nil request", nil)
 	}

@@ -54,10 +54,8 @@ func (c *Client) again(ctx context.Context, n int, a *answer, err error) bool {
 	if deadline, ok := ctx.Deadline(); ok && c.cfg.Now().Add(wait).After(deadline) {
 		return false
 	}
-	if c.cfg.Logger != nil {
-		c.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "ottpay: query put again",
-			slog.String("reason", reason), slog.Int("attempt", n), slog.Duration("wait", wait))
-	}
+	c.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "ottpay: query put again",
+		slog.String("reason", reason), slog.Int("attempt", n), slog.Duration("wait", wait))
 	return c.cfg.Sleep(ctx, wait) == nil
 }
 

@@ -1,0 +1,72 @@
+package ottpay_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/ottpaykit/ottpay"
+	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/middleware"
+	"github.com/ottpaykit/ottpay/ottpaytest"
+)
+
+// TestCallLog: one line per call that names check and order and holds no value.
+func TestCallLog(t *testing.T) {
+	t.Parallel()
+	gateway := ottpaytest.NewGateway(ottpaytest.Config{MerchantID: merchantID, SignKey: signKey})
+	t.Cleanup(gateway.Close)
+	key, err := envelope.NewKey(signKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	client, err := ottpay.New(ottpay.Config{
+		MerchantID: merchantID, OperatorID: "1", BaseURL: gateway.URL,
+		Keys:   middleware.StaticKeys{merchantID: {key}},
+		Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	pay := func(openID string) {
+		_, _ = client.MiniProgramPay(t.Context(), &api.MiniProgramPayRequest{
+			OrderID: "P1", Amount: 123456, AppID: "wxCANARY", OpenID: openID, CallBackURL: "https://shop.example/CANARY",
+		})
+	}
+	pay("oCANARY")
+	pay("oCANARY")
+	pay("")
+	gateway.Fail(api.ActionREFUND, ottpaytest.Fault{Kind: ottpaytest.FaultDrop})
+	_, _ = client.Refund(t.Context(), &api.RefundRequest{OrderID: "R1", OriOrderID: "P1", RefundAmt: 1})
+	gateway.Heal()
+	_, _ = client.StatusQuery(t.Context(), &api.StatusQueryRequest{OrderID: "P1"})
+
+	want := []string{
+		"level=INFO msg=\"ottpay: call\" action=MAPPPAY result=success merchant=TS00000001 took= order_id=P1 code=SUCCESS",
+		"level=WARN msg=\"ottpay: call\" action=MAPPPAY result=duplicate merchant=TS00000001 took= order_id=P1 code=ORDER_USED",
+		"level=WARN msg=\"ottpay: call\" action=MAPPPAY result=not-sent merchant=TS00000001 took= order_id=P1 reason=request violations=\"validate: MiniProgramPayRequest.open_id: required\"",
+		"level=ERROR msg=\"ottpay: call\" action=REFUND result=unknown merchant=TS00000001 took= order_id=R1 reason=connection",
+		"level=INFO msg=\"ottpay: call\" action=STATUS_QUERY result=success merchant=TS00000001 took= order_id=P1 code=SUCCESS",
+	}
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != len(want) {
+		t.Fatalf("%d lines, want %d:\n%s", len(lines), len(want), log.String())
+	}
+	for i, line := range lines {
+		_, line, _ = strings.Cut(line, " ") // the time
+		before, after, _ := strings.Cut(line, "took=")
+		_, after, _ = strings.Cut(after, " ")
+		if got := before + "took= " + after; got != want[i] {
+			t.Errorf("line %d\n got %s\nwant %s", i, got, want[i])
+		}
+	}
+	for _, secret := range []string{"CANARY", "123456", signKey} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("the log shows %s", secret)
+		}
+	}
+}
