@@ -255,8 +255,8 @@ func TestSQLLateOwnerRace(t *testing.T) {
 		server
 		params string
 	}{
-		{postgres, "default_transaction_isolation=read+committed"},
-		{postgres, "default_transaction_isolation=repeatable+read"},
+		{postgres, "default_transaction_isolation=read%20committed"},
+		{postgres, "default_transaction_isolation=repeatable%20read"},
 		{postgres, "default_transaction_isolation=serializable"},
 		{mariadb, "tx_isolation=%27READ-COMMITTED%27"},
 		{mariadb, "tx_isolation=%27REPEATABLE-READ%27"},

@@ -46,7 +46,7 @@ func TestSQLLeaseUnderSessions(t *testing.T) {
 		server
 		params string
 	}{
-		{postgres, "default_transaction_isolation=repeatable+read"},
+		{postgres, "default_transaction_isolation=repeatable%20read"},
 		{postgres, "default_transaction_isolation=serializable"},
 		{postgres, "default_query_exec_mode=simple_protocol"},
 		{mariadb, "tx_isolation=%27READ-COMMITTED%27"},
