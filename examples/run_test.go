@@ -19,6 +19,7 @@ var needs = map[string]struct{ env, address string }{
 	"postgres-transaction": {"OTTPAY_TEST_POSTGRES", "127.0.0.1:5432"},
 	"river":                {"OTTPAY_TEST_POSTGRES", "127.0.0.1:5432"},
 	"redis-replicas":       {"OTTPAY_TEST_REDIS", "127.0.0.1:6379"},
+	"shutdown":             {"OTTPAY_TEST_POSTGRES", "127.0.0.1:5432"},
 	"watermill-nats":       {"OTTPAY_TEST_NATS", "127.0.0.1:4222"},
 }
 
