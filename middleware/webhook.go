@@ -227,8 +227,8 @@ func (w *Webhook) Handler(next http.Handler) http.Handler {
 // Handle returns the endpoint around fn, which gets each notification once,
 // decrypted, verified, decoded and validated. A nil error says that its work
 // is kept; only then is the gateway told so. The [Delivery] is in the context.
-// Its kind may say that nothing was paid, whatever Config.Expect and the Asker
-// have let through: ask [Delivery.Paid] or [Delivery.Matches].
+// Without Config.Expect its kind may say that nothing was paid: ask
+// [Delivery.Paid] or [Delivery.Matches].
 //
 // T is [api.Notification], or one of the schemas that require more of it
 // ([api.CardNotification], [api.CheckoutNotification]), or a struct of the
