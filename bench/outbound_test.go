@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -76,7 +77,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 		{"loopback", server.Client().Transport},
 	} {
 		keys := middleware.StaticKeys{merchantID: {key}}
-		client, err := ottpay.New(ottpay.Config{MerchantID: merchantID, OperatorID: "1", Keys: keys, BaseURL: server.URL, Base: over.base})
+		client, err := ottpay.New(ottpay.Config{Logger: slog.New(slog.DiscardHandler), MerchantID: merchantID, OperatorID: "1", Keys: keys, BaseURL: server.URL, Base: over.base})
 		if err != nil {
 			b.Fatal(err)
 		}

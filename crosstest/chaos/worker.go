@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -47,6 +48,7 @@ func newWorker(number int, r *rand.Rand, other newSender) (*worker, error) {
 	}
 	w := &worker{tally: newTally(), rand: r, front: f, base: f.path(), prefix: fmt.Sprintf("C%dX", number)}
 	w.client, err = ottpay.New(ottpay.Config{
+		Logger:     slog.New(slog.DiscardHandler),
 		MerchantID: merchant,
 		OperatorID: operator,
 		Keys:       middleware.StaticKeys{merchant: {key}},

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -112,6 +113,7 @@ func newClient(n *network) (*ottpay.Client, error) {
 		MinVersion:   tls.VersionTLS12,
 	}
 	return ottpay.New(ottpay.Config{
+		Logger:     slog.New(slog.DiscardHandler),
 		MerchantID: merchantID,
 		OperatorID: "0000000001",
 		Keys:       middleware.StaticKeys{merchantID: {key}},

@@ -145,6 +145,7 @@ func (p program) gateway(second ...string) (*ottpaytest.Gateway, []*ottpay.Clien
 		},
 	})
 	client, err := ottpay.New(ottpay.Config{
+		Logger:     slog.New(slog.DiscardHandler),
 		MerchantID: merchants[0].id, OperatorID: merchants[0].operator, Keys: p.ring, BaseURL: gateway.URL,
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -49,6 +50,7 @@ func run(ctx context.Context, out io.Writer) error {
 	}
 	keys := middleware.StaticKeys{merchantID: {key}}
 	client, err := ottpay.New(ottpay.Config{
+		Logger:     slog.New(slog.DiscardHandler),
 		MerchantID: merchantID, OperatorID: "0000000001", Keys: keys, BaseURL: gateway.URL,
 	})
 	if err != nil {

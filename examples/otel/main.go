@@ -88,6 +88,7 @@ func pay(ctx context.Context, observer *ottpayotel.Observer) error {
 	keys := middleware.StaticKeys{merchantID: {key}}
 	limiter := rate.NewLimiter(20, 1)
 	client, err := ottpay.New(ottpay.Config{
+		Logger:     slog.New(slog.DiscardHandler),
 		MerchantID: merchantID, OperatorID: "0000000001", Keys: keys, BaseURL: gateway.URL,
 		Observer: observer, Limiter: func(string, api.Kind) middleware.Limiter { return limiter },
 	})

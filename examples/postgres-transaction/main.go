@@ -77,6 +77,7 @@ func run(ctx context.Context, dsn string, out io.Writer) error {
 	defer gateway.Close()
 
 	client, err := ottpay.New(ottpay.Config{
+		Logger:     slog.New(slog.DiscardHandler),
 		MerchantID: merchantID, OperatorID: "0000000001", BaseURL: gateway.URL,
 		Keys: middleware.StaticKeys{merchantID: {key}},
 	})

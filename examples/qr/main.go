@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -45,6 +46,7 @@ func run(ctx context.Context, out io.Writer, gatewayURL, dir string) error {
 		return err
 	}
 	client, err := ottpay.New(ottpay.Config{
+		Logger:     slog.New(slog.DiscardHandler),
 		MerchantID: merchantID,
 		OperatorID: "0000000001",
 		Keys:       middleware.StaticKeys{merchantID: {key}},

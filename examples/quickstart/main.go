@@ -76,6 +76,7 @@ func run(ctx context.Context, out io.Writer) error {
 		OperatorID: "0000000001",
 		Keys:       middleware.StaticKeys{merchantID: {key}},
 		BaseURL:    gateway.URL,
+		Logger:     slog.New(slog.DiscardHandler), // what it would say is said here
 	})
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http/httptest"
 	"net/url"
 	"os"
@@ -148,6 +149,7 @@ func (s *story) connect() error {
 		Redelivery: []time.Duration{20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, time.Second, time.Second},
 	})
 	s.shop, err = ottpay.New(ottpay.Config{
+		Logger:     slog.New(slog.DiscardHandler),
 		MerchantID: merchantID, OperatorID: "0000000001",
 		Keys: middleware.StaticKeys{merchantID: {key}}, BaseURL: s.gateway.URL,
 	})

@@ -106,7 +106,7 @@ func run(ctx context.Context, dsn string, out io.Writer) (err error) {
 		Redelivery: []time.Duration{}, // this program redelivers
 	})
 	defer gateway.Close()
-	client, err := ottpay.New(ottpay.Config{MerchantID: merchantID, OperatorID: "0000000001", BaseURL: gateway.URL, Keys: keys})
+	client, err := ottpay.New(ottpay.Config{Logger: slog.New(slog.DiscardHandler), MerchantID: merchantID, OperatorID: "0000000001", BaseURL: gateway.URL, Keys: keys})
 	if err != nil {
 		return err
 	}

@@ -92,7 +92,7 @@ func run(ctx context.Context, url string, out io.Writer) (err error) {
 
 	gateway := ottpaytest.NewGateway(ottpaytest.Config{MerchantID: merchantID, SignKey: signKey})
 	defer gateway.Close()
-	client, err := ottpay.New(ottpay.Config{MerchantID: merchantID, OperatorID: "0000000001", Keys: keys, BaseURL: gateway.URL})
+	client, err := ottpay.New(ottpay.Config{Logger: slog.New(slog.DiscardHandler), MerchantID: merchantID, OperatorID: "0000000001", Keys: keys, BaseURL: gateway.URL})
 	if err != nil {
 		return err
 	}
