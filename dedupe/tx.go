@@ -25,7 +25,7 @@ type txClaim struct {
 	tx   *sql.Tx
 	life context.Context // the transaction's: the lease, and not the request
 	end  context.CancelFunc
-	stop func() bool // keeps the end of life from closing conn
+	stop func() bool // keeps the end of life from closing conn; nil when nothing would
 
 	state txState
 }
@@ -66,9 +66,6 @@ func (r row) beginOnce(ctx context.Context) (_ *txClaim, err error) {
 	}
 	c := &txClaim{row: r, conn: conn}
 	c.life, c.end = context.WithTimeout(context.WithoutCancel(ctx), r.lease)
-	// Should nobody end the claim, its connection is free again after the lease.
-	// Closing waits until database/sql has rolled back.
-	c.stop = context.AfterFunc(c.life, func() { conn.Close() })
 	defer func() {
 		if err != nil {
 			c.close()
@@ -87,7 +84,32 @@ func (r row) beginOnce(ctx context.Context) (_ *txClaim, err error) {
 	if err != nil {
 		return nil, err
 	}
+	c.arm()
 	return c, nil
+}
+
+// arm sees to it that the connection is free again after the lease, should
+// nobody end the claim. Closing waits until database/sql has rolled back.
+func (c *txClaim) arm() {
+	c.stop = context.AfterFunc(c.life, func() { c.conn.Close() })
+}
+
+// disarm undoes arm. It reports false if that is too late: then conn is being
+// closed and must not be used, for database/sql does not bear both at a time.
+func (c *txClaim) disarm() bool {
+	if c.stop != nil && !c.stop() {
+		return false
+	}
+	c.stop = nil
+	return true
+}
+
+// lapse ends a claim whose connection the end of its lease is closing.
+func (c *txClaim) lapse() error {
+	c.state = txOver
+	_ = c.tx.Rollback() // which is done, or is being done
+	c.end()
+	return ErrLost
 }
 
 func (c *txClaim) open(ctx context.Context) (err error) {
@@ -150,11 +172,17 @@ func (c *txClaim) Confirm(ctx context.Context) error {
 	case txUnknown:
 		return c.afterAll(ctx)
 	}
+	if !c.disarm() {
+		return c.lapse()
+	}
 	if err := c.confirm(ctx); errors.Is(err, ErrLost) {
 		c.rollback()
 		c.close()
 		return err
 	} else if err != nil {
+		if c.state == txOpen {
+			c.arm()
+		}
 		return fmt.Errorf("dedupe: confirm: %w", err)
 	}
 	c.state = txConfirmed
@@ -225,6 +253,9 @@ func (c *txClaim) Release(ctx context.Context) error {
 	if c.state != txOpen {
 		return ErrLost
 	}
+	if !c.disarm() {
+		return c.lapse()
+	}
 	lost := c.life.Err() != nil
 	if c.cfg.Dialect == MySQL && !lost {
 		// This is undone with the rest, unless DDL in the handler has committed the
@@ -260,7 +291,7 @@ func (c *txClaim) rollback() error {
 
 // close gives the connection back.
 func (c *txClaim) close() {
-	c.stop()
+	c.disarm()
 	c.end()
 	c.conn.Close()
 }
