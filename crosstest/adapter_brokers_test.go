@@ -154,8 +154,8 @@ func consumeTopic(t *testing.T, topic string, subscriber message.Subscriber, h m
 	r.AddNoPublisherHandler("ship", topic, subscriber, h)
 	done := make(chan error, 1)
 	go func() { done <- r.Run(context.Background()) }()
-	t.Cleanup(func() {
-		if err := errors.Join(r.Close(), subscriber.Close(), <-done); err != nil {
+	t.Cleanup(func() { // the router closes the subscriber
+		if err := errors.Join(r.Close(), <-done); err != nil {
 			t.Error(err)
 		}
 	})

@@ -77,7 +77,7 @@ func (s *stream) work(store dedupe.Store, book func(*message.Message, *api.Notif
 	case err := <-done:
 		return nil, err
 	}
-	return func() error { return errors.Join(router.Close(), subscriber.Close(), <-done) }, nil
+	return func() error { return errors.Join(router.Close(), <-done) }, nil // which closes the subscriber
 }
 
 func (s *stream) messages() (uint64, error) {
