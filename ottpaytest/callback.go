@@ -295,6 +295,9 @@ func (c *courier) dispatch() {
 			armed, alarm = nil, nil
 		case work <- head:
 			c.remove(head)
+			if armed == head { // it is another's now
+				armed, alarm = nil, nil
+			}
 		}
 	}
 }
