@@ -23,9 +23,9 @@ var needs = map[string]struct{ env, address string }{
 	"watermill-nats":       {"OTTPAY_TEST_NATS", "127.0.0.1:4222"},
 }
 
-// persons are the examples that wait for somebody to press a button; they have
+// persons are the examples that wait for a person to press a button. They have
 // tests of their own.
-var persons = []string{"qr"}
+var persons = []string{"mini-program", "qr"}
 
 // TestRun runs every example, which is to end by itself and well, and wants
 // each explained.
