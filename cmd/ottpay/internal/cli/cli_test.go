@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// result is what one run of the program left.
+type result struct {
+	code     int
+	out, err string
+}
+
+// invoke runs the command line with an environment and standard input.
+func invoke(t *testing.T, env map[string]string, stdin string, args ...string) result {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	code := run(t.Context(), System{
+		In:  strings.NewReader(stdin),
+		Out: &out,
+		Err: &errOut,
+		LookupEnv: func(name string) (string, bool) {
+			v, ok := env[name]
+			return v, ok
+		},
+	}, args)
+	return result{code, out.String(), errOut.String()}
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		args string
+		code int
+		err  string // first line of standard error
+	}{
+		{"a mistyped command", "sandbx", 2, `ottpay: unknown command "sandbx"; did you mean sandbox?`},
+		{"an unknown command", "frobnicate", 2, `ottpay: unknown command "frobnicate"`},
+		{"a mistyped flag", "sandbox --adr x", 2, "ottpay: unknown flag --adr; did you mean --addr?"},
+		{"an unknown letter", "-z", 2, "ottpay: unknown flag -z"},
+		{"a key in an argument", "sandbox --sign-key 00112233", 2, "ottpay: there is no --sign-key: arguments can be read by every process on this machine"},
+		{"a key glued on", "sandbox --key=00112233", 2, "ottpay: there is no --key: arguments can be read by every process on this machine"},
+		{"an argument too many", "version x", 2, `ottpay: unknown command "x" for "ottpay version"`},
+		{"a colour", "version --color sometimes", 2, "ottpay: --color is auto, always or never"},
+		{"no command", "", 2, "ottpay: OTT Pay's gateway on this machine, and tools that explain its messages"},
+		{"help of nothing", "help nothing", 2, `ottpay: unknown command "nothing"`},
+		{"no file of variables", "version --env-file /nonexistent/x", 2, "ottpay: cannot read the file of variables /nonexistent/x: there is no such file"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := invoke(t, nil, "", strings.Fields(test.args)...)
+			first, _, _ := strings.Cut(got.err, "\n")
+			if got.code != test.code || first != test.err || got.out != "" {
+				t.Errorf("code %d, stdout %q, stderr %q; want code %d, nothing, %q", got.code, got.out, got.err, test.code, test.err)
+			}
+			if strings.Contains(got.err, "00112233") {
+				t.Errorf("the key is shown: %s", got.err)
+			}
+			asJSON := invoke(t, nil, "", append(strings.Fields(test.args), "--json")...)
+			var object struct {
+				V    int
+				Type string
+				Code string
+			}
+			if err := json.Unmarshal([]byte(asJSON.err), &object); err != nil || object.V != 1 || object.Type != "error" || object.Code == "" || asJSON.out != "" || asJSON.code != test.code {
+				t.Errorf("with --json: code %d, stdout %q, stderr %q (%v); want one error object", asJSON.code, asJSON.out, asJSON.err, err)
+			}
+		})
+	}
+}
+
+func TestHelpFits(t *testing.T) {
+	t.Parallel()
+	for _, args := range []string{"--help", "sandbox --help", "help sandbox", "help exit-codes", "help environment", "help json"} {
+		got := invoke(t, nil, "", strings.Fields(args)...)
+		if got.code != 0 || got.err != "" || got.out == "" {
+			t.Errorf("%s: code %d, stderr %q, stdout of %d bytes; want 0, nothing, text", args, got.code, got.err, len(got.out))
+		}
+		for line := range strings.Lines(got.out) {
+			if n := len([]rune(strings.TrimRight(line, "\n"))); n > width {
+				t.Errorf("%s: a line of %d columns: %s", args, n, line)
+			}
+		}
+	}
+}
