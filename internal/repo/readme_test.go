@@ -1,4 +1,4 @@
-package ottpay_test
+package repo_test
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package ottpay_test
+package repo_test
 
 import (
 	"go/ast"
@@ -31,7 +31,7 @@ func TestDocs(t *testing.T) {
 	for _, c := range []struct {
 		pages, code []string
 	}{
-		{[]string{"README.md"}, functions(t, "readme_test.go", "readme")},
+		{[]string{"README.md"}, functions(t, "internal/repo/readme_test.go", "readme")},
 		{guides, code},
 	} {
 		blocks := 0
