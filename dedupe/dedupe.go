@@ -1,22 +1,19 @@
 // Package dedupe decides which delivery of a payment is handled and which is
-// not: a [Store] hands out one [Claim] per [ID], and an ID whose claim was
-// confirmed is never claimed again.
+// not. A [Store] gives out one [Claim] per [ID] at a time, and an ID whose claim
+// was confirmed is never claimed again.
 //
-// The work is bracketed in two phases, because a callback may be acknowledged
-// only after its work is kept:
+// Most programs call [Do], which claims, runs the work, and confirms or
+// releases:
 //
-//	claim, err := store.Claim(ctx, id, 30*time.Second)
-//	// errors.Is(err, ErrDone): finished before, acknowledge and do nothing
-//	// any other error:         do not acknowledge, it will come again
-//	if err := work(); err != nil {
-//		claim.Release(ctx) // the next delivery is handled
-//	}
-//	err = claim.Confirm(ctx) // only a nil here allows the acknowledgement
+//	err := dedupe.Do(ctx, store, id, dedupe.Bracket{}, work)
+//	if err == nil || errors.Is(err, dedupe.ErrDone) {
+//		// Acknowledge.
+//	} // Otherwise do not: the delivery comes again.
 //
 // [Memory] serves one process. [SQL] serves any number of them, in one of two
-// modes: [Lease], which is at least once, and [Transactional], which is exactly
-// once for everything that the handler writes through the transaction it is
-// given. Package dedupetest holds the suite that every Store passes.
+// modes: [Lease] is at-least-once, and [Transactional] is exactly-once for all
+// that the handler writes through the transaction that it is given. Package
+// dedupetest holds the suite that every Store passes.
 package dedupe
 
 import (
@@ -144,9 +141,9 @@ type Claim interface {
 	Release(ctx context.Context) error
 }
 
-// Contexter is implemented by claims that lend the handler something, such as
-// the transaction of [Transactional] mode. Who runs a handler under a claim
-// gives it claim.Context(ctx) instead of ctx.
+// Contexter is implemented by claims that provide something to the handler, such
+// as the transaction of [Transactional] mode. Code that runs a handler under a
+// claim passes it claim.Context(ctx) instead of ctx; [Do] does.
 type Contexter interface {
 	Context(ctx context.Context) context.Context
 }

@@ -120,6 +120,20 @@ func (m *Memory) Claim(ctx context.Context, id ID, lease time.Duration) (Claim, 
 	return &memoryClaim{m: m, at: i, token: e.token}, nil
 }
 
+// Look implements [Looker].
+func (m *Memory) Look(ctx context.Context, id ID) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	i, known := m.index[id.Key]
+	if !known || !m.at(i).confirmed {
+		return nil
+	}
+	return m.refuse(m.at(i), id, 0)
+}
+
 // refuse says why the entry may not be claimed, or nil.
 func (m *Memory) refuse(e *entry, id ID, now int64) error {
 	if !e.confirmed {

@@ -282,6 +282,18 @@ func (s *SQL) Claim(ctx context.Context, id ID, lease time.Duration) (Claim, err
 	return nil, fmt.Errorf("dedupe: claim: %w", err)
 }
 
+// Look implements [Looker].
+func (s *SQL) Look(ctx context.Context, id ID) error {
+	err := s.again(ctx, row{SQL: s, id: id}.look)
+	if err != nil && !errors.Is(err, ErrDone) {
+		return fmt.Errorf("dedupe: look: %w", err)
+	}
+	return err
+}
+
+// Mode returns the mode that the store was made with; see [ModeOf].
+func (s *SQL) Mode() Mode { return s.cfg.Mode }
+
 // row is an ID and the token under which it is claimed. It is the claim of
 // [Lease] mode.
 type row struct {
@@ -316,9 +328,15 @@ func (r row) look(ctx context.Context, x execer) error {
 func (r row) takeOrLook(ctx context.Context, x execer) error {
 	err := r.take(ctx, x)
 	if errors.Is(err, ErrDone) {
-		return cmp.Or(r.look(ctx, x), err)
+		return r.lookAgain(ctx, x)
 	}
 	return err
+}
+
+// lookAgain is look for a row that was just seen done. If it is not done any
+// more, the server has lost it in between, and only a new claim can tell.
+func (r row) lookAgain(ctx context.Context, x execer) error {
+	return cmp.Or(r.look(ctx, x), ErrInFlight)
 }
 
 // take makes the row its own, or says why it cannot, but for [ErrConflict].

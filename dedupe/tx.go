@@ -1,7 +1,6 @@
 package dedupe
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -79,7 +78,7 @@ func (r row) beginOnce(ctx context.Context) (_ *txClaim, err error) {
 	err = c.open(ctx)
 	restore()
 	if errors.Is(err, ErrDone) { // which a duplicate is told after it has waited
-		return nil, cmp.Or(r.look(ctx, conn), err)
+		return nil, r.lookAgain(ctx, conn)
 	}
 	if err != nil {
 		return nil, err

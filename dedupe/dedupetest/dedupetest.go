@@ -93,8 +93,12 @@ func newID() dedupe.ID {
 	return dedupe.Identify("M", rand.Text(), "paid", "100", "AL1")
 }
 
+// claim claims an id that is free. A look must not say otherwise.
 func claim(t *testing.T, s dedupe.Store, id dedupe.ID) dedupe.Claim {
 	t.Helper()
+	if err := dedupe.Look(t.Context(), s, id); err != nil {
+		t.Fatalf("Look at a free id: %v", err)
+	}
 	c, err := s.Claim(t.Context(), id, lease)
 	if err != nil {
 		t.Fatalf("Claim: %v", err)
@@ -116,9 +120,20 @@ func release(t *testing.T, c dedupe.Claim) {
 	}
 }
 
-// refused claims, and demands the error want and no other of the sentinels.
+// refused claims, and demands the error want and no other of the sentinels. A
+// look must say the same of what is done, and nothing of what is in flight.
 func refused(t *testing.T, s dedupe.Store, id dedupe.ID, want error) {
 	t.Helper()
+	if l, ok := s.(dedupe.Looker); ok && id.Mark != [32]byte{} {
+		looked := want
+		if want == dedupe.ErrInFlight {
+			looked = nil
+		}
+		err := l.Look(t.Context(), id)
+		if !errors.Is(err, looked) || errors.Is(err, dedupe.ErrConflict) != (looked == dedupe.ErrConflict) {
+			t.Fatalf("Look: %v, want %v", err, looked)
+		}
+	}
 	c, err := s.Claim(t.Context(), id, lease)
 	if err == nil {
 		c.Release(t.Context())
@@ -652,6 +667,11 @@ func outage(t *testing.T, h Harness) {
 	c, err := h.Broken.Claim(t.Context(), newID(), lease)
 	if err == nil || c != nil {
 		t.Fatal("Claim of a broken store succeeded")
+	}
+	if _, ok := h.Broken.(dedupe.Looker); ok {
+		if err := dedupe.Look(t.Context(), h.Broken, newID()); err == nil || errors.Is(err, dedupe.ErrDone) {
+			t.Fatalf("Look of a broken store: %v", err)
+		}
 	}
 	for _, sentinel := range []error{dedupe.ErrDone, dedupe.ErrInFlight, dedupe.ErrLost} {
 		if errors.Is(err, sentinel) {

@@ -145,6 +145,25 @@ func (s *Store) Claim(ctx context.Context, id dedupe.ID, lease time.Duration) (d
 	}
 }
 
+// Look implements [dedupe.Looker]. It reads only: the mark of an id that was
+// confirmed without one is kept by Claim.
+func (s *Store) Look(ctx context.Context, id dedupe.ID) error {
+	kept, err := s.client.HMGet(ctx, s.Key(id), "mark", "lease").Result()
+	if err != nil {
+		return fmt.Errorf("redisstore: look: %w", err)
+	}
+	mark, known := kept[0].(string)
+	if !known || kept[1] != nil { // free, or in flight
+		return nil
+	}
+	var m [32]byte
+	copy(m[:], mark)
+	if id.Conflicts(m) {
+		return dedupe.ErrConflict
+	}
+	return dedupe.ErrDone
+}
+
 // millis rounds up, so that no lease becomes none.
 func millis(d time.Duration) int64 {
 	n := d.Milliseconds()

@@ -1,0 +1,215 @@
+package dedupe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// Bracket says how [Do] brackets a piece of work. Its zero value works.
+type Bracket struct {
+	// Lease is how long the claim is held when the process dies. It must exceed
+	// Timeout. Defaults to 30 s or three times Timeout, whichever is longer.
+	Lease time.Duration
+
+	// Timeout bounds Claim and fn together: their context ends then. If it is
+	// negative, only the caller's context bounds them. Defaults to 10 s.
+	Timeout time.Duration
+
+	// ConfirmTimeout bounds the confirmation, with all its repetitions. It starts
+	// when fn returns and does not depend on the caller's context. A longer time
+	// survives a longer restart of the database. Defaults to 15 s.
+	ConfirmTimeout time.Duration
+
+	// ConfirmFailed receives the error of each Confirm that is repeated. Optional.
+	ConfirmFailed func(err error)
+
+	// ReleaseFailed receives the error of a Release. The claim then ends with its
+	// lease, and until then deliveries get [ErrInFlight]. Optional.
+	ReleaseFailed func(err error)
+}
+
+const (
+	defaultLease          = 30 * time.Second
+	defaultTimeout        = 10 * time.Second
+	defaultConfirmTimeout = 15 * time.Second
+
+	// releaseTimeout bounds a Release, which is not repeated: what it cannot do,
+	// the end of the lease does.
+	releaseTimeout = 5 * time.Second
+
+	// An attempt to confirm has at most this time, so that one connection on which
+	// nothing comes back does not use up all the time there is.
+	confirmAttempt = 5 * time.Second
+
+	// Pauses between two attempts to confirm.
+	firstPause, longestPause = 10 * time.Millisecond, 500 * time.Millisecond
+)
+
+// ErrUnknownOutcome says that fn has returned nil and that the store did not
+// answer in time whether the claim is confirmed. Do not acknowledge. The claim
+// is not released, so that the work is not repeated while its lease lasts; the
+// next Claim tells what became of it.
+var ErrUnknownOutcome = errors.New("dedupe: confirmation unknown")
+
+// WorkError is the error of the fn that [Do] ran.
+//
+// errors.Is and errors.As look into Err, with one exception: the errors of this
+// package never match. A handler whose own, inner claim was [ErrDone] has failed
+// like any other, and must not be taken for a delivery that was done before.
+type WorkError struct {
+	Err error
+}
+
+// Error returns Err's text.
+func (e *WorkError) Error() string { return e.Err.Error() }
+
+// Is reports whether Err matches target. It is false for the errors of this
+// package.
+func (e *WorkError) Is(target error) bool {
+	switch target {
+	case ErrDone, ErrConflict, ErrInFlight, ErrLost, ErrUnknownOutcome:
+		return false
+	}
+	return errors.Is(e.Err, target)
+}
+
+// As finds target in Err.
+func (e *WorkError) As(target any) bool { return errors.As(e.Err, target) }
+
+// Do runs fn once per ID, as far as the store can promise that. It claims id,
+// runs fn, and confirms the claim if fn returned nil or releases it if fn
+// failed. fn's context is ctx, ends after [Bracket.Timeout], and holds what the
+// claim provides, such as the transaction of a store in [Transactional] mode
+// (see [TxFromContext]).
+//
+// A nil error means that fn ran and that its work is kept: acknowledge.
+// Otherwise the error tells what to do:
+//
+//   - [ErrDone], [ErrConflict]: done before, fn did not run. Acknowledge.
+//   - [ErrInFlight]: another delivery is being handled, fn did not run. Come
+//     again later.
+//   - *[WorkError]: fn failed. The claim was released, so that the next delivery
+//     is handled.
+//   - [ErrLost]: fn ran, but the claim was taken over or its transaction ended.
+//     In [Transactional] mode fn's writes are undone. Come again later.
+//   - [ErrUnknownOutcome]: fn ran, and it is unknown whether the claim was
+//     confirmed. Come again later.
+//   - Any other error: the claim failed, fn did not run. Come again later.
+//
+// Confirm is repeated until it succeeds, until the claim is lost, or until
+// [Bracket.ConfirmTimeout] has passed. After fn has returned nil the claim is
+// never released: the work may be kept, and a release would have it repeated.
+//
+// If fn panics or calls runtime.Goexit, the claim is released and the panic goes
+// on: whoever answers the delivery recovers it, or answers in a deferred call.
+//
+// To keep fn running when the caller's client goes away, pass
+// context.WithoutCancel(ctx).
+func Do(ctx context.Context, s Store, id ID, b Bracket, fn func(ctx context.Context) error) error {
+	b, err := b.withDefaults()
+	if err != nil {
+		return err
+	}
+	work, cancel := ctx, context.CancelFunc(func() {})
+	if b.Timeout > 0 {
+		work, cancel = context.WithTimeout(ctx, b.Timeout)
+	}
+	defer cancel()
+	claim, err := s.Claim(work, id, b.Lease)
+	if err != nil {
+		return err
+	}
+	if claim == nil {
+		return errors.New("dedupe: the store returned neither a claim nor an error")
+	}
+	if err := b.run(work, claim, fn); err != nil {
+		return err
+	}
+	return b.confirm(ctx, claim)
+}
+
+// run runs fn and releases the claim unless fn returns nil.
+func (b Bracket) run(ctx context.Context, claim Claim, fn func(context.Context) error) error {
+	kept := false
+	defer func() { // on every way out: a panic and runtime.Goexit as well
+		if !kept {
+			b.release(ctx, claim)
+		}
+	}()
+	work := ctx
+	if c, ok := claim.(Contexter); ok {
+		work = c.Context(ctx)
+	}
+	if err := fn(work); err != nil {
+		return &WorkError{err}
+	}
+	kept = true
+	return nil
+}
+
+func (b Bracket) release(ctx context.Context, claim Claim) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	if err := claim.Release(ctx); err != nil && b.ReleaseFailed != nil {
+		b.ReleaseFailed(err)
+	}
+}
+
+// confirm confirms the claim, again and again while that can help.
+func (b Bracket) confirm(ctx context.Context, claim Claim) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.ConfirmTimeout)
+	defer cancel()
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := confirmOnce(ctx, claim)
+		if err == nil || errors.Is(err, ErrLost) {
+			return err
+		}
+		select {
+		case <-time.After(pause/2 + rand.N(pause)): // many claims wait for the same server
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+		}
+		if b.ConfirmFailed != nil {
+			b.ConfirmFailed(err)
+		}
+	}
+}
+
+func confirmOnce(ctx context.Context, claim Claim) error {
+	ctx, cancel := context.WithTimeout(ctx, confirmAttempt)
+	defer cancel()
+	return claim.Confirm(ctx)
+}
+
+// Check reports what is wrong with the bracket, for constructors that keep one.
+// [Do] returns the same error, without a claim.
+func (b Bracket) Check() error {
+	_, err := b.withDefaults()
+	return err
+}
+
+func (b Bracket) withDefaults() (Bracket, error) {
+	if b.Timeout == 0 {
+		b.Timeout = defaultTimeout
+	}
+	if b.Lease == 0 {
+		b.Lease = max(defaultLease, 3*b.Timeout)
+	}
+	if b.ConfirmTimeout == 0 {
+		b.ConfirmTimeout = defaultConfirmTimeout
+	}
+	switch {
+	case b.Lease < 0:
+		return b, errors.New("dedupe: Lease is negative")
+	case b.ConfirmTimeout < 0:
+		return b, errors.New("dedupe: ConfirmTimeout is negative")
+	case b.Lease <= b.Timeout:
+		return b, errors.New("dedupe: Lease must exceed Timeout: the work would outlive its claim")
+	}
+	return b, nil
+}
