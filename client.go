@@ -70,10 +70,10 @@ type Config struct {
 	// Defaults to 1 s, doubled up to 10 s.
 	Poll Backoff
 
-	// RefundStore is where RefundOnce notes the refunds that it has sent. Give
-	// it one that all processes share, in the mode dedupe.Lease: what a
-	// transactional one notes is undone when the process dies, and is refused.
-	// If nil, one in the memory of this process.
+	// RefundStore is where RefundOnce notes the refunds that it has sent. All
+	// processes should share it. New refuses a store in dedupe.Transactional
+	// mode: a crash would undo its notes. If nil, it is in the memory of this
+	// process.
 	RefundStore dedupe.Store
 
 	// CardQuery is the action that asks for a card order, as the vendor's pages
@@ -162,6 +162,9 @@ func New(cfg Config) (*Client, error) {
 		}
 	}
 	s.defaults()
+	if dedupe.ModeOf(s.cfg.RefundStore) == dedupe.Transactional {
+		return nil, errors.New("ottpay: Config.RefundStore is transactional: use dedupe.Lease")
+	}
 	if err := middleware.CheckBase(s.cfg.Base); err != nil {
 		return nil, fmt.Errorf("ottpay: Config.Base: %w", err)
 	}

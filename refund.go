@@ -93,7 +93,7 @@ func (c *Client) RefundOnce(ctx context.Context, r RefundOrder) (Refunded, error
 	if errors.Is(claimErr, dedupe.ErrConflict) {
 		return Refunded{}, failed.refused("refund-id", ErrRefundIDUsed)
 	}
-	if _, ok := claim.(dedupe.Contexter); ok {
+	if transactional(ctx, claim) {
 		// It would be undone when the process dies between sending and confirming.
 		return Refunded{}, errors.Join(failed.refused("refund", errors.New("Config.RefundStore is transactional: use dedupe.Lease")), release(ctx, claim))
 	}
@@ -122,6 +122,17 @@ func (c *Client) RefundOnce(ctx context.Context, r RefundOrder) (Refunded, error
 		return Refunded{}, err
 	}
 	return Refunded{Status: resp.OrderStatus, Response: resp}, nil
+}
+
+// transactional reports whether the claim is part of a transaction. A claim that
+// provides anything else to a handler may be confirmed on its own.
+func transactional(ctx context.Context, claim dedupe.Claim) bool {
+	c, ok := claim.(dedupe.Contexter)
+	if !ok {
+		return false
+	}
+	_, ok = dedupe.TxFromContext(c.Context(ctx))
+	return ok
 }
 
 // release gives the refund's id back, as nothing was done under it.

@@ -2,6 +2,7 @@ package ottpay_test
 
 import (
 	"context"
+	"database/sql"
 	"strings"
 	"testing"
 	"time"
@@ -14,19 +15,65 @@ import (
 	"github.com/ottpaykit/ottpay/ottpaytest"
 )
 
-// lending is a claim of a transactional store.
-type lending struct{ released bool }
-
-func (l *lending) Claim(context.Context, dedupe.ID, time.Duration) (dedupe.Claim, error) {
-	return l, nil
+// txStore is a store whose claims hold a transaction, or another value.
+type txStore struct {
+	dedupe.Store
+	key      any
+	released bool
 }
-func (l *lending) Confirm(context.Context) error               { return nil }
-func (l *lending) Release(context.Context) error               { l.released = true; return nil }
-func (l *lending) Context(ctx context.Context) context.Context { return ctx }
 
-// TestRefundOnceNeedsALease: what a transactional store notes is undone by a
-// crash, after which the refund would be sent again.
-func TestRefundOnceNeedsALease(t *testing.T) {
+func (s *txStore) Claim(ctx context.Context, id dedupe.ID, lease time.Duration) (dedupe.Claim, error) {
+	c, err := s.Store.Claim(ctx, id, lease)
+	return &txClaim{c, s}, err
+}
+
+type txClaim struct {
+	dedupe.Claim
+	store *txStore
+}
+
+func (c *txClaim) Release(ctx context.Context) error {
+	c.store.released = true
+	return c.Claim.Release(ctx)
+}
+
+func (c *txClaim) Context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, c.store.key, "span")
+}
+
+// decorated counts claims, for example.
+type decorated struct{ dedupe.Store }
+
+func (d decorated) Unwrap() dedupe.Store { return d.Store }
+
+// TestRefundStoreMustBeALease: a crash undoes what a transactional store has
+// noted, after which the refund would be sent again.
+func TestRefundStoreMustBeALease(t *testing.T) {
+	t.Parallel()
+	key, err := envelope.NewKey(signKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mode, refused := range map[dedupe.Mode]bool{dedupe.Transactional: true, dedupe.Lease: false} {
+		sqlStore, err := dedupe.NewSQL(new(sql.DB), dedupe.SQLConfig{Dialect: dedupe.PostgreSQL, Mode: mode})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, store := range []dedupe.Store{sqlStore, decorated{sqlStore}, decorated{decorated{sqlStore}}} {
+			_, err := ottpay.New(ottpay.Config{
+				MerchantID: merchantID, OperatorID: "1", RefundStore: store,
+				Keys: middleware.StaticKeys{merchantID: {key}},
+			})
+			if (err != nil) != refused || refused && !strings.Contains(err.Error(), "RefundStore") {
+				t.Errorf("%T in mode %v: %v", store, mode, err)
+			}
+		}
+	}
+}
+
+// TestRefundOnceUnderADecoratedStore: a claim that provides something to the
+// handler, such as a span, is not for that reason transactional.
+func TestRefundOnceUnderADecoratedStore(t *testing.T) {
 	t.Parallel()
 	gateway := ottpaytest.NewGateway(ottpaytest.Config{MerchantID: merchantID, SignKey: signKey})
 	t.Cleanup(gateway.Close)
@@ -34,7 +81,7 @@ func TestRefundOnceNeedsALease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := &lending{}
+	store := &txStore{Store: dedupe.NewMemory(dedupe.MemoryConfig{}), key: new(int)}
 	client, err := ottpay.New(ottpay.Config{
 		MerchantID: merchantID, OperatorID: "1", BaseURL: gateway.URL, RefundStore: store,
 		Keys: middleware.StaticKeys{merchantID: {key}},
@@ -51,11 +98,10 @@ func TestRefundOnceNeedsALease(t *testing.T) {
 	if err := gateway.PayWith("P1", ottpaytest.Payment{Silent: true}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = client.RefundOnce(t.Context(), ottpay.RefundOrder{RefundID: "R1", OrderID: "P1", Amount: 100})
-	if err == nil || !store.released || gateway.Attempts("R1") != 0 {
-		t.Errorf("error %v, released %v, sent %d times", err, store.released, gateway.Attempts("R1"))
-	}
-	if err != nil && strings.Contains(err.Error(), signKey) {
-		t.Error("the error shows the key")
+	for _, before := range []bool{false, true} {
+		done, err := client.RefundOnce(t.Context(), ottpay.RefundOrder{RefundID: "R1", OrderID: "P1", Amount: 100})
+		if err != nil || done.Before != before || store.released || gateway.Attempts("R1") != 1 {
+			t.Errorf("%+v, error %v, released %v, sent %d times", done, err, store.released, gateway.Attempts("R1"))
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -362,45 +363,98 @@ func TestStore(t *testing.T) {
 	})
 }
 
-type lender struct{ dedupe.Claim }
+// provider is a store whose claims provide something, or nothing, to the
+// handler, and cannot be ended.
+type provider struct{ provides bool }
 
-type lent struct{}
-
-func (lender) Context(ctx context.Context) context.Context {
-	return context.WithValue(ctx, lent{}, true)
+func (p provider) Claim(context.Context, dedupe.ID, time.Duration) (dedupe.Claim, error) {
+	if p.provides {
+		return providingClaim{}, nil
+	}
+	return awayClaim{}, nil
 }
-func (lender) Confirm(context.Context) error { return errors.New("away") }
-func (lender) Release(context.Context) error { return errors.New("away") }
+func (provider) Mode() dedupe.Mode { return dedupe.Transactional }
 
-type lenders struct{}
+var errAway = errors.New("away")
 
-func (lenders) Claim(context.Context, dedupe.ID, time.Duration) (dedupe.Claim, error) {
-	return lender{}, nil
+type awayClaim struct{}
+
+func (awayClaim) Confirm(context.Context) error { return errAway }
+func (awayClaim) Release(context.Context) error { return errAway }
+
+type providingClaim struct{ awayClaim }
+
+type provided struct{}
+
+func (providingClaim) Context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, provided{}, true)
 }
 
-// What the store lends the handler comes through, and a claim that cannot be
-// ended is counted once.
-func TestStoreLends(t *testing.T) {
+// The decorated store has the properties of the store, and no others.
+func TestStoreKeepsProperties(t *testing.T) {
 	t.Parallel()
 	b := newBackend(t)
-	claim, err := b.Store(lenders{}).Claim(t.Context(), dedupe.ID{}, time.Minute)
+	claim, err := b.Store(provider{true}).Claim(t.Context(), dedupe.ID{}, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if claim.(dedupe.Contexter).Context(t.Context()).Value(lent{}) == nil {
+	if claim.(dedupe.Contexter).Context(t.Context()).Value(provided{}) == nil {
 		t.Error("the handler gets no transaction")
 	}
-	for i, step := range []struct {
-		do   func(context.Context) error
-		want int64
-	}{{claim.Confirm, 1}, {claim.Release, 0}, {claim.Release, 0}} {
-		if step.do(t.Context()) == nil {
-			t.Errorf("step %d: no error", i)
-		}
-		if got := b.metrics(t)["ottpay.dedupe.claims "]; got != step.want {
-			t.Errorf("step %d: %d claims are held, want %d", i, got, step.want)
-		}
+	if claim, err = b.Store(provider{false}).Claim(t.Context(), dedupe.ID{}, time.Minute); err != nil {
+		t.Fatal(err)
 	}
+	if _, ok := claim.(dedupe.Contexter); ok {
+		t.Error("a claim that provides nothing became a Contexter")
+	}
+	if got := dedupe.ModeOf(b.Store(provider{})); got != dedupe.Transactional {
+		t.Errorf("mode %v", got)
+	}
+	m := dedupe.NewMemory(dedupe.MemoryConfig{})
+	if err := dedupe.Do(t.Context(), b.Store(m), dedupe.ID{}, dedupe.Bracket{}, func(context.Context) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if err := dedupe.Look(t.Context(), b.Store(m), dedupe.ID{}); !errors.Is(err, dedupe.ErrDone) {
+		t.Errorf("a look at what is done: %v", err)
+	}
+}
+
+// A claim that cannot be ended is counted once, and not after its lease.
+func TestStoreCountsClaims(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBackend(t)
+		held := func(step string, want int64) {
+			t.Helper()
+			if got := b.metrics(t)["ottpay.dedupe.claims "]; got != want {
+				t.Errorf("%s: %d claims are held, want %d", step, got, want)
+			}
+		}
+		for _, provides := range []bool{false, true} {
+			claim, err := b.Store(provider{provides}).Claim(t.Context(), dedupe.ID{}, time.Minute)
+			if err != nil {
+				t.Fatal(err)
+			}
+			held("claim", 1)
+			for range 2 {
+				if err := claim.Confirm(t.Context()); !errors.Is(err, errAway) {
+					t.Errorf("Confirm: %v", err)
+				}
+				held("confirm", 1)
+			}
+			if provides {
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				held("lease", 0)
+			}
+			for range 2 {
+				if err := claim.Release(t.Context()); !errors.Is(err, errAway) {
+					t.Errorf("Release: %v", err)
+				}
+				held("release", 0)
+			}
+		}
+	})
 }
 
 func disabled(tb testing.TB) *ottpayotel.Observer {

@@ -15,54 +15,51 @@ import (
 	"github.com/ottpaykit/ottpay/middleware"
 )
 
-const (
-	defaultTimeout = 10 * time.Second
-	defaultLease   = 30 * time.Second
-	confirmTimeout = 5 * time.Second
-)
-
-// ErrMessage says that a message is not one of [NewMessage], or that its payload
-// does not fit the handler's type. It does not get better by itself: with
-// Watermill's PoisonQueueWithFilter such messages can be set aside. Its text
-// holds nothing of the message.
+// ErrMessage says that a message was not made by [NewMessage], or that its
+// payload does not fit the handler's type. A redelivery cannot fix that: use
+// Watermill's PoisonQueueWithFilter to set such messages aside. Its text holds
+// nothing of the message.
 var ErrMessage = errors.New("ottpaywatermill: not a notification that this handler takes")
 
-// Config is what [Handle] makes a handler of.
+// Config configures [Handle].
 type Config struct {
-	// Store decides which message is handled: it may be the very store of the
-	// webhook that publishes. Required.
+	// Store decides which message is handled. It may be the same store that the
+	// publishing webhook uses. Required.
 	Store dedupe.Store
-	// Consumer names what the handler does, as a consumer group does: of all
-	// handlers of one name on one store, one handles a notification. It must
-	// stay the same for good. Required.
+	// Consumer names the handler, like a consumer group: of all handlers with one
+	// name on one store, one handles a notification. Never change it: under a new
+	// name, all notifications would be handled again. Required.
 	Consumer string
 
-	// Validator checks the decoded value by its struct tags, unless a query told
-	// it ([MetadataSource]): that lacks what only a callback has. If nil, what
-	// the webhook validated is only decoded.
+	// Validator checks the decoded value by its struct tags, but not if it comes
+	// from a query ([MetadataSource]), which lacks members that only a callback
+	// has. If nil, the value is only decoded.
 	Validator middleware.Validator
-	// Timeout bounds the handler. Defaults to 10 s.
+	// Timeout bounds the claim and the handler together. Defaults to 10 s.
 	Timeout time.Duration
-	// Lease is how long a claim is held when its owner dies. It must exceed
-	// Timeout; the broker's own time to acknowledge should exceed it. Defaults
-	// to 30 s or three times Timeout.
+	// Lease is how long a claim is held when its process dies. It must exceed
+	// Timeout; the broker's own time to acknowledge should exceed Lease. Defaults
+	// to 30 s or three times Timeout, whichever is longer.
 	Lease time.Duration
-	// OnConflict is told of a message that was handled before with another
-	// amount or another channel's id: the payer may have paid twice. If nil,
-	// the log has it all the same.
+	// ConfirmTimeout bounds the confirmation, which is repeated while the store
+	// does not answer. Defaults to 15 s.
+	ConfirmTimeout time.Duration
+	// OnConflict receives a message that was handled before with another amount
+	// or another channel's id: the payer may have paid twice. The log has it in
+	// any case. Optional.
 	OnConflict func(m *message.Message)
-	// Logger gets the conflicts and what could not be released. If nil,
-	// slog.Default() is used.
+	// Logger receives conflicts and failed releases. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
 // Handle returns a handler for a Watermill router's AddNoPublisherHandler,
-// which hands each notification to fn once, as far as the store can promise
-// that. The message is acknowledged after the claim is confirmed, at once when
-// that was done before, and not at all when fn fails or another process has it
-// in hand: have the broker wait a little before it delivers again.
+// which passes each notification to fn once, as far as the store can promise
+// that; see [dedupe.Do]. The message is acknowledged after the claim is
+// confirmed, and at once if that was done before. It is not acknowledged if fn
+// fails or if another process is handling it: configure the broker to wait a
+// little before it delivers again.
 //
-// T is api.Notification or what [middleware.Handle] says. The message's context
+// T is api.Notification, or any type that [middleware.Handle] accepts. The message's context
 // ends with [Config.Timeout] and holds the transaction of a transactional store
 // (dedupe.TxFromContext); its metadata names the merchant.
 func Handle[T any](cfg Config, fn func(*message.Message, *T) error) (message.NoPublishHandlerFunc, error) {
@@ -87,29 +84,28 @@ func Handle[T any](cfg Config, fn func(*message.Message, *T) error) (message.NoP
 	}, nil
 }
 
-type consumer struct{ Config }
+type consumer struct {
+	Config
+	bracket dedupe.Bracket
+}
 
 func newConsumer(cfg Config) (*consumer, error) {
-	if cfg.Timeout == 0 {
-		cfg.Timeout = defaultTimeout
-	}
-	if cfg.Lease == 0 {
-		cfg.Lease = max(defaultLease, 3*cfg.Timeout)
-	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
+	c := &consumer{cfg, dedupe.Bracket{Timeout: cfg.Timeout, Lease: cfg.Lease, ConfirmTimeout: cfg.ConfirmTimeout}}
 	switch {
 	case cfg.Store == nil:
 		return nil, errors.New("ottpaywatermill: Config.Store is nil: redeliveries would be handled again")
 	case cfg.Consumer == "":
-		return nil, errors.New("ottpaywatermill: Config.Consumer is empty: whose work is it?")
+		return nil, errors.New("ottpaywatermill: Config.Consumer is empty: it tells the handlers of one notification apart")
 	case cfg.Timeout < 0:
 		return nil, errors.New("ottpaywatermill: Config.Timeout is negative")
-	case cfg.Lease <= cfg.Timeout:
-		return nil, errors.New("ottpaywatermill: Config.Lease must exceed Config.Timeout: a handler would outlive its claim")
 	}
-	return &consumer{cfg}, nil
+	if err := c.bracket.Check(); err != nil {
+		return nil, fmt.Errorf("ottpaywatermill: Config: %w", err)
+	}
+	return c, nil
 }
 
 // own is the identity under which this consumer claims: the webhook has claimed
@@ -122,13 +118,25 @@ func (c *consumer) own(id dedupe.ID) dedupe.ID {
 	return id
 }
 
-// handle runs fn under a claim. A nil error has Watermill acknowledge.
-func (c *consumer) handle(m *message.Message, id dedupe.ID, fn func() error) (err error) {
+// handle runs fn under a claim. A nil error makes Watermill acknowledge.
+func (c *consumer) handle(m *message.Message, id dedupe.ID, fn func() error) error {
 	outer := m.Context()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(outer), c.Timeout)
-	defer cancel()
-	claim, err := c.Store.Claim(ctx, c.own(id), c.Lease)
+	defer m.SetContext(outer) // after a panic as well, which goes on
+	b := c.bracket
+	b.ReleaseFailed = func(err error) {
+		c.Logger.WarnContext(outer, "ottpay: claim not released, its lease ends it", "consumer", c.Consumer, "error", err)
+	}
+	// The subscriber may close: a handler that has begun is finished all the same.
+	err := dedupe.Do(context.WithoutCancel(outer), c.Store, c.own(id), b, func(ctx context.Context) error {
+		m.SetContext(ctx)
+		return fn()
+	})
+	var work *dedupe.WorkError
 	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &work):
+		return work.Err
 	case errors.Is(err, dedupe.ErrConflict):
 		c.Logger.ErrorContext(outer, "ottpay: message was handled before with other content", "consumer", c.Consumer, "uuid", m.UUID)
 		if c.OnConflict != nil {
@@ -137,35 +145,6 @@ func (c *consumer) handle(m *message.Message, id dedupe.ID, fn func() error) (er
 		return nil
 	case errors.Is(err, dedupe.ErrDone):
 		return nil
-	case err != nil:
-		return fmt.Errorf("ottpaywatermill: claim: %w", err)
 	}
-
-	kept := false
-	defer func() { // on every way out, a panic too, which goes on
-		m.SetContext(outer)
-		if kept {
-			return
-		}
-		end, cancel := context.WithTimeout(context.WithoutCancel(outer), confirmTimeout)
-		defer cancel()
-		if err := claim.Release(end); err != nil {
-			c.Logger.WarnContext(outer, "ottpay: claim not released, its lease ends it", "consumer", c.Consumer, "error", err)
-		}
-	}()
-	work := ctx
-	if lends, ok := claim.(dedupe.Contexter); ok {
-		work = lends.Context(ctx)
-	}
-	m.SetContext(work)
-	if err := fn(); err != nil {
-		return err
-	}
-	end, cancelEnd := context.WithTimeout(context.WithoutCancel(outer), confirmTimeout)
-	defer cancelEnd()
-	if err := claim.Confirm(end); err != nil {
-		return fmt.Errorf("ottpaywatermill: confirm: %w", err)
-	}
-	kept = true
-	return nil
+	return fmt.Errorf("ottpaywatermill: %w", err)
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -299,14 +300,16 @@ func TestHandlePanic(t *testing.T) {
 	}
 }
 
+// stubborn is a store whose claims fail to confirm with one error after the
+// other, without telling the store below.
 type stubborn struct {
 	dedupe.Store
-	confirm error
+	confirm *[]error
 }
 
 type stubbornClaim struct {
 	dedupe.Claim
-	err error
+	errs *[]error
 }
 
 func (s stubborn) Claim(ctx context.Context, id dedupe.ID, lease time.Duration) (dedupe.Claim, error) {
@@ -314,18 +317,60 @@ func (s stubborn) Claim(ctx context.Context, id dedupe.ID, lease time.Duration) 
 	return stubbornClaim{c, s.confirm}, err
 }
 
-func (c stubbornClaim) Confirm(context.Context) error { return c.err }
+func (c stubbornClaim) Confirm(ctx context.Context) error {
+	if len(*c.errs) == 0 {
+		return c.Claim.Confirm(ctx)
+	}
+	err := (*c.errs)[0]
+	*c.errs = (*c.errs)[1:]
+	return err
+}
 
+// A confirmation is repeated while the store is away. Work that may be kept is
+// not given back, so that nothing is handled twice.
 func TestHandleConfirmFails(t *testing.T) {
 	t.Parallel()
-	store, runs := newMemory(), 0
-	m := published(t, newMemory(), "T1", 1999)
-	fn := func(*message.Message, *api.Notification) error { runs++; return nil }
-	if err := handle(t, ottpaywatermill.Config{Store: stubborn{store, dedupe.ErrLost}}, fn)(m.Copy()); !errors.Is(err, dedupe.ErrLost) {
-		t.Errorf("acknowledged what was not confirmed: %v", err)
+	away := errors.New("away")
+	for _, test := range []struct {
+		name  string
+		errs  []error
+		first error // of the first delivery
+		then  error // of the second, while the lease lasts
+	}{
+		{"for a while", []error{away, away, away}, nil, nil},
+		{"for good", slices.Repeat([]error{away}, 1000), dedupe.ErrUnknownOutcome, dedupe.ErrInFlight},
+		{"lost", []error{dedupe.ErrLost}, dedupe.ErrLost, dedupe.ErrInFlight},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				runs := 0
+				m := published(t, newMemory(), "T1", 1999)
+				cfg := ottpaywatermill.Config{Store: stubborn{newMemory(), &test.errs}, ConfirmTimeout: 5 * time.Second, Lease: time.Minute}
+				h := handle(t, cfg, func(*message.Message, *api.Notification) error { runs++; return nil })
+				begin := time.Now()
+				if err := h(m.Copy()); !errors.Is(err, test.first) {
+					t.Errorf("first: %v, want %v", err, test.first)
+				}
+				if took := time.Since(begin); took > 5*time.Second {
+					t.Errorf("it took %v", took)
+				}
+				if err := h(m.Copy()); !errors.Is(err, test.then) || runs != 1 {
+					t.Errorf("second: %v, want %v; %d runs", err, test.then, runs)
+				}
+			})
+		})
 	}
-	if err := handle(t, ottpaywatermill.Config{Store: store}, fn)(m.Copy()); err != nil || runs != 2 {
-		t.Errorf("%v, %d runs", err, runs)
+}
+
+// A handler whose own, inner claim was done before has failed.
+func TestHandleInnerDone(t *testing.T) {
+	t.Parallel()
+	m := published(t, newMemory(), "T1", 1999)
+	inner := fmt.Errorf("stock: %w", dedupe.ErrDone)
+	h := handle(t, ottpaywatermill.Config{Store: newMemory()}, func(*message.Message, *api.Notification) error { return inner })
+	if err := h(m); err != inner {
+		t.Errorf("%v, want the handler's own error", err)
 	}
 }
 
@@ -370,6 +415,7 @@ func TestHandleRefuses(t *testing.T) {
 	for _, cfg := range []ottpaywatermill.Config{
 		{Consumer: "ship"}, {Store: newMemory()},
 		{Store: newMemory(), Consumer: "ship", Timeout: -1},
+		{Store: newMemory(), Consumer: "ship", ConfirmTimeout: -1},
 		{Store: newMemory(), Consumer: "ship", Timeout: time.Minute, Lease: time.Second},
 	} {
 		if _, err := ottpaywatermill.Handle(cfg, func(*message.Message, *api.Notification) error { return nil }); err == nil {
