@@ -46,7 +46,7 @@ func (c *Client) log(ctx context.Context, info api.ActionInfo, e *Error, err err
 	}
 	// What a query that was put again has left behind says nothing any more.
 	if err != nil && e.Reason != "" {
-		attrs = append(attrs, slog.String("reason", e.Reason))
+		attrs = append(attrs, slog.String("reason", string(e.Reason)))
 	}
 	if err != nil && e.Status != 0 {
 		attrs = append(attrs, slog.Int("status", e.Status))

@@ -261,24 +261,24 @@ func call[Req, Resp any, PReq request[Req], PResp response[Resp]](ctx context.Co
 // do is the call: fill, validate, send, judge, decode, compare, validate.
 func do[Req, Resp any, PReq request[Req], PResp response[Resp]](ctx context.Context, c *Client, info api.ActionInfo, req *Req, failed *Error) (*Resp, error) {
 	if req == nil {
-		return nil, failed.refused("nil request", nil)
+		return nil, failed.refused(middleware.ReasonRequest, errors.New("the request is nil"))
 	}
 	defaults := api.Defaults{MerchantID: c.merchant, OperatorID: c.operator}
 	if info.Kind == api.KindEffect && PReq(req).Order() == "" {
 		id, err := c.NewOrderID()
 		if err != nil {
-			return nil, failed.refused("order id", err)
+			return nil, failed.refused(middleware.ReasonRequest, err)
 		}
 		defaults.OrderID = id
 	}
 	filled := PReq(req).Filled(defaults)
 	failed.OrderID = PReq(filled).Order()
 	if err := c.check(ctx, filled); err != nil {
-		return nil, failed.refused("request", err)
+		return nil, failed.refused(middleware.ReasonRequest, err)
 	}
 	data, err := PReq(filled).MarshalJSON()
 	if err != nil {
-		return nil, failed.refused("request", err)
+		return nil, failed.refused(middleware.ReasonRequest, err)
 	}
 	answer, err := c.send(ctx, info, data, failed)
 	if err != nil {
@@ -308,7 +308,7 @@ func receive[Resp any, PResp response[Resp]](ctx context.Context, c *Client, a *
 	// Whatever the code says, it is not said of this order.
 	if named := PResp(resp).Order(); decodeErr == nil && named != "" && failed.OrderID != "" {
 		if named != failed.OrderID {
-			return failed.unclear("other-order", ErrOtherOrder)
+			return failed.unclear(middleware.ReasonOtherOrder, ErrOtherOrder)
 		}
 		failed.named = true
 	}
@@ -321,11 +321,11 @@ func receive[Resp any, PResp response[Resp]](ctx context.Context, c *Client, a *
 		return failed
 	}
 	if decodeErr != nil {
-		return failed.unclear("schema", errors.Join(ErrInvalid, decodeErr))
+		return failed.unclear(middleware.ReasonSchema, errors.Join(ErrInvalid, decodeErr))
 	}
 	// What is still under way need not have all members yet.
 	if err := c.check(ctx, resp); err != nil && outcome == field.OutcomeSuccess {
-		return failed.unclear("schema", err)
+		return failed.unclear(middleware.ReasonSchema, err)
 	}
 	PResp(resp).SetOutcome(outcome)
 	return nil
@@ -392,7 +392,7 @@ func (c *Client) attemptWithin(ctx context.Context, timeout time.Duration, info 
 func (c *Client) attempt(ctx context.Context, t *middleware.Transport, info api.ActionInfo, data []byte, failed *Error) (*answer, error) {
 	body, err := c.opened(info, data)
 	if err != nil {
-		return nil, failed.refused("request", err)
+		return nil, failed.refused(middleware.ReasonRequest, err)
 	}
 	to := c.url
 	if own, ok := c.endpoints[info.Name]; ok {
@@ -400,7 +400,7 @@ func (c *Client) attempt(ctx context.Context, t *middleware.Transport, info api.
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String(), bytes.NewReader(body))
 	if err != nil {
-		return nil, failed.refused("request", err)
+		return nil, failed.refused(middleware.ReasonRequest, err)
 	}
 	resp, err := t.RoundTrip(req)
 	if err != nil {
@@ -409,11 +409,11 @@ func (c *Client) attempt(ctx context.Context, t *middleware.Transport, info api.
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return nil, failed.unclear("connection", err)
+		return nil, failed.unclear(middleware.ReasonConnection, err)
 	}
 	a, err := readAnswer(text)
 	if err != nil {
-		return nil, failed.unclear("malformed", err)
+		return nil, failed.unclear(middleware.ReasonMalformed, err)
 	}
 	return a, nil
 }
@@ -433,13 +433,13 @@ func (c *Client) opened(info api.ActionInfo, data []byte) ([]byte, error) {
 }
 
 // refused says that the request did not get as far as the Transport.
-func (e *Error) refused(reason string, err error) error {
+func (e *Error) refused(reason middleware.Reason, err error) error {
 	e.Class, e.NotSent, e.Reason, e.Err = api.ClassCaller, true, reason, err
 	return e
 }
 
 // unclear says that an answer came which proves nothing.
-func (e *Error) unclear(reason string, err error) error {
+func (e *Error) unclear(reason middleware.Reason, err error) error {
 	e.Class, e.Reason, e.Err = api.ClassUnclear, reason, err
 	return e
 }

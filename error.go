@@ -95,8 +95,8 @@ type Error struct {
 
 	// NotSent says that nothing has left and nothing will.
 	NotSent bool
-	// Reason is a word of a closed list that says what failed on the way.
-	Reason string
+	// Reason says what failed on the way, or is "".
+	Reason middleware.Reason
 	// Status is the HTTP status of the answer, 0 without one.
 	Status int
 	// RetryAfter is for how long the gateway asks to be left alone.
@@ -121,7 +121,7 @@ func (e *Error) Error() string {
 	case e.Code != "":
 		b.WriteString("undocumented response code")
 	case e.Reason != "":
-		b.WriteString(e.Reason)
+		b.WriteString(string(e.Reason))
 	default:
 		b.WriteString("no answer")
 	}

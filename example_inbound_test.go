@@ -112,7 +112,7 @@ func Example_settle() {
 	ask()
 	ask()
 	// Output:
-	// left not-paid-yet
+	// deferred not-paid-yet
 	// paid: A1001 19.99
 	// handled <nil>
 	// duplicate <nil>

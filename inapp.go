@@ -80,11 +80,11 @@ func (c *Client) InAppPay(ctx context.Context, req *InAppPayRequest) (*InAppPayR
 
 func (c *Client) sendInAppPay(ctx context.Context, req *InAppPayRequest, failed *Error) (*InAppPayResponse, error) {
 	if req == nil {
-		return nil, failed.refused("nil request", nil)
+		return nil, failed.refused(middleware.ReasonRequest, errors.New("the request is nil"))
 	}
 	body, err := c.inAppPay(*req, failed)
 	if err != nil {
-		return nil, failed.refused("request", err)
+		return nil, failed.refused(middleware.ReasonRequest, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, or(c.cfg.Timeouts[ActionInAppPay], c.cfg.Timeout))
 	defer cancel()
@@ -160,7 +160,7 @@ func readInAppPay(answer []byte, failed *Error) (*InAppPayResponse, error) {
 		}
 	}
 	if _, err := r.Close(); err != nil {
-		return nil, failed.unclear("malformed", errors.Join(ErrMalformed, err))
+		return nil, failed.unclear(middleware.ReasonMalformed, errors.Join(ErrMalformed, err))
 	}
 	if code != "" && api.Code(code).Class() != api.ClassSuccess {
 		failed.Code, failed.Message = api.Code(clean(code, 64)), clean(message, 256)
@@ -169,7 +169,7 @@ func readInAppPay(answer []byte, failed *Error) (*InAppPayResponse, error) {
 	}
 	for _, text := range []string{resp.AppID, resp.PartnerID, resp.PrepayID, resp.Package, resp.NonceStr, resp.TimeStamp, resp.PaySign, resp.TradeNo} {
 		if text == "" {
-			return nil, failed.unclear("schema", ErrInvalid)
+			return nil, failed.unclear(middleware.ReasonSchema, ErrInvalid)
 		}
 	}
 	return &resp, nil

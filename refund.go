@@ -8,6 +8,7 @@ import (
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/middleware"
 )
 
 // What a refund is refused for before it is sent. The *Error matches
@@ -17,7 +18,7 @@ var (
 	// returned.
 	ErrRefundTooLarge = errors.New("refund exceeds what was paid")
 	// ErrNotPaid says that the gateway does not call the order paid.
-	ErrNotPaid = errors.New("order is not paid")
+	ErrNotPaid = middleware.ErrNotPaid
 	// ErrUnconfirmed says that the gateway's answer leaves out what it would
 	// have to name: the order, or its amount.
 	ErrUnconfirmed = errors.New("unconfirmed by the gateway")
@@ -87,15 +88,15 @@ func returned(s api.OrderStatus) bool { return s.Paid() || s.Refunded() }
 func (c *Client) RefundOnce(ctx context.Context, r RefundOrder) (Refunded, error) {
 	failed := &Error{Action: api.ActionREFUND, MerchantID: c.merchant, OrderID: r.RefundID}
 	if r.RefundID == "" || r.OrderID == "" || r.RefundID == r.OrderID || r.Amount <= 0 {
-		return Refunded{}, failed.refused("request", errors.New("a refund needs an id of its own, an order and an amount"))
+		return Refunded{}, failed.refused(middleware.ReasonRequest, errors.New("a refund needs an id of its own, an order and an amount"))
 	}
 	claim, claimErr := c.cfg.RefundStore.Claim(ctx, dedupe.Identify(c.merchant, r.RefundID, "refund", r.OrderID, r.Amount.String()), claimed)
 	if errors.Is(claimErr, dedupe.ErrConflict) {
-		return Refunded{}, failed.refused("refund-id", ErrRefundIDUsed)
+		return Refunded{}, failed.refused(middleware.ReasonRefundID, ErrRefundIDUsed)
 	}
 	if transactional(ctx, claim) {
 		// It would be undone when the process dies between sending and confirming.
-		return Refunded{}, errors.Join(failed.refused("refund", errors.New("Config.RefundStore is transactional: use dedupe.Lease")), release(ctx, claim))
+		return Refunded{}, errors.Join(failed.refused(middleware.ReasonRefund, errors.New("Config.RefundStore is transactional: use dedupe.Lease")), release(ctx, claim))
 	}
 	before, known, err := c.refundRow(ctx, r.RefundID)
 	switch {
@@ -110,7 +111,7 @@ func (c *Client) RefundOnce(ctx context.Context, r RefundOrder) (Refunded, error
 		return before, nil
 	}
 	if err := c.refundable(ctx, r); err != nil {
-		return Refunded{}, errors.Join(failed.refused("refund", aside{err}), release(ctx, claim))
+		return Refunded{}, errors.Join(failed.refused(middleware.ReasonRefund, aside{err}), release(ctx, claim))
 	}
 	resp, err := c.Refund(ctx, &api.RefundRequest{OrderID: r.RefundID, OriOrderID: r.OrderID, RefundAmt: r.Amount})
 	if errors.Is(err, ErrNotSent) || errors.Is(err, ErrCaller) {
@@ -149,13 +150,13 @@ func (c *Client) refundRow(ctx context.Context, refundID string) (_ Refunded, kn
 	case err != nil && noSuchOrder(err):
 		return Refunded{}, false, nil
 	case err != nil:
-		failed.NotSent, failed.Reason, failed.Err, failed.unasked = true, "query", aside{err}, true
+		failed.NotSent, failed.Reason, failed.Err, failed.unasked = true, middleware.ReasonQuery, aside{err}, true
 		return Refunded{}, false, failed
 	case row.id == "":
 		failed.unasked = true
-		return Refunded{}, false, failed.refused("refund", ErrUnconfirmed)
+		return Refunded{}, false, failed.refused(middleware.ReasonRefund, ErrUnconfirmed)
 	case row.status.State() == api.StateClosed && !returned(row.status):
-		failed.Class, failed.Verified, failed.Reason = api.ClassFailed, true, "refund"
+		failed.Class, failed.Verified, failed.Reason = api.ClassFailed, true, middleware.ReasonRefund
 		return Refunded{}, true, failed
 	}
 	return Refunded{Status: row.status, Before: true}, true, nil
@@ -222,11 +223,11 @@ func (a aside) As(target any) bool { return errors.As(a.error, target) }
 func (e *Error) unclaimed(err error) error {
 	switch {
 	case errors.Is(err, dedupe.ErrDone):
-		e.Class, e.Reason, e.Err = api.ClassDuplicate, "sent-before", err
+		e.Class, e.Reason, e.Err = api.ClassDuplicate, middleware.ReasonSentBefore, err
 	case errors.Is(err, dedupe.ErrInFlight):
-		e.Class, e.Reason, e.Err = api.ClassPending, "in-flight", err
+		e.Class, e.Reason, e.Err = api.ClassPending, middleware.ReasonInFlight, err
 	default:
-		e.NotSent, e.Reason, e.Err, e.unasked = true, "store", err, true
+		e.NotSent, e.Reason, e.Err, e.unasked = true, middleware.ReasonStore, err, true
 	}
 	return e
 }

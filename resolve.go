@@ -9,6 +9,7 @@ import (
 
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/middleware"
 )
 
 // Outcome is what became of a call that may move money.
@@ -160,5 +161,5 @@ func (c *Client) poll(ctx context.Context, ask func(context.Context) (done bool,
 // get out of the house, and not for want of a network or of time.
 func hopeless(err error) bool {
 	var failed *Error
-	return errors.As(err, &failed) && failed.NotSent && (failed.Class == api.ClassCaller || failed.Reason == "keys")
+	return errors.As(err, &failed) && failed.NotSent && (failed.Class == api.ClassCaller || failed.Reason == middleware.ReasonKeys)
 }

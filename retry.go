@@ -2,14 +2,16 @@ package ottpay
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"time"
 
+	"encoding/binary"
+
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/middleware"
 )
 
 // Backoff is how long to wait between repeated questions: half of it sure, half
@@ -46,7 +48,7 @@ func (c *Client) again(ctx context.Context, n int, a *answer, err error) bool {
 		return false
 	}
 	wait := c.delay(c.cfg.Backoff, n)
-	reason := "code"
+	reason := middleware.ReasonCode
 	var failed *Error
 	if errors.As(err, &failed) {
 		wait, reason = max(wait, failed.RetryAfter), failed.Reason
@@ -55,7 +57,7 @@ func (c *Client) again(ctx context.Context, n int, a *answer, err error) bool {
 		return false
 	}
 	c.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "ottpay: query put again",
-		slog.String("reason", reason), slog.Int("attempt", n), slog.Duration("wait", wait))
+		slog.String("reason", string(reason)), slog.Int("attempt", n), slog.Duration("wait", wait))
 	return c.cfg.Sleep(ctx, wait) == nil
 }
 
@@ -71,9 +73,10 @@ func passing(a *answer, err error) bool {
 		return false
 	}
 	switch failed.Reason {
-	case "dial", "connection", "timeout", "empty", "html", "malformed":
+	case middleware.ReasonDial, middleware.ReasonConnection, middleware.ReasonTimeout, middleware.ReasonEmpty,
+		middleware.ReasonHTML, middleware.ReasonMalformed:
 		return true
-	case "status":
+	case middleware.ReasonStatus:
 		switch failed.Status {
 		case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 			return true

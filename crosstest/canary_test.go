@@ -888,7 +888,7 @@ func (w *watch) callbacks(t *testing.T) {
 		cfg := w.hookConfig(dedupe.NewMemory(dedupe.MemoryConfig{}))
 		refused := cfg.OnRefused
 		cfg.OnRefused = func(ctx context.Context, r *middleware.Refusal) {
-			reasons[r.Reason] = true
+			reasons[string(r.Reason)] = true
 			refused(ctx, r)
 		}
 		if change != nil {
@@ -1063,7 +1063,7 @@ func (w *watch) callbacks(t *testing.T) {
 
 	for _, want := range []string{
 		"method", "limited", "body-too-large", "body-unreadable", "body-consumed", "no-merchant", "keys-unavailable", "not-json", "unknown-merchant", "padding", "digest",
-		"merchant", "order_id", "bizpay_order_id", "finish_time", "amount", "schema", "code", "not-paid-yet", "not-borne-out", "answer-without-order", "answer-of-another-order",
+		"merchant", "order_id", "bizpay_order_id", "finish_time", "amount", "schema", "code", "not-paid-yet", "not-confirmed", "answer-without-order", "answer-of-another-order",
 		"amount-unconfirmed", "amount-mismatch", "not-expected", "ask-failed", "in-flight", "store", "claim-lost", "journal", "handler", "panic", "shutdown",
 	} {
 		if !reasons[want] {

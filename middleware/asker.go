@@ -38,38 +38,32 @@ type Answer struct {
 	Refund bool
 }
 
-// disbelief says why a does not bear out d: a word of the list at [Refusal],
-// or "" if it does.
-func (a Answer) disbelief(d *Delivery) string {
+// mismatch returns why the query's answer does not confirm d, or "" if it does.
+func (a Answer) mismatch(d *Delivery) Reason {
 	switch {
 	case a.OrderID == "":
-		return "answer-without-order"
+		return ReasonAnswerWithoutOrder
 	case a.OrderID != d.OrderID:
-		return "answer-of-another-order"
+		return ReasonAnswerOfAnotherOrder
 	case a.Refund:
-		return "answer-of-a-refund"
+		return ReasonAnswerOfARefund
 	case d.Paid() && a.Status.Refunded():
-		return "refunded"
-	case !a.bearsOut(d.Kind):
-		return "not-" + notWhat(d.Kind)
+		return ReasonRefunded
+	case !a.confirms(d.Kind) && d.Paid():
+		return ReasonNotPaidYet
+	case !a.confirms(d.Kind):
+		return ReasonNotConfirmed
 	case a.Amount == nil:
-		return "amount-unconfirmed"
+		return ReasonAmountUnconfirmed
 	case !d.amountIs(*a.Amount):
-		return "amount-mismatch"
+		return ReasonAmountMismatch
 	}
 	return ""
 }
 
-// bearsOut reports whether the answer's status is that of a notification of
-// this kind. What was authorised may have been captured since.
-func (a Answer) bearsOut(kind string) bool {
+// confirms reports whether the answer's status is that of a notification of
+// this kind. An order that was authorised may have been captured since.
+func (a Answer) confirms(kind string) bool {
 	is := kindOf(string(a.Status))
 	return a.Status != "" && (is == kind || kind == kindAuthorised && is == kindPaid)
-}
-
-func notWhat(kind string) string {
-	if kind == kindPaid {
-		return "paid-yet"
-	}
-	return "borne-out"
 }

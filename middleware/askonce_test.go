@@ -155,7 +155,7 @@ func TestAskOnceSettle(t *testing.T) {
 			w := newWebhook(t, func(cfg *middleware.Config) { cfg.Asker = asker })
 			order := middleware.Order{Merchant: merchant, ID: "T1"}
 			for range 2 { // the second one within the window of the first
-				if result, err := w.Settle(t.Context(), order, s.handle); result != middleware.ResultLeft {
+				if result, err := w.Settle(t.Context(), order, s.handle); result != middleware.ResultDeferred {
 					t.Fatal(result, err)
 				}
 			}
@@ -187,7 +187,7 @@ func TestAskOnceLeaving(t *testing.T) {
 		}
 		var all sync.WaitGroup
 		all.Go(func() {
-			if result, took := settle(time.Second); result != middleware.ResultLeft || took != time.Second {
+			if result, took := settle(time.Second); result != middleware.ResultDeferred || took != time.Second {
 				t.Errorf("the first one got %s after %s", result, took)
 			}
 		})

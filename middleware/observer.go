@@ -24,7 +24,7 @@ type Observer interface {
 // DeliveryOutcome says how a delivery ended.
 type DeliveryOutcome struct {
 	Result  Result
-	Reason  string        // which check refused or failed: a word of a closed list, or ""
+	Reason  Reason        // which check refused or failed, or ""
 	Status  int           // of the answer
 	Handler time.Duration // how long the handler ran; 0 if it did not
 	Lag     time.Duration // from the notification's finish_time to its arrival; 0 if unknown
@@ -35,7 +35,7 @@ type DeliveryOutcome struct {
 type CallOutcome struct {
 	Code    string        // the gateway's rsp_code if it is a documented one, "other" if it is not, "" without an answer
 	Class   string        // docs/protocol.md, 9, or "" without an answer
-	Reason  string        // what failed on the way: a word of a closed list, or ""
+	Reason  Reason        // what failed on the way, or ""
 	Unknown bool          // nobody knows whether the gateway acted
 	Status  int           // HTTP status of the answer, 0 without one
 	Wait    time.Duration // how long the limiter held the call back
@@ -48,9 +48,9 @@ const (
 	ResultHandled   Result = "handled"   // the handler's work is kept; acknowledged
 	ResultDuplicate Result = "duplicate" // handled before; acknowledged
 	ResultConflict  Result = "conflict"  // handled before with other content; acknowledged and alarmed
-	ResultInFlight  Result = "in_flight" // another delivery of it is being handled; send again
+	ResultInFlight  Result = "in-flight" // another delivery of it is being handled; send again
 	ResultRefused   Result = "refused"   // malformed, not authentic or no callback of this merchant; final
 	ResultLimited   Result = "limited"   // the source had too many failed authentications
-	ResultLeft      Result = "left"      // authentic, but not believed (yet); send again
+	ResultDeferred  Result = "deferred"  // authentic, but not believed (yet); send again
 	ResultFailed    Result = "failed"    // the handler or the store failed; send again
 )

@@ -76,7 +76,7 @@ type Reconciled struct {
 	Conflict  int // the same, with another amount or channel's id
 	InFlight  int // paid, and being handled by somebody else
 	Unpaid    int // not paid yet
-	Left      int // not believed: no answer, or one that does not fit the order
+	Deferred  int // not believed: no answer, or one that does not fit the order
 	Failed    int // the handler or the store failed
 }
 
@@ -88,7 +88,7 @@ func (c *Reconciled) add(o Reconciled) {
 	c.Conflict += o.Conflict
 	c.InFlight += o.InFlight
 	c.Unpaid += o.Unpaid
-	c.Left += o.Left
+	c.Deferred += o.Deferred
 	c.Failed += o.Failed
 }
 
@@ -194,9 +194,9 @@ func (c *Reconciler) settle(ctx context.Context, o Order, n *Reconciled) error {
 	d, result, err := w.settle(ctx, o, c.Handle)
 	var refusal *Refusal
 	switch errors.As(err, &refusal); {
-	case refusal != nil && refusal.Reason == "shutdown":
+	case refusal != nil && refusal.Reason == ReasonShutdown:
 		return err
-	case refusal != nil && refusal.Reason == "not-paid-yet":
+	case refusal != nil && refusal.Reason == ReasonNotPaidYet:
 		n.Unpaid++
 		if c.Unpaid != nil {
 			c.Unpaid(ctx, o, d.Answer.Status)
@@ -210,10 +210,10 @@ func (c *Reconciler) settle(ctx context.Context, o Order, n *Reconciled) error {
 		n.Conflict++
 	case result == ResultInFlight:
 		n.InFlight++
-	case result == ResultLeft && ctx.Err() != nil: // not the gateway: the caller ended it
+	case result == ResultDeferred && ctx.Err() != nil: // not the gateway: the caller ended it
 		return ctx.Err()
-	case result == ResultLeft:
-		n.Left++
+	case result == ResultDeferred:
+		n.Deferred++
 	default:
 		n.Failed++
 	}
@@ -233,14 +233,14 @@ func (c *Reconciler) log(ctx context.Context, d *Delivery, result Result, err er
 	}
 	var refusal *Refusal
 	if errors.As(err, &refusal) {
-		attrs = append(attrs, slog.String("reason", refusal.Reason))
+		attrs = append(attrs, slog.String("reason", string(refusal.Reason)))
 		err = refusal.Err
 	}
 	if err != nil {
 		attrs = append(attrs, slog.String("error", err.Error()))
 	}
 	switch result {
-	case ResultConflict, ResultLeft, ResultFailed: // for a conflict, the payer may have paid twice
+	case ResultConflict, ResultDeferred, ResultFailed: // for a conflict, the payer may have paid twice
 		level = slog.LevelError
 	}
 	c.Webhook.cfg.Logger.LogAttrs(ctx, level, "ottpay: order reconciled", attrs...)

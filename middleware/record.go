@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -54,7 +53,7 @@ func (rec *record) end(w *Webhook, ctx context.Context, status int) {
 	rec.observe("", status)
 }
 
-func (rec *record) observe(reason string, status int) {
+func (rec *record) observe(reason Reason, status int) {
 	if rec.observed == nil {
 		return
 	}
@@ -75,7 +74,7 @@ func (rec *record) log(w *Webhook, ctx context.Context, refusal *Refusal) {
 	attrs := make([]slog.Attr, 0, 8)
 	attrs = append(attrs,
 		slog.String("result", string(refusal.result)),
-		slog.String("reason", refusal.Reason),
+		slog.String("reason", string(refusal.Reason)),
 		slog.Int("status", refusal.Status),
 	)
 	level := slog.LevelError
@@ -89,7 +88,7 @@ func (rec *record) log(w *Webhook, ctx context.Context, refusal *Refusal) {
 		if dropped > 0 {
 			attrs = append(attrs, slog.Int("suppressed", dropped))
 		}
-	case refusal.result == ResultInFlight, refusal.Reason == "not-paid-yet", refusal.Reason == "shutdown":
+	case refusal.result == ResultInFlight, refusal.Reason == ReasonNotPaidYet, refusal.Reason == ReasonShutdown:
 		level = slog.LevelInfo
 	}
 	if refusal.OrderID != "" {
@@ -105,51 +104,4 @@ func (rec *record) log(w *Webhook, ctx context.Context, refusal *Refusal) {
 		attrs = append(attrs, slog.Duration("handler", rec.handler))
 	}
 	w.cfg.Logger.LogAttrs(ctx, level, "ottpay: callback not acknowledged", attrs...)
-}
-
-// gate counts the deliveries that are in and can be shut.
-type gate struct {
-	mu   sync.Mutex
-	in   int
-	shut chan struct{} // closed when the last one has left; nil while open
-}
-
-func (g *gate) enter() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.shut != nil {
-		return false
-	}
-	g.in++
-	return true
-}
-
-func (g *gate) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.in--; g.in == 0 && g.shut != nil {
-		close(g.shut)
-	}
-}
-
-// Shutdown answers new deliveries with "send again later" and waits until
-// those at work have been answered, or until ctx ends, whose error it then
-// returns. It may be called again to wait on.
-func (w *Webhook) Shutdown(ctx context.Context) error {
-	g := &w.gate
-	g.mu.Lock()
-	if g.shut == nil {
-		g.shut = make(chan struct{})
-		if g.in == 0 {
-			close(g.shut)
-		}
-	}
-	empty := g.shut
-	g.mu.Unlock()
-	select {
-	case <-empty:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -4,7 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 )
+
+// ErrNotPaid is matched by the [Refusal] of an order that the gateway was asked
+// about and that is not paid: [ReasonNotPaidYet]. It may be paid later.
+var ErrNotPaid = errors.New("order is not paid")
 
 // Refusal is the error of a delivery that was not let through. Its text and
 // its fields are for the shop's own eyes and hold no value of the payload but
@@ -13,17 +18,8 @@ type Refusal struct {
 	// Status is the answer's HTTP status: 400, 401, 405, 408, 413 and 429
 	// are final, 503 asks the gateway to send again.
 	Status int
-	// Reason says which check failed. The words are
-	//
-	//	before anything is opened: method, limited, body-too-large, body-slow,
-	//	body-unreadable, body-consumed, no-merchant, keys-unavailable and those of [envelope.Reason];
-	//	not authentic: unknown-merchant, padding, plaintext, digest;
-	//	not a callback of this merchant: merchant, order_id, bizpay_order_id, finish_time, amount;
-	//	authentic, but not as expected: schema, suspect;
-	//	not believed: code, kind, not-paid-yet, refunded, not-borne-out, answer-without-order,
-	//	answer-of-another-order, answer-of-a-refund, amount-unconfirmed, amount-mismatch, not-expected, ask-failed;
-	//	not finished: in-flight, store, claim-lost, journal, handler, panic, shutdown.
-	Reason string
+	// Reason says which check failed.
+	Reason Reason
 	// Merchant and OrderID are those of an authentic envelope, or "".
 	Merchant, OrderID string
 	// Err is the cause, if there is one beyond Reason. It is nil for
@@ -47,6 +43,9 @@ func (r Refusal) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, r.Error(
 // Unwrap returns the cause.
 func (r *Refusal) Unwrap() error { return r.Err }
 
+// Is reports whether target is [ErrNotPaid] and the gateway said so.
+func (r *Refusal) Is(target error) bool { return target == ErrNotPaid && r.Reason == ReasonNotPaidYet }
+
 // Authentic reports whether the envelope opened under the merchant's key.
 func (r *Refusal) Authentic() bool { return r.Merchant != "" }
 
@@ -57,3 +56,14 @@ func (r *Refusal) about(d *Delivery) *Refusal {
 }
 
 var errHandlerStatus = errors.New("the handler answered with a status that is no success")
+
+// deferred refuses an authentic delivery that is not believed (yet), and asks
+// for it again.
+func deferred(reason Reason, err error) *Refusal {
+	return &Refusal{Status: http.StatusServiceUnavailable, Reason: reason, Err: err, result: ResultDeferred}
+}
+
+// failed refuses a delivery that could not be finished, and asks for it again.
+func failed(reason Reason, err error) *Refusal {
+	return &Refusal{Status: http.StatusServiceUnavailable, Reason: reason, Err: err, result: ResultFailed}
+}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/field"
@@ -40,7 +39,7 @@ type Order struct {
 // Config.Timeout, as behind [Handle].
 //
 // The result is [ResultHandled], [ResultDuplicate] or [ResultConflict] without
-// an error, or with a *[Refusal] what it says there: [ResultLeft] and the
+// an error, or with a *[Refusal] what it says there: [ResultDeferred] and the
 // reason not-paid-yet for an order that is not paid. Nothing is logged, and
 // Config.OnRefused is not told.
 //
@@ -87,7 +86,7 @@ func (w *Webhook) learn(ctx context.Context, d *Delivery) *Refusal {
 	defer cancel()
 	answer, err := w.cfg.Asker.Ask(ctx, d)
 	if err != nil {
-		return left("ask-failed", err)
+		return deferred(ReasonAskFailed, err)
 	}
 	d.Answer = &answer
 	d.BizpayOrderID = answer.BizpayOrderID
@@ -97,8 +96,8 @@ func (w *Webhook) learn(ctx context.Context, d *Delivery) *Refusal {
 	if d.Amount == 0 && answer.Amount != nil {
 		d.Amount = *answer.Amount
 	}
-	if reason := answer.disbelief(d); reason != "" {
-		return left(reason, nil)
+	if reason := answer.mismatch(d); reason != "" {
+		return deferred(reason, nil)
 	}
 	n := d.Notification
 	n.OrderID, n.BizpayOrderID, n.Amount = d.OrderID, d.BizpayOrderID, d.Amount
@@ -154,10 +153,6 @@ func (w *Webhook) Replay(ctx context.Context, run string, body []byte, fn func(c
 		d.ID.Key = dedupe.Identify("replay", run, string(d.ID.Key[:])).Key
 	}
 	return w.again(ctx, d, fn)
-}
-
-func shuttingDown() *Refusal {
-	return &Refusal{Status: http.StatusServiceUnavailable, Reason: "shutdown", result: ResultFailed}
 }
 
 // Format writes the order's ids, whatever the verb.

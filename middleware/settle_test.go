@@ -38,19 +38,19 @@ func TestSettle(t *testing.T) {
 		{"trade finished", order, middleware.Answer{OrderID: "T1", Status: "Trade_Finished", Amount: cents(1999)}, nil, "handled", ""},
 		{"no amount expected", middleware.Order{Merchant: merchant, ID: "T1"}, middleware.Answer{OrderID: "T1", Status: "success", Amount: cents(5)}, nil, "handled", ""},
 		{"checkout", middleware.Order{Merchant: merchant, Checkout: "P1"}, middleware.Answer{OrderID: "O1", Status: "success", Amount: cents(5)}, nil, "handled", ""},
-		{"checkout without order", middleware.Order{Merchant: merchant, Checkout: "P1"}, middleware.Answer{Status: "success", Amount: cents(5)}, nil, "left", "answer-without-order"},
-		{"not paid", order, middleware.Answer{OrderID: "T1", Status: "notpay"}, nil, "left", "not-paid-yet"},
-		{"held", order, middleware.Answer{OrderID: "T1", Status: "authorised", Amount: cents(1999)}, nil, "left", "not-paid-yet"},
-		{"closed", order, middleware.Answer{OrderID: "T1", Status: "orderclosed", Amount: cents(1999)}, nil, "left", "not-paid-yet"},
-		{"refunded", order, middleware.Answer{OrderID: "T1", Status: "fully_refunded", Amount: cents(1999)}, nil, "left", "refunded"},
-		{"row of a refund", order, middleware.Answer{OrderID: "T1", Status: "success", Amount: cents(1999), Refund: true}, nil, "left", "answer-of-a-refund"},
-		{"another order", order, middleware.Answer{OrderID: "T2", Status: "success", Amount: cents(1999)}, nil, "left", "answer-of-another-order"},
-		{"no order", order, middleware.Answer{Status: "success", Amount: cents(1999)}, nil, "left", "answer-without-order"},
-		{"another amount", order, middleware.Answer{OrderID: "T1", Status: "success", Amount: cents(1)}, nil, "left", "amount-mismatch"},
-		{"nothing paid", middleware.Order{Merchant: merchant, ID: "T1"}, middleware.Answer{OrderID: "T1", Status: "success", Amount: cents(0)}, nil, "left", "amount-mismatch"},
-		{"no amount", order, middleware.Answer{OrderID: "T1", Status: "success"}, nil, "left", "amount-unconfirmed"},
-		{"no amount at all", middleware.Order{Merchant: merchant, ID: "T1"}, middleware.Answer{OrderID: "T1", Status: "success"}, nil, "left", "amount-unconfirmed"},
-		{"outage", order, middleware.Answer{}, errors.New("timeout"), "left", "ask-failed"},
+		{"checkout without order", middleware.Order{Merchant: merchant, Checkout: "P1"}, middleware.Answer{Status: "success", Amount: cents(5)}, nil, "deferred", "answer-without-order"},
+		{"not paid", order, middleware.Answer{OrderID: "T1", Status: "notpay"}, nil, "deferred", "not-paid-yet"},
+		{"held", order, middleware.Answer{OrderID: "T1", Status: "authorised", Amount: cents(1999)}, nil, "deferred", "not-paid-yet"},
+		{"closed", order, middleware.Answer{OrderID: "T1", Status: "orderclosed", Amount: cents(1999)}, nil, "deferred", "not-paid-yet"},
+		{"refunded", order, middleware.Answer{OrderID: "T1", Status: "fully_refunded", Amount: cents(1999)}, nil, "deferred", "refunded"},
+		{"row of a refund", order, middleware.Answer{OrderID: "T1", Status: "success", Amount: cents(1999), Refund: true}, nil, "deferred", "answer-of-a-refund"},
+		{"another order", order, middleware.Answer{OrderID: "T2", Status: "success", Amount: cents(1999)}, nil, "deferred", "answer-of-another-order"},
+		{"no order", order, middleware.Answer{Status: "success", Amount: cents(1999)}, nil, "deferred", "answer-without-order"},
+		{"another amount", order, middleware.Answer{OrderID: "T1", Status: "success", Amount: cents(1)}, nil, "deferred", "amount-mismatch"},
+		{"nothing paid", middleware.Order{Merchant: merchant, ID: "T1"}, middleware.Answer{OrderID: "T1", Status: "success", Amount: cents(0)}, nil, "deferred", "amount-mismatch"},
+		{"no amount", order, middleware.Answer{OrderID: "T1", Status: "success"}, nil, "deferred", "amount-unconfirmed"},
+		{"no amount at all", middleware.Order{Merchant: merchant, ID: "T1"}, middleware.Answer{OrderID: "T1", Status: "success"}, nil, "deferred", "amount-unconfirmed"},
+		{"outage", order, middleware.Answer{}, errors.New("timeout"), "deferred", "ask-failed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -67,7 +67,7 @@ func TestSettle(t *testing.T) {
 				return nil
 			})
 			var refusal *middleware.Refusal
-			if errors.As(err, &refusal); result != c.result || (refusal == nil) != (c.reason == "") || refusal != nil && refusal.Reason != c.reason {
+			if errors.As(err, &refusal); result != c.result || (refusal == nil) != (c.reason == "") || refusal != nil && string(refusal.Reason) != c.reason {
 				t.Fatalf("%s, %v, want %s %s", result, err, c.result, c.reason)
 			}
 			if result != middleware.ResultHandled {
@@ -262,7 +262,7 @@ func TestReplay(t *testing.T) {
 	} {
 		var refusal *middleware.Refusal
 		_, err := w.Replay(t.Context(), "mend", c.body, s.handle)
-		if !errors.As(err, &refusal) || refusal.Reason != c.reason {
+		if !errors.As(err, &refusal) || string(refusal.Reason) != c.reason {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
@@ -327,7 +327,9 @@ func TestReconcilerRound(t *testing.T) {
 	var log bytes.Buffer
 	w := newWebhook(t, func(cfg *middleware.Config) {
 		cfg.Asker = askerFunc(func(_ context.Context, d *middleware.Delivery) (middleware.Answer, error) { return says[d.OrderID](d) })
-		cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { alarms = append(alarms, r.OrderID+" "+r.Reason) }
+		cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) {
+			alarms = append(alarms, r.OrderID+" "+string(r.Reason))
+		}
 		cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	})
 	var s shop
@@ -348,7 +350,7 @@ func TestReconcilerRound(t *testing.T) {
 		Unpaid: func(_ context.Context, o middleware.Order, status api.OrderStatus) { statuses[o.ID] = status },
 	}
 	got, err := c.Round(t.Context())
-	want := middleware.Reconciled{Orders: 8, Handled: 1, Duplicate: 1, Unpaid: 2, Left: 2, Failed: 2}
+	want := middleware.Reconciled{Orders: 8, Handled: 1, Duplicate: 1, Unpaid: 2, Deferred: 2, Failed: 2}
 	if err != nil || got != want {
 		t.Errorf("%+v, %v\nwant %+v", got, err, want)
 	}

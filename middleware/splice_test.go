@@ -377,7 +377,7 @@ func newSearch(t *testing.T, r *row) *search {
 	s := &search{t: t, row: r, key: mustKey(t, publishedKey)}
 	s.webhook = newWebhook(t, func(cfg *middleware.Config) {
 		cfg.Store = nothing{}
-		cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { s.reason = r.Reason }
+		cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { s.reason = string(r.Reason) }
 	})
 	s.handler = map[string]http.Handler{
 		"Notification":         middleware.Handle(s.webhook, func(ctx context.Context, _ *api.Notification) error { return s.keep(ctx) }),

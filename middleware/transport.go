@@ -122,7 +122,7 @@ func sentBefore(ctx context.Context) bool {
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	c, err := t.prepare(req)
 	if err != nil {
-		return nil, &SendError{Reason: "request", NotSent: true, Err: err}
+		return nil, &SendError{Reason: ReasonRequest, NotSent: true, Err: err}
 	}
 	ctx, cancel := t.withDeadline(req.Context())
 	defer cancel()
@@ -150,7 +150,7 @@ func (t *Transport) SendPlain(ctx context.Context, name string, to *url.URL, bod
 	c := &call{Transport: t, name: name, effect: true}
 	c.req = (&http.Request{Method: http.MethodPost, URL: to, Header: make(http.Header)}).WithContext(ctx)
 	if err := errors.Join(CheckURL(to), CheckBase(t.base())); err != nil {
-		return nil, c.failed(&SendError{Reason: "request", Err: err})
+		return nil, c.failed(&SendError{Reason: ReasonRequest, Err: err})
 	}
 	ctx, cancel := t.withDeadline(ctx)
 	defer cancel()
@@ -172,7 +172,7 @@ func (c *call) runPlain(ctx context.Context, body []byte) ([]byte, error) {
 	}
 	if sentBefore(ctx) {
 		c.latch.leave() // the earlier one may have got through
-		return nil, &SendError{Reason: "sent-before", Err: ErrSentBefore}
+		return nil, &SendError{Reason: ReasonSentBefore, Err: ErrSentBefore}
 	}
 	_, answer, err := c.exchange(ctx, body)
 	return answer, err
@@ -320,21 +320,21 @@ func (c *call) read(body []byte) error {
 func (c *call) run(ctx context.Context) (*http.Response, error) {
 	keys, err := c.Keys.Keys(ctx, c.request.MerchantID)
 	if err != nil {
-		return nil, &SendError{Reason: "keys", Err: err}
+		return nil, &SendError{Reason: ReasonKeys, Err: err}
 	}
 	if len(keys) == 0 {
-		return nil, &SendError{Reason: "keys", Err: ErrNoKeys}
+		return nil, &SendError{Reason: ReasonKeys, Err: ErrNoKeys}
 	}
 	if err := c.wait(ctx); err != nil {
 		return nil, err
 	}
 	if c.request.Sealed, err = keys[0].Seal(c.data); err != nil {
-		return nil, &SendError{Reason: "request", Err: err}
+		return nil, &SendError{Reason: ReasonRequest, Err: err}
 	}
 	wire := c.wire()
 	if c.effect && sentBefore(ctx) {
 		c.latch.leave() // the earlier one may have got through
-		return nil, &SendError{Reason: "sent-before", Err: ErrSentBefore}
+		return nil, &SendError{Reason: ReasonSentBefore, Err: ErrSentBefore}
 	}
 	resp, body, err := c.exchange(ctx, wire)
 	if err != nil {
@@ -393,7 +393,7 @@ func (c *call) wait(ctx context.Context) error {
 	err := c.Limiter.Wait(ctx)
 	c.outcome.Wait = c.now().Sub(start)
 	if err != nil {
-		return &SendError{Reason: "limited", Err: errors.Join(ErrLimited, err)}
+		return &SendError{Reason: ReasonLimited, Err: errors.Join(ErrLimited, err)}
 	}
 	return nil
 }
@@ -429,20 +429,20 @@ func (c *call) answer(resp *http.Response) ([]byte, error) {
 	c.outcome.Status = resp.StatusCode
 	switch code := resp.StatusCode; {
 	case code >= 300 && code < 400:
-		return nil, &SendError{Reason: "redirect", Err: errors.Join(ErrRedirect, ErrStatus)}
+		return nil, &SendError{Reason: ReasonRedirect, Err: errors.Join(ErrRedirect, ErrStatus)}
 	case code < 200 || code > 299:
-		return nil, &SendError{Reason: "status", RetryAfter: retryAfter(resp.Header, c.now), Err: ErrStatus}
+		return nil, &SendError{Reason: ReasonStatus, RetryAfter: retryAfter(resp.Header, c.now), Err: ErrStatus}
 	}
 	body, err := readAll(resp.Body, resp.ContentLength)
 	switch text := bytes.TrimLeft(body, " \t\r\n"); {
 	case errors.Is(err, errTooLong):
-		return nil, &SendError{Reason: "too-large", Err: ErrTooLarge}
+		return nil, &SendError{Reason: ReasonTooLarge, Err: ErrTooLarge}
 	case err != nil:
 		return nil, &SendError{Reason: sendReason(err), Err: err}
 	case len(text) == 0:
-		return nil, &SendError{Reason: "empty", Err: ErrEmpty}
+		return nil, &SendError{Reason: ReasonEmpty, Err: ErrEmpty}
 	case text[0] == '<':
-		return nil, &SendError{Reason: "html", Err: ErrHTML}
+		return nil, &SendError{Reason: ReasonHTML, Err: ErrHTML}
 	}
 	return body, nil
 }
@@ -530,7 +530,7 @@ func openWith(keys []envelope.Key, sealed envelope.Sealed) (envelope.Payload, er
 func (c *call) failed(err error) error {
 	var e *SendError
 	if !errors.As(err, &e) {
-		e = &SendError{Reason: "connection", Err: err}
+		e = &SendError{Reason: ReasonConnection, Err: err}
 	}
 	e.Action, e.Status, e.NotSent = c.name, c.outcome.Status, c.latch.shut()
 	c.outcome.Reason, c.outcome.Unknown = e.Reason, !e.NotSent && c.effect

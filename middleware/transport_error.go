@@ -69,7 +69,7 @@ var (
 // error for errors.Is and errors.As; its own text is not made for logs.
 type SendError struct {
 	Action     string        // the action's name; "" if it is not a known one
-	Reason     string        // a word of a closed list, for logs and counters
+	Reason     Reason        // what failed, for logs and counters
 	NotSent    bool          // no byte of the content has left and none will
 	Status     int           // HTTP status of the answer, 0 without one
 	RetryAfter time.Duration // what the answer asked for with a status other than 2xx, 0 if nothing
@@ -82,7 +82,7 @@ func (e *SendError) Error() string {
 	if e.Action != "" {
 		text += e.Action + ": "
 	}
-	text += e.Reason
+	text += string(e.Reason)
 	if e.Status != 0 {
 		text += " (HTTP " + strconv.Itoa(e.Status) + ")"
 	}
@@ -104,7 +104,7 @@ func (e *SendError) Is(target error) bool {
 func (e *SendError) Unwrap() error { return e.Err }
 
 // sendReason names what the base RoundTripper or reading the answer failed of.
-func sendReason(err error) string {
+func sendReason(err error) Reason {
 	var (
 		timeout   net.Error
 		dial      *net.OpError
@@ -116,30 +116,30 @@ func sendReason(err error) string {
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
-		return "canceled"
+		return ReasonCanceled
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return "timeout"
+		return ReasonTimeout
 	case errors.As(err, &cert), errors.As(err, &alert), errors.As(err, &record), errors.As(err, &authority):
-		return "tls"
+		return ReasonTLS
 	case errors.As(err, &dns), errors.As(err, &dial) && dial.Op == "dial":
-		return "dial"
+		return ReasonDial
 	default:
-		return "connection"
+		return ReasonConnection
 	}
 }
 
 // answerError turns what envelope says about an answer into a sentinel and a
 // reason.
-func answerError(err error) (reason string, _ error) {
-	switch word := envelope.Reason(err); {
+func answerError(err error) (reason Reason, _ error) {
+	switch word := Reason(envelope.Reason(err)); {
 	case errors.Is(err, envelope.ErrUnauthentic):
-		return "unauthentic", err
-	case word == "no-data":
+		return ReasonUnauthentic, err
+	case word == ReasonNoData:
 		return word, errors.Join(ErrNoData, err)
-	case word == "too-large":
+	case word == ReasonTooLarge:
 		return word, errors.Join(ErrTooLarge, err)
 	default:
-		return "malformed", err
+		return ReasonMalformed, err
 	}
 }
 

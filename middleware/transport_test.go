@@ -99,7 +99,7 @@ func wantSendError(t *testing.T, err error, notSent bool, reason string, matches
 	if !errors.As(err, &failed) {
 		t.Fatalf("got %v, want a *SendError", err)
 	}
-	if failed.NotSent != notSent || failed.Reason != reason {
+	if failed.NotSent != notSent || string(failed.Reason) != reason {
 		t.Errorf("got %v, want reason %q, not sent %v", err, reason, notSent)
 	}
 	if errors.Is(err, middleware.ErrNotSent) != notSent || errors.Is(err, middleware.ErrUnknownOutcome) == notSent {

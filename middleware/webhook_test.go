@@ -324,7 +324,7 @@ func TestAnswers(t *testing.T) {
 				}
 				return
 			}
-			if len(refused) != 1 || refused[0].Reason != c.reason || refused[0].Status != c.status {
+			if len(refused) != 1 || string(refused[0].Reason) != c.reason || refused[0].Status != c.status {
 				t.Fatalf("refused %+v, want reason %s", refused, c.reason)
 			}
 			if want := http.StatusText(c.status) + "\n"; rw.Body.String() != want {
@@ -514,7 +514,7 @@ func TestExpect(t *testing.T) {
 			}
 			return 1999, nil
 		}
-		cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { reasons = append(reasons, r.Reason) }
+		cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { reasons = append(reasons, string(r.Reason)) }
 	}))
 	if code := post(h, callback(t, paid)).Code; code != 503 {
 		t.Errorf("unknown order: %d", code)
@@ -554,7 +554,7 @@ func TestExpectIsOfAPayment(t *testing.T) {
 	var reasons []string
 	w := newWebhook(t, func(cfg *middleware.Config) {
 		cfg.Expect = func(context.Context, string) (field.Cents, error) { return 1999, nil }
-		cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { reasons = append(reasons, r.Reason) }
+		cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { reasons = append(reasons, string(r.Reason)) }
 	})
 	var s shop
 	var cards []string
@@ -608,7 +608,7 @@ func TestAsker(t *testing.T) {
 		{"trade finished", "SUCCESS", "trade_finished", middleware.Answer{OrderID: "T1", Status: "SUCCESS", Amount: cents(1999)}, nil, ""},
 		{"blank answer", "SUCCESS", "", middleware.Answer{OrderID: "T1", Status: " ", Amount: cents(1999)}, nil, "not-paid-yet"},
 		{"held, captured since", "SUCCESS", "authorised", middleware.Answer{OrderID: "T1", Status: "captured", Amount: cents(1999)}, nil, ""},
-		{"said to be held, is not", "SUCCESS", "authorised", middleware.Answer{OrderID: "T1", Status: "init", Amount: cents(1999)}, nil, "not-borne-out"},
+		{"said to be held, is not", "SUCCESS", "authorised", middleware.Answer{OrderID: "T1", Status: "init", Amount: cents(1999)}, nil, "not-confirmed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -621,7 +621,7 @@ func TestAsker(t *testing.T) {
 				})
 				cfg.AskWindow = -1
 				cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) {
-					if r.Reason != c.reason {
+					if string(r.Reason) != c.reason {
 						t.Errorf("reason %s, want %s", r.Reason, c.reason)
 					}
 				}
@@ -658,7 +658,7 @@ func TestMerchantText(t *testing.T) {
 		var reason string
 		w := newWebhook(t, func(cfg *middleware.Config) {
 			cfg.Keys = keysFunc(func(context.Context, string) ([]envelope.Key, error) { return nil, errors.New("invalid byte sequence") })
-			cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { reason = r.Reason }
+			cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { reason = string(r.Reason) }
 		})
 		body := callbackWith(t, publishedKey, envelope.Response{Code: "SUCCESS", MerchantID: id}, paid)
 		if code := post(new(shop).behind(w), body).Code; code != 401 || reason != "unknown-merchant" {
@@ -787,7 +787,7 @@ func TestStoreFailures(t *testing.T) {
 			var reasons []string
 			w := newWebhook(t, func(cfg *middleware.Config) {
 				cfg.Store = storeFunc(func() (dedupe.Claim, error) { return c.claim, c.err })
-				cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { reasons = append(reasons, r.Reason) }
+				cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { reasons = append(reasons, string(r.Reason)) }
 			})
 			if code := post(s.behind(w), callback(t, paid)).Code; code != 503 {
 				t.Errorf("answer %d", code)

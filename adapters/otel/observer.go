@@ -13,7 +13,7 @@
 // stranger or a route may put an id into: url.path, url.query, the Host and the
 // User-Agent. Of our own there are
 //
-//	ottpay.result           how a callback ended: handled, duplicate, conflict, in_flight, refused, limited, left, failed
+//	ottpay.result           how a callback ended: handled, duplicate, conflict, in-flight, refused, limited, deferred, failed
 //	ottpay.reason           which check refused or failed, a word of the list at middleware.Refusal and middleware.SendError
 //	ottpay.form             in which canonical form the digest was computed
 //	ottpay.action           the action that was called
@@ -168,7 +168,7 @@ func (o *Observer) delivered(ctx context.Context, span trace.Span, d middleware.
 		o.deliveries.Add(ctx, 1, metric.WithAttributes(result))
 	}
 	if d.Reason != "" && o.refusals.Enabled(ctx) {
-		o.refusals.Add(ctx, 1, metric.WithAttributes(result, keyReason.String(d.Reason)))
+		o.refusals.Add(ctx, 1, metric.WithAttributes(result, keyReason.String(string(d.Reason))))
 	}
 	switch d.Result {
 	case middleware.ResultDuplicate, middleware.ResultConflict, middleware.ResultInFlight:
@@ -188,13 +188,13 @@ func (o *Observer) delivered(ctx context.Context, span trace.Span, d middleware.
 	}
 	span.SetAttributes(result, semconv.HTTPResponseStatusCode(d.Status))
 	if d.Reason != "" {
-		span.SetAttributes(keyReason.String(d.Reason))
+		span.SetAttributes(keyReason.String(string(d.Reason)))
 	}
 	if d.Form != "" {
 		span.SetAttributes(keyForm.String(d.Form))
 	}
 	if d.Status >= 500 { // a server's span has failed when the server has
-		span.SetAttributes(semconv.ErrorTypeKey.String(d.Reason))
+		span.SetAttributes(semconv.ErrorTypeKey.String(string(d.Reason)))
 		span.SetStatus(codes.Error, "")
 	}
 }
@@ -222,13 +222,13 @@ func (o *Observer) Call(r *http.Request, action, kind string) (context.Context, 
 func (o *Observer) called(ctx context.Context, span trace.Span, action string, took time.Duration, c middleware.CallOutcome) {
 	name, class := keyAction.String(action), keyClass.String(c.Class)
 	if o.calls.Enabled(ctx) {
-		o.calls.Add(ctx, 1, metric.WithAttributes(name, class, keyReason.String(c.Reason)))
+		o.calls.Add(ctx, 1, metric.WithAttributes(name, class, keyReason.String(string(c.Reason))))
 	}
 	if o.duration.Enabled(ctx) {
 		o.duration.Record(ctx, took.Seconds(), metric.WithAttributes(name, class))
 	}
 	if c.Unknown && o.unknown.Enabled(ctx) {
-		o.unknown.Add(ctx, 1, metric.WithAttributes(name, keyReason.String(c.Reason)))
+		o.unknown.Add(ctx, 1, metric.WithAttributes(name, keyReason.String(string(c.Reason))))
 	}
 	if c.Wait > 0 && o.wait.Enabled(ctx) {
 		o.wait.Record(ctx, c.Wait.Seconds(), metric.WithAttributes(name))
@@ -250,7 +250,7 @@ func (o *Observer) called(ctx context.Context, span trace.Span, action string, t
 		span.SetAttributes(keyUnknown.Bool(true))
 	}
 	if c.Reason != "" {
-		span.SetAttributes(keyReason.String(c.Reason), semconv.ErrorTypeKey.String(c.Reason))
+		span.SetAttributes(keyReason.String(string(c.Reason)), semconv.ErrorTypeKey.String(string(c.Reason)))
 		span.SetStatus(codes.Error, "")
 	}
 }
