@@ -5,7 +5,7 @@ BENCHCOUNT ?= 6
 CRASH_N ?= 10000
 CHAOS_N ?= 100000
 SPLICE_N ?= 10
-STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI = v2.15.0
 
 .PHONY: help generate fuzz bench crash chaos splice lint release-check ci
 
@@ -37,15 +37,11 @@ chaos:
 splice:
 	OTTPAY_SPLICE=$(SPLICE_N) go test -run='^TestSplice$$' -count=1 -v -timeout=1h ./middleware
 
-## lint           go vet and golangci-lint; staticcheck where there is no golangci-lint
+## lint           go vet and golangci-lint in every module
 lint:
 	go vet work
-	@if command -v golangci-lint >/dev/null; then \
-		for d in $$(go list -m -f '{{.Dir}}'); do (cd $$d && golangci-lint run ./...) || exit 1; done; \
-	else \
-		echo "golangci-lint is not installed: running staticcheck alone, .golangci.yml is not applied"; \
-		for d in $$(go list -m -f '{{.Dir}}'); do (cd $$d && go run $(STATICCHECK) ./...) || exit 1; done; \
-	fi
+	@command -v golangci-lint >/dev/null || go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI)
+	@for d in $$(go list -m -f '{{.Dir}}'); do (cd $$d && golangci-lint run --config "$(CURDIR)/.golangci.yml" ./...) || exit 1; done
 
 ## release-check  make a release in a temporary clone and prove it
 release-check:
