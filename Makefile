@@ -35,7 +35,7 @@ chaos:
 
 ## splice         what block operations make of honest callbacks: a longer search than the test's (SPLICE_N=10)
 splice:
-	OTTPAY_SPLICE=$(SPLICE_N) go test -run='^TestSplice$$' -count=1 -v -timeout=1h ./middleware
+	OTTPAY_SPLICE=$(SPLICE_N) go test -run='^TestSearch$$' -count=1 -v -timeout=1h ./internal/splice
 
 ## lint           go vet and golangci-lint in every module
 lint:

@@ -11,6 +11,7 @@ import (
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/field"
+	"github.com/ottpaykit/ottpay/internal/splice"
 )
 
 const (
@@ -65,10 +66,10 @@ type Config struct {
 	// comparing is the handler's business: [Delivery.Matches].
 	Expect func(ctx context.Context, orderID string) (field.Cents, error)
 	// OrderIDLength is the length of the shortest and of the longest order id
-	// that the shop gives out. A notification of another one is then suspect
-	// ([Delivery.Suspect]), which closes what is left of splicing order ids
-	// if the two are less than 16 apart. If zero, 10 to 25 are usual and no
-	// more than a hint: an id of another length alone makes nothing suspect.
+	// that the shop gives out. An id of another length is then a sign of a
+	// splice ([Delivery.SpliceSign]). If the two are less than 16 apart, no order
+	// id can gain or lose a block unnoticed. If zero, 10 to 25 are usual, and an
+	// id of another length alone is no sign.
 	OrderIDLength [2]int
 	// Asker asks the gateway before a notification is believed. If nil, the
 	// handler runs on the callback's word, and a callback whose rsp_code,
@@ -178,10 +179,10 @@ func New(cfg Config) (*Webhook, error) {
 		}
 	}
 	return &Webhook{
-		cfg:       cfg,
-		decoy:     decoy,
-		suspicion: suspicion{orderID: usualOrderID(cfg.OrderIDLength)},
-		forged:    &sampler{most: 10, window: 10 * time.Second, now: cfg.Now},
+		cfg:     cfg,
+		decoy:   decoy,
+		splices: splice.New(cfg.OrderIDLength),
+		forged:  &sampler{most: 10, window: 10 * time.Second, now: cfg.Now},
 	}, nil
 }
 

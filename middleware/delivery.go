@@ -10,6 +10,7 @@ import (
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/internal/splice"
 )
 
 // Delivery is one attempt of the gateway to bring a notification. What stands
@@ -55,8 +56,8 @@ type Delivery struct {
 	// written it.
 	Claimed Claimed
 
-	sealed    []byte // the body as it came, for the journal
-	suspicion *suspicion
+	sealed  []byte // the body as it came, for the journal
+	splices *splice.Detector
 
 	statusSeen bool // the handler's type requires the status
 }
@@ -136,19 +137,20 @@ func (d *Delivery) comesTo(amount, expected field.Cents) bool {
 	return fee != nil && *fee > 0 && amount-*fee == expected
 }
 
-// Suspect says why the payload, though it opened under the merchant's key, may
-// have been put together from cipher blocks of another one: "name", "block",
-// "length", "reading", or "" (see SECURITY.md). It looks anew each time.
+// SpliceSign returns the sign that the payload, though it opened under the
+// merchant's key, was put together from cipher blocks of another one: "name",
+// "block", "length", "reading", or "" for none. SECURITY.md explains them. Each
+// call searches again.
 //
-// Without an [Asker] a suspect never reaches the handler. With one the answer
-// has borne out OrderID, Amount and Kind, and nothing else that the
-// notification says: not its BizpayOrderID, its FinishTime or an optional
-// member.
-func (d *Delivery) Suspect() string {
-	if d.suspicion == nil {
+// Without an [Asker] a notification with such a sign never reaches the handler.
+// With one, the gateway's answer has confirmed OrderID, Amount and Kind, and
+// nothing else that the notification says: not its BizpayOrderID, its FinishTime
+// or an optional member.
+func (d *Delivery) SpliceSign() string {
+	if d.splices == nil {
 		return "" // no callback brought it
 	}
-	return d.suspicion.of(d.Payload.JSON)
+	return d.splices.Sign(d.Payload.JSON)
 }
 
 // LogValue names the order, never what was said of it.

@@ -90,9 +90,9 @@ const (
 const (
 	// ReasonSchema: a member breaks the schema. Of a call: the answer does.
 	ReasonSchema Reason = "schema"
-	// ReasonSuspect: cipher blocks may have been moved ([Delivery.Suspect]),
-	// and there is no Asker.
-	ReasonSuspect Reason = "suspect"
+	// ReasonPossibleSplice: cipher blocks may have been moved
+	// ([Delivery.SpliceSign]), and there is no Asker.
+	ReasonPossibleSplice Reason = "possible-splice"
 	// ReasonCode: rsp_code is not SUCCESS, and there is no Asker. Of a call:
 	// the gateway's code asks for another attempt.
 	ReasonCode Reason = "code"
@@ -210,7 +210,7 @@ func Reasons() []Reason {
 
 		ReasonMerchant, ReasonOrderID, ReasonBizpayOrderID, ReasonFinishTime, ReasonAmount,
 
-		ReasonSchema, ReasonSuspect, ReasonCode, ReasonKind, ReasonNotExpected, ReasonAmountMismatch, ReasonNotPaidYet,
+		ReasonSchema, ReasonPossibleSplice, ReasonCode, ReasonKind, ReasonNotExpected, ReasonAmountMismatch, ReasonNotPaidYet,
 		ReasonRefunded, ReasonNotConfirmed, ReasonAmountUnconfirmed, ReasonAnswerWithoutOrder, ReasonAnswerOfAnotherOrder,
 		ReasonAnswerOfARefund, ReasonAskFailed,
 

@@ -11,6 +11,7 @@ import (
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/internal/splice"
 )
 
 // Webhook is the endpoint that OTT Pay posts its callbacks to. It is safe for
@@ -20,12 +21,12 @@ import (
 // each notification to the handler once, as far as its [dedupe.Store] can
 // promise that.
 type Webhook struct {
-	cfg       Config
-	decoy     envelope.Key // opened in place of an unknown merchant's
-	suspicion suspicion
-	bodies    sync.Pool // of *[]byte
-	forged    *sampler
-	gate      gate
+	cfg     Config
+	decoy   envelope.Key // opened in place of an unknown merchant's
+	splices *splice.Detector
+	bodies  sync.Pool // of *[]byte
+	forged  *sampler
+	gate    gate
 }
 
 // Handler returns middleware in front of next, for a router that has a handler
@@ -159,7 +160,7 @@ func (w *Webhook) receive(ctx context.Context, body []byte, into any) (*Delivery
 		// refused for good would be lost.
 		return d, (&Refusal{Status: http.StatusServiceUnavailable, Reason: ReasonSchema, Err: err, result: ResultDeferred}).about(d)
 	}
-	d.suspicion = &w.suspicion
+	d.splices = w.splices
 	_, d.statusSeen = into.(*api.CardNotification)
 	d.ID = w.cfg.Identify(d)
 	return d, nil
@@ -176,8 +177,8 @@ func (w *Webhook) work(ctx context.Context, d *Delivery, rec *record, handle fun
 		return deferred(ReasonCode, nil).about(d)
 	}
 	if w.cfg.Asker == nil {
-		if word := d.Suspect(); word != "" {
-			return deferred(ReasonSuspect, errors.New("cipher blocks may have been moved: "+word)).about(d)
+		if sign := d.SpliceSign(); sign != "" {
+			return deferred(ReasonPossibleSplice, errors.New("cipher blocks may have been moved: "+sign)).about(d)
 		}
 	}
 	// The gateway may go away; what was begun is ended all the same.

@@ -1,4 +1,6 @@
-package middleware
+// Package splice finds payloads that may have been put together from the cipher
+// blocks of other ones. [Detector.Sign] is what callers need.
+package splice
 
 import (
 	"bytes"
@@ -11,12 +13,12 @@ import (
 	"github.com/ottpaykit/ottpay/gen/api"
 )
 
-// The words of [Delivery.Suspect].
+// The signs that [Detector.Sign] returns.
 const (
-	suspectName    = "name"    // an unknown name that block operations make of known ones
-	suspectBlock   = "block"   // a block with a quotation mark in it stands twice
-	suspectLength  = "length"  // a value outside its usual length, which moved or missing blocks would explain
-	suspectReading = "reading" // moved blocks make another plausible notification of it
+	Name    = "name"    // an unknown name that block operations make of known ones
+	Block   = "block"   // a block with a quotation mark in it stands twice
+	Length  = "length"  // a value outside its usual length, which moved or missing blocks would explain
+	Reading = "reading" // moved blocks make another plausible notification of it
 )
 
 const (
@@ -26,31 +28,37 @@ const (
 	maxReadings = 500 // and its time for each reading that it looks at
 )
 
-// suspicion finds payloads that may have been put together from the cipher
-// blocks of others. It is safe for concurrent use.
-type suspicion struct {
+// Detector looks for signs of a splice. It is safe for concurrent use.
+type Detector struct {
 	orderID  lengths
 	readings sync.Pool // of *reading
 }
 
-// of returns the word for p, an authentic payload, or "".
+// New returns a Detector. orderIDLength is the length of the shortest and of
+// the longest order id that the shop gives out, or zero if that is not known.
+func New(orderIDLength [2]int) *Detector {
+	return &Detector{orderID: usualOrderID(orderIDLength)}
+}
+
+// Sign returns the sign that p shows, or "" if it shows none. p is an authentic
+// payload: one strict JSON object.
 //
 // Names are not digested, and every block of 16 bytes is encrypted by itself
 // under a key that equal digests share. So blocks can be left out, doubled and
 // moved without the sign key, as long as the values, joined in key order, read
-// the same (docs/protocol.md, 14.1). What is looked for is what this leaves
-// behind and honest payloads hardly ever show.
-func (s *suspicion) of(p []byte) string {
-	r, ok := s.readings.Get().(*reading)
+// the same (docs/protocol.md, 14.1). Sign looks for what this leaves behind and
+// honest payloads hardly ever show.
+func (d *Detector) Sign(p []byte) string {
+	r, ok := d.readings.Get().(*reading)
 	if !ok {
 		r = new(reading)
 	}
-	defer s.readings.Put(r)
+	defer d.readings.Put(r)
 	defer r.forget()
-	return r.suspect(p, s.orderID)
+	return r.sign(p, d.orderID)
 }
 
-func (r *reading) suspect(p []byte, orderID lengths) string {
+func (r *reading) sign(p []byte, orderID lengths) string {
 	r.read(p)
 	odd := false
 	for i := range r.members {
@@ -58,22 +66,22 @@ func (r *reading) suspect(p []byte, orderID lengths) string {
 		switch {
 		case m.fact == nil:
 			if r.forgedName(m) {
-				return suspectName
+				return Name
 			}
 		case !orderID.fit(m, p):
 			if m.is("order_id") && orderID.firm {
-				return suspectLength
+				return Length
 			}
 			m.odd, odd = true, true
 		}
 	}
 	switch {
 	case r.patched() && twin(p):
-		return suspectBlock
+		return Block
 	case odd && (r.shifted() || r.merged(orderID)):
-		return suspectLength
+		return Length
 	case r.another(orderID):
-		return suspectReading
+		return Reading
 	}
 	return ""
 }

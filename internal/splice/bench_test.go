@@ -1,14 +1,18 @@
-package middleware
+package splice_test
 
-import "testing"
+import (
+	"testing"
 
-func BenchmarkSuspect(b *testing.B) {
+	"github.com/ottpaykit/ottpay/internal/splice"
+)
+
+func BenchmarkSign(b *testing.B) {
 	p := []byte(`{"amount":"1","bizpay_order_id":"AL781266859681754","tip":"0","merchant_id":"TS00000001","order_id":"2020041553699O153O0407","finish_time":"20200416050429"}`)
-	s := suspicion{orderID: usualOrderID([2]int{})}
+	d := splice.New([2]int{})
 	b.ReportAllocs()
 	for b.Loop() {
-		if s.of(p) != "" {
-			b.Fatal("suspect")
+		if d.Sign(p) != "" {
+			b.Fatal("a sign")
 		}
 	}
 }
