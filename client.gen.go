@@ -9,44 +9,49 @@ import (
 )
 
 // ActivePay sends ACTIVEPAY, version 1.0 by default, which makes a QR code
-// for the payer, on a PC or in store. It is an effect. The vendor's page:
-// https://docs.ottpay.com/payment-api
+// for the payer, on a PC or in store. It is an effect. The vendor's pages:
+// https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay,
+// https://docs.ottpay.com/payment-api/retail-api/api-list
 func (c *Client) ActivePay(ctx context.Context, req *api.ActivePayRequest) (*api.ActivePayResponse, error) {
 	return call[api.ActivePayRequest, api.ActivePayResponse](ctx, c, api.ActionACTIVEPAY, req)
 }
 
 // CardPreauth sends CC_PREAUTH, version 2.0 by default, which authorises a
-// card payment without capturing it. It is an effect. The vendor's page:
-// https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api
+// card payment without capturing it. It is an effect. The vendor's pages:
+// https://docs.ottpay.com/payment-api/pc-api/upayspay,
+// https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api,
+// https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api
 func (c *Client) CardPreauth(ctx context.Context, req *api.CardPreauthRequest) (*api.CardPreauthResponse, error) {
 	return call[api.CardPreauthRequest, api.CardPreauthResponse](ctx, c, api.ActionCC_PREAUTH, req)
 }
 
 // CardPurchase sends CC_PURCHASE, version 2.0 by default, which pays by
 // UnionPay online or on a hosted card page. It is an effect. The vendor's
-// page:
-// https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api
+// pages: https://docs.ottpay.com/payment-api/pc-api/upayspay,
+// https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api,
+// https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api
 func (c *Client) CardPurchase(ctx context.Context, req *api.CardPurchaseRequest) (*api.CardPurchaseResponse, error) {
 	return call[api.CardPurchaseRequest, api.CardPurchaseResponse](ctx, c, api.ActionCC_PURCHASE, req)
 }
 
 // CardQuery sends CC_QUERYPAY, version 2.0 by default, which asks for the
-// state of a card order. It is a query. The vendor's page:
-// https://docs.ottpay.com/payment-api
+// state of a card order. It is a query. The vendor's pages:
+// https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1,
+// https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api
 func (c *Client) CardQuery(ctx context.Context, req *api.CardQueryRequest) (*api.CardQueryResponse, error) {
 	return call[api.CardQueryRequest, api.CardQueryResponse](ctx, c, api.ActionCC_QUERYPAY, req)
 }
 
 // ExchangeRateQuery sends EX_RATE_QUERY, version 1.0 by default, which asks
 // for an exchange rate. It is a query. The vendor's page:
-// https://docs.ottpay.com/payment-api
+// https://docs.ottpay.com/payment-api/query-exchange-rate-api
 func (c *Client) ExchangeRateQuery(ctx context.Context, req *api.ExchangeRateQueryRequest) (*api.ExchangeRateQueryResponse, error) {
 	return call[api.ExchangeRateQueryRequest, api.ExchangeRateQueryResponse](ctx, c, api.ActionEX_RATE_QUERY, req)
 }
 
 // H5Pay sends H5PAY, version 2.0 by default, which pays by WeChat from a
 // mobile browser. It is an effect. The vendor's page:
-// https://docs.ottpay.com/payment-api
+// https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api
 func (c *Client) H5Pay(ctx context.Context, req *api.H5PayRequest) (*api.H5PayResponse, error) {
 	return call[api.H5PayRequest, api.H5PayResponse](ctx, c, api.ActionH5PAY, req)
 }
@@ -60,7 +65,7 @@ func (c *Client) MiniProgramPay(ctx context.Context, req *api.MiniProgramPayRequ
 
 // PassivePay sends PASSIVEPAY, version 1.0 by default, which charges the
 // payer's code scanned in store. It is an effect. The vendor's page:
-// https://docs.ottpay.com/payment-api
+// https://docs.ottpay.com/payment-api/retail-api/api-list
 func (c *Client) PassivePay(ctx context.Context, req *api.PassivePayRequest) (*api.PassivePayResponse, error) {
 	return call[api.PassivePayRequest, api.PassivePayResponse](ctx, c, api.ActionPASSIVEPAY, req)
 }
@@ -81,14 +86,16 @@ func (c *Client) PrepayQuery(ctx context.Context, req *api.PrepayQueryRequest) (
 
 // Refund sends REFUND, version 1.0 by default, which refunds a payment, whole
 // or in part. It is an effect. The vendor's page:
-// https://docs.ottpay.com/payment-api
+// https://docs.ottpay.com/payment-api/refund-transaction-and-query-api
 func (c *Client) Refund(ctx context.Context, req *api.RefundRequest) (*api.RefundResponse, error) {
 	return call[api.RefundRequest, api.RefundResponse](ctx, c, api.ActionREFUND, req)
 }
 
 // StatusQuery sends STATUS_QUERY, version 1.0 by default, which asks for the
-// state of one order. It is a query. The vendor's page:
-// https://docs.ottpay.com/payment-api/query-transaction-api-1
+// state of one order. It is a query. The vendor's pages:
+// https://docs.ottpay.com/payment-api/query-transaction-api-1,
+// https://docs.ottpay.com/payment-api/retail-api/query-transaction-api,
+// https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api
 func (c *Client) StatusQuery(ctx context.Context, req *api.StatusQueryRequest) (*api.StatusQueryResponse, error) {
 	return call[api.StatusQueryRequest, api.StatusQueryResponse](ctx, c, api.ActionSTATUS_QUERY, req)
 }

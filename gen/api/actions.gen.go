@@ -92,8 +92,8 @@ type ActionInfo struct {
 	Kind Kind
 	// Effect is what a gateway keeps of it.
 	Effect Effect
-	// Page is where the vendor describes it.
-	Page string
+	// Pages is where the vendor describes it, one address at least.
+	Pages []string
 	// Request and Response name the schemas; LookupSchema has them.
 	Request, Response string
 	// OrderMember is the request member that holds the order's id, or "".
@@ -108,84 +108,84 @@ func LookupAction(name string) (ActionInfo, bool) {
 	case ActionACTIVEPAY:
 		return ActionInfo{
 			Name: ActionACTIVEPAY, Method: "ActivePay", Summary: "makes a QR code for the payer, on a PC or in store",
-			Version: "1.0", Kind: KindEffect, Effect: "create-order", Page: "https://docs.ottpay.com/payment-api",
+			Version: "1.0", Kind: KindEffect, Effect: "create-order", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay", "https://docs.ottpay.com/payment-api/retail-api/api-list"},
 			Request: "ActivePayRequest", Response: "ActivePayResponse",
 			OrderMember: "order_id", Terminal: true,
 		}, true
 	case ActionCC_PREAUTH:
 		return ActionInfo{
 			Name: ActionCC_PREAUTH, Method: "CardPreauth", Summary: "authorises a card payment without capturing it",
-			Version: "2.0", Kind: KindEffect, Effect: "authorise", Page: "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api",
+			Version: "2.0", Kind: KindEffect, Effect: "authorise", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"},
 			Request: "CardPreauthRequest", Response: "CardPreauthResponse",
 			OrderMember: "orderId", Terminal: false,
 		}, true
 	case ActionCC_PURCHASE:
 		return ActionInfo{
 			Name: ActionCC_PURCHASE, Method: "CardPurchase", Summary: "pays by UnionPay online or on a hosted card page",
-			Version: "2.0", Kind: KindEffect, Effect: "create-order", Page: "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api",
+			Version: "2.0", Kind: KindEffect, Effect: "create-order", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"},
 			Request: "CardPurchaseRequest", Response: "CardPurchaseResponse",
 			OrderMember: "orderId", Terminal: false,
 		}, true
 	case ActionCC_QUERYPAY:
 		return ActionInfo{
 			Name: ActionCC_QUERYPAY, Method: "CardQuery", Summary: "asks for the state of a card order",
-			Version: "2.0", Kind: KindQuery, Effect: "query-order", Page: "https://docs.ottpay.com/payment-api",
+			Version: "2.0", Kind: KindQuery, Effect: "query-order", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1", "https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api"},
 			Request: "CardQueryRequest", Response: "CardQueryResponse",
 			OrderMember: "order_id", Terminal: false,
 		}, true
 	case ActionEX_RATE_QUERY:
 		return ActionInfo{
 			Name: ActionEX_RATE_QUERY, Method: "ExchangeRateQuery", Summary: "asks for an exchange rate",
-			Version: "1.0", Kind: KindQuery, Effect: "query-rate", Page: "https://docs.ottpay.com/payment-api",
+			Version: "1.0", Kind: KindQuery, Effect: "query-rate", Pages: []string{"https://docs.ottpay.com/payment-api/query-exchange-rate-api"},
 			Request: "ExchangeRateQueryRequest", Response: "ExchangeRateQueryResponse",
 			OrderMember: "", Terminal: false,
 		}, true
 	case ActionH5PAY:
 		return ActionInfo{
 			Name: ActionH5PAY, Method: "H5Pay", Summary: "pays by WeChat from a mobile browser",
-			Version: "2.0", Kind: KindEffect, Effect: "create-order", Page: "https://docs.ottpay.com/payment-api",
+			Version: "2.0", Kind: KindEffect, Effect: "create-order", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api"},
 			Request: "H5PayRequest", Response: "H5PayResponse",
 			OrderMember: "order_id", Terminal: false,
 		}, true
 	case ActionMAPPPAY:
 		return ActionInfo{
 			Name: ActionMAPPPAY, Method: "MiniProgramPay", Summary: "pays inside a WeChat mini-program",
-			Version: "1.1", Kind: KindEffect, Effect: "create-order", Page: "https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1",
+			Version: "1.1", Kind: KindEffect, Effect: "create-order", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1"},
 			Request: "MiniProgramPayRequest", Response: "MiniProgramPayResponse",
 			OrderMember: "order_id", Terminal: false,
 		}, true
 	case ActionPASSIVEPAY:
 		return ActionInfo{
 			Name: ActionPASSIVEPAY, Method: "PassivePay", Summary: "charges the payer's code scanned in store",
-			Version: "1.0", Kind: KindEffect, Effect: "pay-now", Page: "https://docs.ottpay.com/payment-api",
+			Version: "1.0", Kind: KindEffect, Effect: "pay-now", Pages: []string{"https://docs.ottpay.com/payment-api/retail-api/api-list"},
 			Request: "PassivePayRequest", Response: "PassivePayResponse",
 			OrderMember: "order_id", Terminal: true,
 		}, true
 	case ActionPREPAY_INIT:
 		return ActionInfo{
 			Name: ActionPREPAY_INIT, Method: "PrepayInit", Summary: "opens a hosted checkout page",
-			Version: "2.0", Kind: KindEffect, Effect: "create-checkout", Page: "https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api",
+			Version: "2.0", Kind: KindEffect, Effect: "create-checkout", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api"},
 			Request: "PrepayInitRequest", Response: "PrepayInitResponse",
 			OrderMember: "prepay_order_id", Terminal: false,
 		}, true
 	case ActionPREPAY_QUERY:
 		return ActionInfo{
 			Name: ActionPREPAY_QUERY, Method: "PrepayQuery", Summary: "asks for the state of a checkout",
-			Version: "2.0", Kind: KindQuery, Effect: "query-checkout", Page: "https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api",
+			Version: "2.0", Kind: KindQuery, Effect: "query-checkout", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api"},
 			Request: "PrepayQueryRequest", Response: "PrepayQueryResponse",
 			OrderMember: "prepay_order_id", Terminal: false,
 		}, true
 	case ActionREFUND:
 		return ActionInfo{
 			Name: ActionREFUND, Method: "Refund", Summary: "refunds a payment, whole or in part",
-			Version: "1.0", Kind: KindEffect, Effect: "refund", Page: "https://docs.ottpay.com/payment-api",
+			Version: "1.0", Kind: KindEffect, Effect: "refund", Pages: []string{"https://docs.ottpay.com/payment-api/refund-transaction-and-query-api"},
 			Request: "RefundRequest", Response: "RefundResponse",
 			OrderMember: "order_id", Terminal: false,
 		}, true
 	case ActionSTATUS_QUERY:
 		return ActionInfo{
 			Name: ActionSTATUS_QUERY, Method: "StatusQuery", Summary: "asks for the state of one order",
-			Version: "1.0", Kind: KindQuery, Effect: "query-order", Page: "https://docs.ottpay.com/payment-api/query-transaction-api-1",
+			Version: "1.0", Kind: KindQuery, Effect: "query-order", Pages: []string{"https://docs.ottpay.com/payment-api/query-transaction-api-1", "https://docs.ottpay.com/payment-api/retail-api/query-transaction-api", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api"},
 			Request: "StatusQueryRequest", Response: "StatusQueryResponse",
 			OrderMember: "order_id", Terminal: false,
 		}, true

@@ -87,8 +87,8 @@ const (
 type Schema struct {
 	// Name is the name of the schema and of its Go type.
 	Name string
-	// Page is where the vendor describes it.
-	Page string
+	// Pages is where the vendor describes it, one address at least.
+	Pages []string
 	// Request and Response say on which side it stands; notifications and
 	// parts of answers are neither.
 	Request, Response bool
@@ -457,7 +457,7 @@ func New(schema string) (any, error) {
 }
 
 var schemaActivePayRequest = Schema{
-	Name: "ActivePayRequest", Page: "https://docs.ottpay.com/payment-api", Request: true, Response: false,
+	Name: "ActivePayRequest", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay", "https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"2020041468976\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"biz_type\":\"ALIPAY\",\"call_back_url\":\"https://shop.example/ottpay\"}",
 	Members: []Member{
 		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), Example: "\"2020041468976\""},
@@ -471,7 +471,7 @@ var schemaActivePayRequest = Schema{
 }
 
 var schemaActivePayResponse = Schema{
-	Name: "ActivePayResponse", Page: "https://docs.ottpay.com/payment-api", Request: false, Response: true,
+	Name: "ActivePayResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay", "https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: false, Response: true,
 	Example: "{\"code_url\":\"https://qr.example/2020041468976\",\"order_id\":\"2020041468976\",\"bizpay_order_id\":\"AL781266859681754\"}",
 	Members: []Member{
 		{Name: "code_url", Description: "Text of the QR code.", Kind: "string", Role: "link", Required: true, Sensitive: true, MinLength: 1, Example: "\"https://qr.example/2020041468976\""},
@@ -481,7 +481,7 @@ var schemaActivePayResponse = Schema{
 }
 
 var schemaCardNotification = Schema{
-	Name: "CardNotification", Page: "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", Request: false, Response: false,
+	Name: "CardNotification", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: false, Response: false,
 	Example: "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\",\"order_status\":\"captured\"}",
 	Members: []Member{
 		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
@@ -502,7 +502,7 @@ var schemaCardNotification = Schema{
 }
 
 var schemaCardPreauthRequest = Schema{
-	Name: "CardPreauthRequest", Page: "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", Request: true, Response: false,
+	Name: "CardPreauthRequest", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: true, Response: false,
 	Example: "{\"orderId\":\"A2020041468976\",\"merchant_id\":\"QC00005496\",\"operator_id\":\"0000020156\",\"txnTime\":\"20200416050429\",\"txnAmt\":\"100\",\"frontUrl\":\"https://shop.example/thanks\",\"backUrl\":\"https://shop.example/ottpay\",\"channelType\":\"UPAYONLINE\",\"bizType\":\"securePay\",\"cc_channelType\":\"web\"}",
 	Members: []Member{
 		{Name: "orderId", Description: "The merchant's own id, unique. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Rule: "cardorderid", Pattern: "^[0-9A-Za-z]{0,20}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"A2020041468976\""},
@@ -519,7 +519,7 @@ var schemaCardPreauthRequest = Schema{
 }
 
 var schemaCardPreauthResponse = Schema{
-	Name: "CardPreauthResponse", Page: "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", Request: false, Response: true,
+	Name: "CardPreauthResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: false, Response: true,
 	Example: "{\"rspCode\":\"PROCESSING\",\"rspMsg\":\"User paying\",\"codeUrl\":\"https://card.example/pay?id=A2020041468976\",\"amount\":\"100\"}",
 	Members: []Member{
 		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result, such as PROCESSING.", Kind: "string", Role: "code", Nullable: true, Example: "\"PROCESSING\""},
@@ -532,7 +532,7 @@ var schemaCardPreauthResponse = Schema{
 }
 
 var schemaCardPurchaseRequest = Schema{
-	Name: "CardPurchaseRequest", Page: "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", Request: true, Response: false,
+	Name: "CardPurchaseRequest", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: true, Response: false,
 	Example: "{\"orderId\":\"A2020041468976\",\"merchant_id\":\"QC00005496\",\"operator_id\":\"0000020156\",\"txnTime\":\"20200416050429\",\"txnAmt\":\"100\",\"frontUrl\":\"https://shop.example/thanks\",\"backUrl\":\"https://shop.example/ottpay\",\"channelType\":\"UPAYONLINE\",\"bizType\":\"securePay\",\"cc_channelType\":\"web\"}",
 	Members: []Member{
 		{Name: "orderId", Description: "The merchant's own id, unique. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Rule: "cardorderid", Pattern: "^[0-9A-Za-z]{0,20}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"A2020041468976\""},
@@ -549,7 +549,7 @@ var schemaCardPurchaseRequest = Schema{
 }
 
 var schemaCardPurchaseResponse = Schema{
-	Name: "CardPurchaseResponse", Page: "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", Request: false, Response: true,
+	Name: "CardPurchaseResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: false, Response: true,
 	Example: "{\"rspCode\":\"PROCESSING\",\"rspMsg\":\"User paying\",\"codeUrl\":\"https://card.example/pay?id=A2020041468976\",\"amount\":\"100\"}",
 	Members: []Member{
 		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result, such as PROCESSING.", Kind: "string", Role: "code", Nullable: true, Example: "\"PROCESSING\""},
@@ -562,7 +562,7 @@ var schemaCardPurchaseResponse = Schema{
 }
 
 var schemaCardQueryRequest = Schema{
-	Name: "CardQueryRequest", Page: "https://docs.ottpay.com/payment-api", Request: true, Response: false,
+	Name: "CardQueryRequest", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1", "https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"A2020041468976\"}",
 	Members: []Member{
 		{Name: "order_id", Description: "The order asked for.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"A2020041468976\""},
@@ -570,7 +570,7 @@ var schemaCardQueryRequest = Schema{
 }
 
 var schemaCardQueryResponse = Schema{
-	Name: "CardQueryResponse", Page: "https://docs.ottpay.com/payment-api", Request: false, Response: true,
+	Name: "CardQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1", "https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api"}, Request: false, Response: true,
 	Example: "{\"rspCode\":\"SUCCESS\",\"rspMsg\":\"success\",\"order_status\":\"success\",\"order_id\":\"A2020041468976\",\"amount\":\"100\"}",
 	Members: []Member{
 		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result.", Kind: "string", Role: "code", Nullable: true, Unknown: true, Example: "\"SUCCESS\""},
@@ -588,7 +588,7 @@ var schemaCardQueryResponse = Schema{
 }
 
 var schemaCheckoutNotification = Schema{
-	Name: "CheckoutNotification", Page: "https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api", Request: false, Response: false,
+	Name: "CheckoutNotification", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api"}, Request: false, Response: false,
 	Example: "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\",\"prepay_order_id\":\"prepay20220727132626764\"}",
 	Members: []Member{
 		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
@@ -609,7 +609,7 @@ var schemaCheckoutNotification = Schema{
 }
 
 var schemaExchangeRateQueryRequest = Schema{
-	Name: "ExchangeRateQueryRequest", Page: "https://docs.ottpay.com/payment-api", Request: true, Response: false,
+	Name: "ExchangeRateQueryRequest", Pages: []string{"https://docs.ottpay.com/payment-api/query-exchange-rate-api"}, Request: true, Response: false,
 	Example: "{\"fee_type\":\"CAD\"}",
 	Members: []Member{
 		{Name: "fee_type", Description: "The currency.", Kind: "string", Role: "currency", Required: true, Rule: "currency", Pattern: "^[A-Z]{3}$", pattern: new(lazyPattern), Example: "\"CAD\""},
@@ -617,7 +617,7 @@ var schemaExchangeRateQueryRequest = Schema{
 }
 
 var schemaExchangeRateQueryResponse = Schema{
-	Name: "ExchangeRateQueryResponse", Page: "https://docs.ottpay.com/payment-api", Request: false, Response: true,
+	Name: "ExchangeRateQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/query-exchange-rate-api"}, Request: false, Response: true,
 	Example: "{\"feeType\":\"CAD\",\"rate\":\"524740000\"}",
 	Members: []Member{
 		{Name: "feeType", Aliases: []string{"fee_type"}, Description: "The currency.", Kind: "string", Role: "currency", Echo: "fee_type", Required: true, MinLength: 1, MaxLength: 16, Example: "\"CAD\""},
@@ -626,7 +626,7 @@ var schemaExchangeRateQueryResponse = Schema{
 }
 
 var schemaH5PayRequest = Schema{
-	Name: "H5PayRequest", Page: "https://docs.ottpay.com/payment-api", Request: true, Response: false,
+	Name: "H5PayRequest", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api"}, Request: true, Response: false,
 	Example: "{\"merchant_id\":\"ON00004652\",\"shop_id\":\"ON00004652001\",\"amount\":\"5\",\"order_id\":\"20220727132626764\",\"currency_type\":\"CAD\",\"biz_type\":\"WECHATPAY\",\"operator_id\":\"0000000696\",\"submit_type\":\"form\",\"call_back_url\":\"https://shop.example/ottpay\"}",
 	Members: []Member{
 		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", MaxLength: 64, Example: "\"ON00004652\""},
@@ -643,7 +643,7 @@ var schemaH5PayRequest = Schema{
 }
 
 var schemaH5PayResponse = Schema{
-	Name: "H5PayResponse", Page: "https://docs.ottpay.com/payment-api", Request: false, Response: true,
+	Name: "H5PayResponse", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api"}, Request: false, Response: true,
 	Example: "{\"order_id\":\"20220727132626764\",\"merchant_id\":\"ON00004652\",\"amount\":\"6\",\"payinfo\":\"https://pay.example/h5?id=20220727132626764\",\"time_zone_id\":\"America/Toronto\"}",
 	Members: []Member{
 		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"20220727132626764\""},
@@ -655,7 +655,7 @@ var schemaH5PayResponse = Schema{
 }
 
 var schemaMiniProgramPayRequest = Schema{
-	Name: "MiniProgramPayRequest", Page: "https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1", Request: true, Response: false,
+	Name: "MiniProgramPayRequest", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"2020041468976O124O000857\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"tip\":\"20\",\"biz_type\":\"WECHATPAY\",\"app_id\":\"wx5f89682208cf8e88\",\"open_id\":\"oExampleOpenID\",\"call_back_url\":\"https://shop.example/ottpay\"}",
 	Members: []Member{
 		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), Example: "\"2020041468976O124O000857\""},
@@ -670,7 +670,7 @@ var schemaMiniProgramPayRequest = Schema{
 }
 
 var schemaMiniProgramPayResponse = Schema{
-	Name: "MiniProgramPayResponse", Page: "https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1", Request: false, Response: true,
+	Name: "MiniProgramPayResponse", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1"}, Request: false, Response: true,
 	Example: "{\"payInfo\":\"{\\\"appId\\\":\\\"wx5f89682208cf8e88\\\",\\\"timeStamp\\\":\\\"2018091015\\\",\\\"nonceStr\\\":\\\"fGzn4apm4g33UnYU\\\",\\\"packageStr\\\":\\\"prepay_id\\\\u003dwx11030407018895349c421ab82302468473\\\",\\\"signType\\\":\\\"MD5\\\",\\\"paySign\\\":\\\"0961D43010DF42EA6021D76915F36F7A\\\"}\",\"merchant_id\":\"ON00009999\",\"order_id\":\"TEST0000008\",\"amount\":1,\"sale_num\":\"1536606245849717\"}",
 	Members: []Member{
 		{Name: "payInfo", Aliases: []string{"payinfo"}, Description: "JSON inside a string; PayInfo is its schema.", Kind: "json", Required: true, Sensitive: true, MinLength: 1, Example: "\"{\\\"appId\\\":\\\"wx5f89682208cf8e88\\\",\\\"timeStamp\\\":\\\"2018091015\\\",\\\"nonceStr\\\":\\\"fGzn4apm4g33UnYU\\\",\\\"packageStr\\\":\\\"prepay_id\\\\u003dwx11030407018895349c421ab82302468473\\\",\\\"signType\\\":\\\"MD5\\\",\\\"paySign\\\":\\\"0961D43010DF42EA6021D76915F36F7A\\\"}\""},
@@ -682,7 +682,7 @@ var schemaMiniProgramPayResponse = Schema{
 }
 
 var schemaNotification = Schema{
-	Name: "Notification", Page: "https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1", Request: false, Response: false,
+	Name: "Notification", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api", "https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay", "https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: false, Response: false,
 	Example: "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\"}",
 	Members: []Member{
 		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
@@ -703,7 +703,7 @@ var schemaNotification = Schema{
 }
 
 var schemaPassivePayRequest = Schema{
-	Name: "PassivePayRequest", Page: "https://docs.ottpay.com/payment-api", Request: true, Response: false,
+	Name: "PassivePayRequest", Pages: []string{"https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"2020041468976\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"auth_code\":\"134567890123456789\",\"biz_type\":\"WECHATPAY\"}",
 	Members: []Member{
 		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"2020041468976\""},
@@ -717,7 +717,7 @@ var schemaPassivePayRequest = Schema{
 }
 
 var schemaPassivePayResponse = Schema{
-	Name: "PassivePayResponse", Page: "https://docs.ottpay.com/payment-api", Request: false, Response: true,
+	Name: "PassivePayResponse", Pages: []string{"https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: false, Response: true,
 	Example: "{\"order_status\":\"success\",\"order_id\":\"2020041468976\",\"buyer_login_id\":\"payer@example.com\",\"total_amount\":1,\"trade_time\":\"Apr 14, 2020 12:08:58 AM\"}",
 	Members: []Member{
 		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"success\""},
@@ -731,7 +731,7 @@ var schemaPassivePayResponse = Schema{
 }
 
 var schemaPayInfo = Schema{
-	Name: "PayInfo", Page: "https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1", Request: false, Response: false,
+	Name: "PayInfo", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1"}, Request: false, Response: false,
 	Example: "{\"appId\":\"wx5f89682208cf8e88\",\"timeStamp\":\"2018091015\",\"nonceStr\":\"fGzn4apm4g33UnYU\",\"packageStr\":\"prepay_id=wx11030407018895349c421ab82302468473\",\"signType\":\"MD5\",\"paySign\":\"0961D43010DF42EA6021D76915F36F7A\"}",
 	Members: []Member{
 		{Name: "appId", Description: "Id of the mini-program.", Kind: "string", Required: true, MinLength: 1, Example: "\"wx5f89682208cf8e88\""},
@@ -744,7 +744,7 @@ var schemaPayInfo = Schema{
 }
 
 var schemaPrepayInitRequest = Schema{
-	Name: "PrepayInitRequest", Page: "https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api", Request: true, Response: false,
+	Name: "PrepayInitRequest", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api"}, Request: true, Response: false,
 	Example: "{\"merchant_id\":\"ON00004652\",\"shop_id\":\"ON00004652001\",\"operator_id\":\"0000000696\",\"prepay_order_id\":\"prepay20220727132626764\",\"sale_num\":\"20220727132626764\",\"amount\":\"5\",\"currency_type\":\"CAD\",\"biz_type\":\"PREPAY\",\"redirect_url\":\"https://shop.example/thanks\",\"call_back_url\":\"https://shop.example/ottpay\",\"duration\":\"100\",\"remarks\":\"two teas\"}",
 	Members: []Member{
 		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 64, Example: "\"ON00004652\""},
@@ -764,7 +764,7 @@ var schemaPrepayInitRequest = Schema{
 }
 
 var schemaPrepayInitResponse = Schema{
-	Name: "PrepayInitResponse", Page: "https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api", Request: false, Response: true,
+	Name: "PrepayInitResponse", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api"}, Request: false, Response: true,
 	Example: "{\"payinfo\":\"https://checkout.example/?id=20220727132626764\",\"expire_time\":\"2022-07-27 13:28:06\"}",
 	Members: []Member{
 		{Name: "payinfo", Aliases: []string{"payInfo"}, Description: "Link to the checkout page.", Kind: "string", Role: "link", Required: true, Sensitive: true, MinLength: 1, Example: "\"https://checkout.example/?id=20220727132626764\""},
@@ -774,7 +774,7 @@ var schemaPrepayInitResponse = Schema{
 }
 
 var schemaPrepayQueryRequest = Schema{
-	Name: "PrepayQueryRequest", Page: "https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api", Request: true, Response: false,
+	Name: "PrepayQueryRequest", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api"}, Request: true, Response: false,
 	Example: "{\"prepay_order_id\":\"prepay20220727132626764\",\"merchant_id\":\"ON00004652\"}",
 	Members: []Member{
 		{Name: "prepay_order_id", Description: "The checkout asked for.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"prepay20220727132626764\""},
@@ -784,7 +784,7 @@ var schemaPrepayQueryRequest = Schema{
 }
 
 var schemaPrepayQueryResponse = Schema{
-	Name: "PrepayQueryResponse", Page: "https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api", Request: false, Response: true,
+	Name: "PrepayQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api"}, Request: false, Response: true,
 	Example: "{\"rspCode\":\"SUCCESS\",\"rspMsg\":\"success\",\"status\":\"SUCCESS\",\"merchant_id\":\"ON00004652\",\"merchant_name\":\"Tea House\",\"shop_id\":\"ON00004652001\",\"operator_id\":\"0000000696\",\"amount\":\"5\",\"prepay_order_id\":\"prepay20220727132626764\",\"sale_num\":\"20220727132626764\",\"biz_type\":\"PREPAY\",\"currency_type\":\"CAD\",\"duration\":\"100\",\"create_time\":\"2022-07-27 13:26:26\",\"expire_time\":\"2022-07-27 13:28:06\",\"payments_methods\":[]}",
 	Members: []Member{
 		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result.", Kind: "string", Role: "code", Required: true, MinLength: 1, MaxLength: 64, Example: "\"SUCCESS\""},
@@ -814,7 +814,7 @@ var schemaPrepayQueryResponse = Schema{
 }
 
 var schemaRefundRequest = Schema{
-	Name: "RefundRequest", Page: "https://docs.ottpay.com/payment-api", Request: true, Response: false,
+	Name: "RefundRequest", Pages: []string{"https://docs.ottpay.com/payment-api/refund-transaction-and-query-api"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"R2020041553699\",\"ori_order_id\":\"2020041553699O153O0407\",\"refund_amt\":\"1\"}",
 	Members: []Member{
 		{Name: "order_id", Description: "Id of the refund itself, a new one. When empty the client makes one.", Kind: "string", Role: "order-id", Required: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"R2020041553699\""},
@@ -824,7 +824,7 @@ var schemaRefundRequest = Schema{
 }
 
 var schemaRefundResponse = Schema{
-	Name: "RefundResponse", Page: "https://docs.ottpay.com/payment-api", Request: false, Response: true,
+	Name: "RefundResponse", Pages: []string{"https://docs.ottpay.com/payment-api/refund-transaction-and-query-api"}, Request: false, Response: true,
 	Example: "{\"order_id\":\"R2020041553699\",\"order_status\":\"success\",\"refund_fee\":1}",
 	Members: []Member{
 		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Nullable: true, Unknown: true, MaxLength: 128, Example: "\"R2020041553699\""},
@@ -835,7 +835,7 @@ var schemaRefundResponse = Schema{
 }
 
 var schemaStatusQueryRequest = Schema{
-	Name: "StatusQueryRequest", Page: "https://docs.ottpay.com/payment-api/query-transaction-api-1", Request: true, Response: false,
+	Name: "StatusQueryRequest", Pages: []string{"https://docs.ottpay.com/payment-api/query-transaction-api-1", "https://docs.ottpay.com/payment-api/retail-api/query-transaction-api", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"2020041468976O124O000857\"}",
 	Members: []Member{
 		{Name: "order_id", Description: "The order asked for.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"2020041468976O124O000857\""},
@@ -844,7 +844,7 @@ var schemaStatusQueryRequest = Schema{
 }
 
 var schemaStatusQueryResponse = Schema{
-	Name: "StatusQueryResponse", Page: "https://docs.ottpay.com/payment-api/query-transaction-api-1", Request: false, Response: true,
+	Name: "StatusQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/query-transaction-api-1", "https://docs.ottpay.com/payment-api/retail-api/query-transaction-api", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api"}, Request: false, Response: true,
 	Example: "{\"order_status\":\"init\",\"order_id\":\"2020041468976O124O000857\",\"trade_time\":\"Apr 14, 2020 12:08:58 AM\",\"total_amount\":1,\"refund_fee\":0,\"tip\":0}",
 	Members: []Member{
 		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"init\""},

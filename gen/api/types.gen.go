@@ -10,7 +10,7 @@ import (
 
 // ActivePayRequest is what ACTIVEPAY asks with.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api
+// The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay, https://docs.ottpay.com/payment-api/retail-api/api-list
 type ActivePayRequest struct {
 	// OrderID The merchant's own id. When empty the client makes one of 20 letters and digits.
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,orderid"`
@@ -37,7 +37,7 @@ type ActivePayRequest struct {
 
 // ActivePayResponse is what ACTIVEPAY answers with.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api
+// The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay, https://docs.ottpay.com/payment-api/retail-api/api-list
 type ActivePayResponse struct {
 	// CodeURL Text of the QR code.
 	CodeURL string `json:"code_url" validate:"required"`
@@ -55,7 +55,7 @@ type ActivePayResponse struct {
 
 // CardNotification is a Notification that must say its status, for shops that rely on it.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api
+// The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay, https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api, https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api
 type CardNotification struct {
 	// OrderID The order.
 	OrderID string `json:"order_id" validate:"required,max=128"`
@@ -103,7 +103,7 @@ type CardNotification struct {
 
 // CardPreauthRequest is what CC_PREAUTH asks with. It has no member for a card number, and refuses one.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api
+// The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay, https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api, https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api
 type CardPreauthRequest struct {
 	// OrderID The merchant's own id, unique. When empty the client makes one of 20 letters and digits.
 	OrderID string `json:"orderId" validate:"required,cardorderid"`
@@ -142,7 +142,7 @@ type CardPreauthRequest struct {
 
 // CardPreauthResponse is what CC_PREAUTH answers with. A response code of PROCESSING is usual.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api
+// The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay, https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api, https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api
 type CardPreauthResponse struct {
 	// RspCode Inner result, such as PROCESSING.
 	RspCode string `json:"rspCode,omitempty"`
@@ -169,7 +169,7 @@ type CardPreauthResponse struct {
 
 // CardPurchaseRequest is what CC_PURCHASE asks with. It has no member for a card number, and refuses one.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api
+// The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay, https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api, https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api
 type CardPurchaseRequest struct {
 	// OrderID The merchant's own id, unique. When empty the client makes one of 20 letters and digits.
 	OrderID string `json:"orderId" validate:"required,cardorderid"`
@@ -208,7 +208,7 @@ type CardPurchaseRequest struct {
 
 // CardPurchaseResponse is what CC_PURCHASE answers with. A response code of PROCESSING is usual.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api
+// The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay, https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api, https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api
 type CardPurchaseResponse struct {
 	// RspCode Inner result, such as PROCESSING.
 	RspCode string `json:"rspCode,omitempty"`
@@ -235,7 +235,7 @@ type CardPurchaseResponse struct {
 
 // CardQueryRequest is what CC_QUERYPAY asks with.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api
+// The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1, https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api
 type CardQueryRequest struct {
 	// OrderID The order asked for.
 	OrderID              string                     `json:"order_id" validate:"required,max=128"`
@@ -244,7 +244,7 @@ type CardQueryRequest struct {
 
 // CardQueryResponse is what CC_QUERYPAY answers with.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api
+// The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1, https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api
 type CardQueryResponse struct {
 	// RspCode Inner result.
 	RspCode string `json:"rspCode,omitempty"`
@@ -334,7 +334,7 @@ type CheckoutNotification struct {
 
 // ExchangeRateQueryRequest is what EX_RATE_QUERY asks with.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api
+// The vendor's page: https://docs.ottpay.com/payment-api/query-exchange-rate-api
 type ExchangeRateQueryRequest struct {
 	// FeeType The currency.
 	FeeType              string                     `json:"fee_type" validate:"required,currency"`
@@ -343,7 +343,7 @@ type ExchangeRateQueryRequest struct {
 
 // ExchangeRateQueryResponse is what EX_RATE_QUERY answers with.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api
+// The vendor's page: https://docs.ottpay.com/payment-api/query-exchange-rate-api
 type ExchangeRateQueryResponse struct {
 	// FeeType The currency.
 	FeeType string `json:"feeType" validate:"required,max=16"`
@@ -358,7 +358,7 @@ type ExchangeRateQueryResponse struct {
 
 // H5PayRequest is what H5PAY asks with.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api
+// The vendor's page: https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api
 type H5PayRequest struct {
 	// MerchantID The merchant; the client fills it in.
 	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
@@ -394,7 +394,7 @@ type H5PayRequest struct {
 
 // H5PayResponse is what H5PAY answers with.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api
+// The vendor's page: https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api
 type H5PayResponse struct {
 	// OrderID The order's id, as it was sent.
 	OrderID string `json:"order_id" validate:"required,max=128"`
@@ -472,7 +472,7 @@ type MiniProgramPayResponse struct {
 
 // Notification is what the gateway says about a payment, to the URL given when the payment was asked for. It carries no status and no currency.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1
+// The vendor's pages: https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1, https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api, https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay, https://docs.ottpay.com/payment-api/retail-api/api-list
 type Notification struct {
 	// OrderID The order.
 	OrderID string `json:"order_id" validate:"required,max=128"`
@@ -520,7 +520,7 @@ type Notification struct {
 
 // PassivePayRequest is what PASSIVEPAY asks with.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api
+// The vendor's page: https://docs.ottpay.com/payment-api/retail-api/api-list
 type PassivePayRequest struct {
 	// OrderID The merchant's own id. When empty the client makes one of 20 letters and digits.
 	OrderID string `json:"order_id" validate:"required,orderid"`
@@ -547,7 +547,7 @@ type PassivePayRequest struct {
 
 // PassivePayResponse is what PASSIVEPAY answers with. Ask again by STATUS_QUERY until the state is final.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api
+// The vendor's page: https://docs.ottpay.com/payment-api/retail-api/api-list
 type PassivePayResponse struct {
 	// OrderStatus State of the order, an open set.
 	OrderStatus OrderStatus `json:"order_status" validate:"required,max=64"`
@@ -757,7 +757,7 @@ type PrepayQueryResponse struct {
 
 // RefundRequest is what REFUND asks with.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api
+// The vendor's page: https://docs.ottpay.com/payment-api/refund-transaction-and-query-api
 type RefundRequest struct {
 	// OrderID Id of the refund itself, a new one. When empty the client makes one.
 	OrderID string `json:"order_id" validate:"required,orderid"`
@@ -772,7 +772,7 @@ type RefundRequest struct {
 
 // RefundResponse is what REFUND answers with. The vendor does not document it; all members are optional.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api
+// The vendor's page: https://docs.ottpay.com/payment-api/refund-transaction-and-query-api
 type RefundResponse struct {
 	// OrderID The order's id, as it was sent.
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
@@ -793,7 +793,7 @@ type RefundResponse struct {
 
 // StatusQueryRequest is what STATUS_QUERY asks with.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api/query-transaction-api-1
+// The vendor's pages: https://docs.ottpay.com/payment-api/query-transaction-api-1, https://docs.ottpay.com/payment-api/retail-api/query-transaction-api, https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api
 type StatusQueryRequest struct {
 	// OrderID The order asked for.
 	OrderID string `json:"order_id" validate:"required,max=128"`
@@ -805,7 +805,7 @@ type StatusQueryRequest struct {
 
 // StatusQueryResponse is what STATUS_QUERY answers with. Without order_id it proves nothing about the order asked for.
 //
-// The vendor's page: https://docs.ottpay.com/payment-api/query-transaction-api-1
+// The vendor's pages: https://docs.ottpay.com/payment-api/query-transaction-api-1, https://docs.ottpay.com/payment-api/retail-api/query-transaction-api, https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api
 type StatusQueryResponse struct {
 	// OrderStatus State of the order, an open set.
 	OrderStatus OrderStatus `json:"order_status" validate:"required,max=64"`

@@ -129,7 +129,8 @@ func TestIncomplete(t *testing.T) {
 		{"kind misspelt", "    kind: effect\n", "    kind: effects\n", "action PING_ORDER: kind must say query or effect"},
 		{"kind against effect", "    kind: effect\n", "    kind: query\n", "kind query does not go with effect create-order"},
 		{"no version", `    version: "1.0"` + "\n", "", "action PING_ORDER: no version"},
-		{"no page", "    page: https://vendor.example/ping\n", "", "action PING_ORDER: page"},
+		{"no page", "    pages: [https://vendor.example/ping]\n", "", "action PING_ORDER: no pages"},
+		{"page of no server", "    pages: [https://vendor.example/ping]\n", "    pages: [ping]\n", "action PING_ORDER: pages: \"ping\" is not"},
 		{"no summary", "    summary: pings an order\n", "", "action PING_ORDER: no summary"},
 		{"no request", "    request: PingOrderRequest\n", "", "action PING_ORDER: no request schema"},
 		{"no response", "    response: PingOrderResponse\n", "", "action PING_ORDER: no response schema"},
@@ -138,7 +139,10 @@ func TestIncomplete(t *testing.T) {
 		{"order without role", ", x-ottpay-role: order-id, description: The order.}\n        amount", ", description: The order.}\n        amount", "needs the role order-id"},
 		{"order is none", "    order: order_id\n", "    order: none\n", "order is none, yet order_id"},
 		{"no effect", "    effect: create-order\n", "", "effect must be one of"},
-		{"schema without page", "      x-ottpay-page: https://vendor.example/ping\n", "", "schema PingOrderRequest: x-ottpay-page"},
+		{"schema without page", "    PingOrderRequest:\n", "    Ping: {description: pings., type: object, properties: {a: {type: string, description: a.}}, example: {a: b}}\n    PingOrderRequest:\n", "schema Ping: x-ottpay-pages"},
+		{"decision about nothing", "    pages: [https", "    x-ottpay-decision: [{about: mood, says: \"\", does: a, why: b}]\n    pages: [https", "about \"mood\" is not a kind"},
+		{"decision that does not say what the page says", "    pages: [https", "    x-ottpay-decision: [{about: version-changed, does: a, why: b}]\n    pages: [https", "says is missing"},
+		{"decision without a reason", "    pages: [https", "    x-ottpay-decision: [{about: version-changed, says: \"2.0\", does: a}]\n    pages: [https", "does and why are missing"},
 		{"schema without example", response, "", "schema PingOrderResponse: no example"},
 		{"schema without description", "      description: is what PING_ORDER asks with.\n", "", "schema PingOrderRequest: no description"},
 		{"example not valid", response, `      example: {fee: 0}`, `schema "PingOrderResponse": invalid example`},
@@ -331,7 +335,7 @@ const inventedAction = `  GIFT_CARD_LOAD:
     summary: loads a gift card
     version: "3.0"
     kind: effect
-    page: https://docs.ottpay.com/payment-api
+    pages: [https://docs.ottpay.com/payment-api/gift-card]
     request: GiftCardLoadRequest
     response: GiftCardLoadResponse
     order: loadId
@@ -340,7 +344,6 @@ const inventedAction = `  GIFT_CARD_LOAD:
 
 const inventedSchemas = `    GiftCardLoadRequest:
       description: is what GIFT_CARD_LOAD asks with.
-      x-ottpay-page: https://docs.ottpay.com/payment-api
       type: object
       required: [loadId, operator_id, amount, biz_type]
       properties:
@@ -353,7 +356,6 @@ const inventedSchemas = `    GiftCardLoadRequest:
       example: {loadId: L1, operator_id: "0000020156", amount: "500", biz_type: GIFTCARD}
     GiftCardLoadResponse:
       description: is what GIFT_CARD_LOAD answers with.
-      x-ottpay-page: https://docs.ottpay.com/payment-api
       type: object
       required: [loadId, balance, order_status]
       properties:

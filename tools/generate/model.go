@@ -13,6 +13,8 @@ import (
 	"unicode"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/ottpaykit/ottpay/tools/drift"
 )
 
 // model is what the templates see: the document's facts, checked and named for
@@ -29,11 +31,13 @@ type model struct {
 }
 
 type schema struct {
-	Name, GoName, Description, Page string
-	Request, Response               bool
-	Members                         []*member
-	Example                         string
-	value                           *openapi3.Schema
+	Name, GoName, Description string
+	Pages                     []string // where the vendor describes it
+	Decisions                 []decision
+	Request, Response         bool
+	Members                   []*member
+	Example                   string
+	value                     *openapi3.Schema
 }
 
 type member struct {
@@ -58,7 +62,9 @@ type member struct {
 type action struct {
 	Name, GoName, Method   string
 	Summary, Version, Kind string
-	Page, Effect           string
+	Effect                 string
+	Pages                  []string
+	Decisions              []decision
 	Request, Response      *schema
 	Order                  *member // nil: none
 	Terminal               bool
@@ -158,10 +164,8 @@ func (b *builder) schemas() {
 		}
 		s := &schema{Name: name, GoName: goName(name), Description: value.Description, value: value}
 		b.Schemas = append(b.Schemas, s)
-		var err error
-		if s.Page, err = pageOf(value.Extensions["x-ottpay-page"]); err != nil {
-			b.fault("schema %s: x-ottpay-page: %v", name, err)
-		}
+		s.Pages = b.pages("schema "+name+": x-ottpay-pages", value.Extensions["x-ottpay-pages"])
+		s.Decisions = b.decisions("schema "+name, "", value.Extensions)
 		if s.Description == "" {
 			b.fault("schema %s: no description", name)
 		}
@@ -179,13 +183,55 @@ func order(s *openapi3.Schema) int {
 	return int(n)
 }
 
-func pageOf(extension any) (string, error) {
-	page, _ := extension.(string)
-	u, err := url.Parse(page)
-	if err != nil || u.Scheme != "https" || u.Host == "" {
-		return "", errors.New("not the https URL of the vendor's page")
+// pages reads a list of the vendor's pages. None is no fault here: a request
+// and an answer have those of their action.
+func (b *builder) pages(where string, extension any) []string {
+	var pages []string
+	if extension != nil {
+		b.decode(where, extension, &pages)
 	}
-	return page, nil
+	for _, page := range pages {
+		if u, err := url.Parse(page); err != nil || u.Scheme != "https" || u.Host == "" {
+			b.fault("%s: %q is not the https URL of the vendor's page", where, page)
+		}
+	}
+	return pages
+}
+
+// decision is what was decided about a difference between the vendor's page
+// and the document.
+type decision struct {
+	About  drift.Kind `json:"about"`
+	Member string     `json:"member"` // where it does not stand beside the member
+	Pages  []string   `json:"pages"`  // actions or addresses; none: all pages
+	Says   *string    `json:"says"`   // what the page says; "" where it says nothing
+	Does   string     `json:"does"`
+	Why    string     `json:"why"`
+}
+
+// decisions reads the decisions that stand at one place of the document.
+func (b *builder) decisions(where, member string, extensions map[string]any) []decision {
+	extension, ok := extensions["x-ottpay-decision"]
+	if !ok {
+		return nil
+	}
+	var out []decision
+	b.decode(where+": x-ottpay-decision", extension, &out)
+	for i := range out {
+		switch d := &out[i]; {
+		case !d.About.Decidable():
+			b.fault("%s: x-ottpay-decision: about %q is not a kind of finding that can be decided", where, d.About)
+		case d.Says == nil:
+			b.fault("%s: x-ottpay-decision about %s: says is missing: what the page says, or the empty text", where, d.About)
+		case d.Does == "" || d.Why == "":
+			b.fault("%s: x-ottpay-decision about %s: does and why are missing: what the kit does, and for what reason", where, d.About)
+		case d.Member == "":
+			d.Member = member
+		case member != "":
+			b.fault("%s: x-ottpay-decision about %s: member is for decisions that do not stand beside it", where, d.About)
+		}
+	}
+	return out
 }
 
 func (b *builder) member(s *schema, name string) {
@@ -242,6 +288,7 @@ func (b *builder) member(s *schema, name string) {
 	if m.Description == "" {
 		b.fault("%s: no description", where)
 	}
+	s.Decisions = append(s.Decisions, b.decisions(where, name, value.Extensions)...)
 	b.types(m, where)
 	b.constraints(m, where)
 }
@@ -418,10 +465,11 @@ func (b *builder) names(s *schema) {
 
 func (b *builder) actions() {
 	var all map[string]struct {
-		Summary, Version, Kind, Page, Request, Response, Order, Effect string
-		Terminal                                                       bool
-		Unknown                                                        []string
-		GoName                                                         string `json:"x-go-name"`
+		Summary, Version, Kind, Request, Response, Order, Effect string
+		Terminal                                                 bool
+		Unknown, Pages                                           []string
+		Decision                                                 any    `json:"x-ottpay-decision"`
+		GoName                                                   string `json:"x-go-name"`
 	}
 	b.decode("x-ottpay-actions", b.doc.Extensions["x-ottpay-actions"], &all)
 	if len(all) == 0 {
@@ -441,9 +489,11 @@ func (b *builder) actions() {
 		if a.Method == "" {
 			a.Method = goName(strings.ToLower(name))
 		}
-		var err error
-		if a.Page, err = pageOf(in.Page); err != nil {
-			b.fault("action %s: page: %v", name, err)
+		if a.Pages = b.pages("action "+name+": pages", any(in.Pages)); len(a.Pages) == 0 {
+			b.fault("action %s: no pages: the addresses at which the vendor describes it", name)
+		}
+		if in.Decision != nil {
+			a.Decisions = b.decisions("action "+name, "", map[string]any{"x-ottpay-decision": in.Decision})
 		}
 		if a.Summary == "" {
 			b.fault("action %s: no summary", name)
@@ -462,10 +512,12 @@ func (b *builder) actions() {
 		}
 		if a.Request = b.schemaOf(name, "request", in.Request); a.Request != nil {
 			a.Request.Request = true
+			a.Request.pagesOf(a)
 			b.orderOf(a, in.Order)
 		}
 		if a.Response = b.schemaOf(name, "response", in.Response); a.Response != nil {
 			a.Response.Response = true
+			a.Response.pagesOf(a)
 			b.echoes(a)
 		}
 		for _, s := range []string{in.Request, in.Response} {
@@ -476,6 +528,18 @@ func (b *builder) actions() {
 		}
 	}
 	b.sides()
+	for _, s := range b.Schemas {
+		if len(s.Pages) == 0 {
+			b.fault("schema %s: x-ottpay-pages: it is no action's request or response, so the vendor's pages must be named", s.Name)
+		}
+	}
+}
+
+// pagesOf gives a schema the pages of its action, unless it names its own.
+func (s *schema) pagesOf(a *action) {
+	if len(s.Pages) == 0 {
+		s.Pages = a.Pages
+	}
 }
 
 func (b *builder) schemaOf(action, side, name string) *schema {

@@ -53,7 +53,7 @@ import (
 
 func goSchema(s *schema) *openapi3.Schema {
 	out := openapi3.NewObjectSchema()
-	out.Description = s.Description + "\n\nThe vendor's page: " + s.Page
+	out.Description = s.Description + "\n\n" + s.Where()
 	out.Required = s.value.Required
 	out.Properties = make(openapi3.Schemas)
 	for i, m := range s.Members {

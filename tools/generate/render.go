@@ -160,6 +160,31 @@ func sentence(text string) string {
 	return text + "."
 }
 
+// Where says at which of the vendor's pages a schema is described.
+func (s *schema) Where() string { return where(s.Pages) }
+
+// Where says at which of the vendor's pages an action is described.
+func (a *action) Where() string { return where(a.Pages) }
+
+func where(pages []string) string {
+	if len(pages) == 1 {
+		return "The vendor's page: " + pages[0]
+	}
+	return "The vendor's pages: " + strings.Join(pages, ", ")
+}
+
+// Links are an action's pages, as Markdown.
+func (a *action) Links() string {
+	if len(a.Pages) == 1 {
+		return "[the vendor's page](" + a.Pages[0] + ")"
+	}
+	var links []string
+	for i, page := range a.Pages {
+		links = append(links, fmt.Sprintf("[%d](%s)", i+1, page))
+	}
+	return "the vendor's pages " + strings.Join(links, ", ")
+}
+
 func article(kind string) string {
 	if kind == "effect" {
 		return "an effect"
