@@ -136,8 +136,8 @@ func Example_strangers() {
 		log.Fatal(err)
 	}
 	handler := middleware.Handle(webhook, func(context.Context, *api.Notification) error { return nil })
-	post := func(from string, how ottpaytest.Tampering) {
-		r := ottpaytest.NewNotification(ottpaytest.Notification{MerchantID: merchantID, SignKey: signKey, Tampering: how})
+	post := func(from string, how ottpaytest.CallbackFault) {
+		r := ottpaytest.NewNotification(ottpaytest.Notification{MerchantID: merchantID, SignKey: signKey, Fault: how})
 		r.RemoteAddr = "10.0.0.1:443"
 		r.Header.Set("X-Forwarded-For", from)
 		rw := httptest.NewRecorder()
@@ -145,7 +145,7 @@ func Example_strangers() {
 		fmt.Println(from, rw.Code, http.StatusText(rw.Code))
 	}
 	for range 4 {
-		post("203.0.113.7", ottpaytest.TamperBlocks)
+		post("203.0.113.7", ottpaytest.CallbackBlocks)
 	}
 	post("198.51.100.1", "") // the gateway
 	// Output:

@@ -71,7 +71,7 @@ func Example_receiveAsked() {
 		MerchantID: merchantID, SignKey: signKey, OrderID: "A1002", Amount: 500,
 	}))
 	// The first one comes again with another amount.
-	if _, err := gateway.Tamper("A1001", ottpaytest.TamperAmount); err != nil {
+	if _, err := gateway.Tamper("A1001", ottpaytest.CallbackAmount); err != nil {
 		log.Fatal(err)
 	}
 	// Output:
@@ -97,9 +97,9 @@ func Example_receiveTest() {
 	})
 
 	for _, n := range []ottpaytest.Notification{
-		{OrderID: "A1001", Amount: 1},                                         // the handler fails: send again
-		{OrderID: "A1001", Amount: 1999, Tampering: ottpaytest.TamperBlocks},  // the digest does not fit
-		{OrderID: "A1001", Amount: 1999, Tampering: ottpaytest.TamperRequest}, // opens, and is no callback
+		{OrderID: "A1001", Amount: 1},                                       // the handler fails: send again
+		{OrderID: "A1001", Amount: 1999, Fault: ottpaytest.CallbackBlocks},  // the digest does not fit
+		{OrderID: "A1001", Amount: 1999, Fault: ottpaytest.CallbackRequest}, // opens, and is no callback
 		{OrderID: "A1001", Amount: 1999},
 		{OrderID: "A1001", Amount: 1999}, // handled before
 	} {

@@ -932,9 +932,12 @@ func (w *watch) callbacks(t *testing.T) {
 			t.Errorf("acknowledged: %.100s", text)
 		}
 	}
-	for _, how := range ottpaytest.Tamperings() {
+	for _, f := range ottpaytest.Faults() {
+		if !f.Alone || f.Name == string(ottpaytest.CallbackOldKey) {
+			continue
+		}
 		b, err := ottpaytest.Notification{
-			MerchantID: finchShop, SignKey: canaryKey, OrderID: w.newOrder(), ChannelID: finch, Tampering: how,
+			MerchantID: finchShop, SignKey: canaryKey, OrderID: w.newOrder(), ChannelID: finch, Fault: ottpaytest.CallbackFault(f.Name),
 			Message: canary, Extra: map[string]any{"remarks": canary},
 		}.Body()
 		if err != nil {

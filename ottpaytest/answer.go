@@ -16,12 +16,13 @@ var china = time.FixedZone("CST", 8*60*60)
 
 // teller builds the decrypted object of an answer from its schema.
 type teller struct {
-	g     *Gateway
-	asked asked
-	row   *record // nil: the answer is about no order
-	now   time.Time
-	base  string
-	code  api.Code
+	g      *Gateway
+	asked  asked
+	row    *row // nil: the answer is about no order
+	now    time.Time
+	base   string
+	code   api.Code
+	quirks Quirk
 }
 
 func (t teller) tell() []byte {
@@ -100,7 +101,7 @@ func (t teller) byRole(m api.Member) (string, bool) {
 		return t.code.Message(), true
 	case api.RoleRate:
 		currency, _ := t.asked.role(api.RoleCurrency)
-		rate, _ := t.g.cfg.Rate(currency)
+		rate, _ := t.g.rate(currency)
 		return rate.String(), true
 	}
 	if t.row == nil {
@@ -115,7 +116,7 @@ func (t teller) byRole(m api.Member) (string, bool) {
 	case api.RoleOriginalOrderID:
 		return t.row.OriginalID, true
 	case api.RoleAmount:
-		return t.row.total().String(), true
+		return t.row.Total().String(), true
 	case api.RoleTip:
 		return t.row.Tip.String(), true
 	case api.RoleRefunded:
@@ -192,7 +193,7 @@ func (t teller) repeated(m api.Member) (string, bool) {
 // number, if that quirk is on.
 func (t teller) spell(m api.Member, text string) json.RawMessage {
 	numeric := m.Kind == api.MemberAmount || m.Kind == api.MemberRate
-	if numeric && m.Number && !t.g.cfg.Without.has(QuirkNumbers) {
+	if numeric && m.Number && t.quirks.has(QuirkNumbers) {
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
 			return strconv.AppendInt(nil, n, 10)
 		}
@@ -224,7 +225,7 @@ func (t teller) json(m api.Member) json.RawMessage {
 	if _, err := r.Close(); err != nil {
 		return quoted(text)
 	}
-	return quoted(string((AllQuirks &^ t.g.cfg.Without).escape(object(inner))))
+	return quoted(string(t.quirks.escape(object(inner))))
 }
 
 // inner is a member of the JSON in payInfo.

@@ -1,7 +1,6 @@
 package ottpaytest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,8 +8,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/ottpaykit/ottpay/envelope"
@@ -28,133 +25,192 @@ const (
 	Tampered   DeliveryKind = "tampered"   // by Gateway.Tamper
 )
 
+// ErrBlocked is for Config.Callbacks: a callback whose error matches it is not
+// sent, and is not tried again.
+var ErrBlocked = errors.New("ottpaytest: the callback is not allowed to leave")
+
 // Delivery is one callback that was posted.
 type Delivery struct {
-	OrderID   string
-	URL       string
-	Kind      DeliveryKind
-	Tampering Tampering // of a tampered one
-	Try       int       // from 1, of an original one
-	At        time.Time
-	Sent      []byte // the body that was posted
-	Status    int    // of the answer; 0 if there was none
-	Body      string // of the answer, at most 64 KiB
-	Err       error  // why there was no answer
+	Seq        uint64 // for Gateway.Message
+	MerchantID string
+	OrderID    string
+	URL        string
+	Kind       DeliveryKind
+	Fault      CallbackFault // "" for none
+	Try        int           // from 1, of an original one
+	At         time.Time
+	Sent       []byte // the body that was posted; nil if it is no longer kept
+	Status     int    // of the answer; 0 if there was none
+	Body       string // of the answer, at most 64 KiB; empty if it is no longer kept
+	MS         int64
+	Pending    bool  // it is under way
+	Err        error // why there was no answer
 }
 
 // Acknowledged reports whether the merchant answered with status 200.
 func (d Delivery) Acknowledged() bool { return d.Status == http.StatusOK }
 
+// Blocked reports whether it was not sent because of its address.
+func (d Delivery) Blocked() bool { return errors.Is(d.Err, ErrBlocked) }
+
 const maxAcknowledgement = 64 << 10
+
+// delivery is what an order keeps of a Delivery. The bodies are in its message.
+type delivery struct {
+	seq     uint64
+	at      time.Time
+	url     string
+	kind    DeliveryKind
+	fault   CallbackFault
+	try     int
+	status  int
+	ms      int64
+	pending bool
+	err     error
+}
 
 // Deliveries returns the callbacks that were posted for an order, oldest
 // first; for a checkout, those of its payment.
-func (g *Gateway) Deliveries(id string) []Delivery {
+func (g *Gateway) Deliveries(id string) []Delivery { return g.deliveries(anyones(id)) }
+
+func (g *Gateway) deliveries(find finder) []Delivery {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	r := g.paymentOf(id)
+	r := g.payment(find)
 	if r == nil {
 		return nil
 	}
-	return slices.Clone(r.deliveries)
+	out := make([]Delivery, 0, len(r.deliveries))
+	for _, d := range r.deliveries {
+		out = append(out, g.delivery(r, d))
+	}
+	return out
 }
 
-// paymentOf is lookup, but of a paid checkout it finds the payment.
-func (g *Gateway) paymentOf(id string) *record {
-	r := g.lookup(id)
-	if r != nil && r.PaymentID != "" {
-		return g.orders[orderKey{r.MerchantID, r.PaymentID, false}]
+// delivery returns what is known of a delivery. g.mu is held.
+func (g *Gateway) delivery(r *row, d *delivery) Delivery {
+	out := Delivery{
+		Seq: d.seq, MerchantID: r.MerchantID, OrderID: r.ID, URL: d.url, Kind: d.kind, Fault: d.fault,
+		Try: d.try, At: d.at, Status: d.status, MS: d.ms, Pending: d.pending, Err: d.err,
 	}
-	return r
+	if m := g.messages.find(d.seq); m != nil {
+		out.Sent, out.Body = m.body, string(m.answer)
+	}
+	return out
+}
+
+// AllDeliveries returns the last callbacks of a merchant, or of all merchants if
+// it is empty, newest first, at most limit of them if that is not 0.
+func (g *Gateway) AllDeliveries(merchant string, limit int) []Delivery {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var out []Delivery
+	for i := len(g.messages.all) - 1; i >= 0 && (limit == 0 || len(out) < limit); i-- {
+		m := g.messages.all[i]
+		if !m.callback || merchant != "" && m.merchant != merchant {
+			continue
+		}
+		r := g.of(m.merchant, m.order)
+		if r == nil {
+			continue
+		}
+		for _, d := range r.deliveries {
+			if d.seq == m.seq {
+				out = append(out, g.delivery(r, d))
+				break
+			}
+		}
+	}
+	return out
 }
 
 // Redeliver posts the callback of a paid order once more and returns what came
 // of it: the same content, written anew in another member order.
 func (g *Gateway) Redeliver(id string) (Delivery, error) {
-	return g.again(id, Redelivery, Untampered)
+	return g.again(anyones(id), Redelivery, "")
 }
 
 // Replay posts the very bytes of the first callback again.
-func (g *Gateway) Replay(id string) (Delivery, error) { return g.again(id, Replay, Untampered) }
+func (g *Gateway) Replay(id string) (Delivery, error) { return g.again(anyones(id), Replay, "") }
 
-// Tamper posts a callback for a paid order that was tampered with.
-func (g *Gateway) Tamper(id string, how Tampering) (Delivery, error) {
-	return g.again(id, Tampered, how)
+// Tamper posts a callback for a paid order with which something goes wrong. It
+// returns the last delivery, if the fault takes several. Faults that only mean
+// something within the schedule of redelivery, such as CallbackDrop, are for
+// [Gateway.Arm].
+func (g *Gateway) Tamper(id string, how CallbackFault) (Delivery, error) {
+	return g.again(anyones(id), Tampered, how)
 }
 
-func (g *Gateway) again(id string, kind DeliveryKind, how Tampering) (Delivery, error) {
-	g.mu.Lock()
-	r := g.paymentOf(id)
-	var e errand
+func (g *Gateway) again(find finder, kind DeliveryKind, how CallbackFault) (Delivery, error) {
+	g.lock()
+	r := g.payment(find)
 	var err error
 	switch {
 	case r == nil:
 		err = ErrNoOrder
-	case r.Finished.IsZero() || r.CallbackURL == "":
-		err = fmt.Errorf("%w: %s is not called back", ErrState, r.Status)
-	case kind == Replay && len(r.deliveries) == 0:
+	case r.Finished.IsZero():
+		err = fmt.Errorf("%w: %s is %s and is not called back", ErrState, r.ID, r.Status)
+	case r.CallbackURL == "":
+		err = fmt.Errorf("%w: %s has no callback URL", ErrState, r.ID)
+	case kind == Replay && g.firstSent(r) == nil:
 		err = fmt.Errorf("%w: nothing was delivered that could be replayed", ErrState)
-	default:
-		e = errand{key: r.key(), kind: kind, says: g.notification(r), try: len(r.deliveries)}
-		e.says.Tampering = how
 	}
-	g.mu.Unlock()
 	if err != nil {
+		g.unlock()
 		return Delivery{}, err
 	}
-	return g.deliver(g.ctx, e), nil
+	e := g.errand(r)
+	e.kind = kind
+	e.try = len(r.deliveries)
+	e.fault = Fault{Callback: how}
+	g.unlock()
+	return g.carryOut(g.ctx, e), nil
+}
+
+// firstSent returns the bytes of an order's first callback, nil if there was
+// none or it is no longer kept. g.mu is held.
+func (g *Gateway) firstSent(r *row) []byte {
+	for _, d := range r.deliveries {
+		if m := g.messages.find(d.seq); m != nil && m.body != nil {
+			return m.body
+		}
+	}
+	return nil
 }
 
 // errand is a callback that is to be posted.
 type errand struct {
-	key  orderKey
-	kind DeliveryKind
-	says Notification
-	due  time.Time
-	try  int // tries before this one
+	row   *row
+	kind  DeliveryKind
+	says  Notification
+	due   time.Time
+	try   int // tries before this one
+	fault Fault
+	turn  int  // of a fault that takes several
+	held  bool // until another one has been posted
+	index int  // in the queue; -1 when it is in no more
+
+	number int // the how manieth it was in the queue
 }
 
-// deliver posts a callback and keeps what came of it.
-func (g *Gateway) deliver(ctx context.Context, e errand) Delivery {
-	d := Delivery{Kind: e.kind, Tampering: e.says.Tampering, At: g.cfg.Now()}
-	if e.kind == Original {
-		d.Try = e.try + 1
-	}
-	g.mu.Lock()
-	r := g.orders[e.key]
-	d.OrderID, d.URL = r.ID, r.CallbackURL
-	if e.kind == Replay {
-		d.Sent = r.deliveries[0].Sent
-	}
-	g.mu.Unlock()
-
-	if d.Sent == nil {
-		e.says.rotate = e.try
-		d.Sent, d.Err = e.says.seal(g.keys[e.key.merchant][0])
-	}
-	if d.Err == nil {
-		d.Status, d.Body, d.Err = g.post(ctx, d.URL, d.Sent)
-	}
-	g.mu.Lock()
-	r = g.orders[e.key]
-	r.deliveries = append(r.deliveries, d)
-	g.mu.Unlock()
-	return d
+// errand returns the first try of an order's callback. g.mu is held.
+func (g *Gateway) errand(r *row) *errand {
+	return &errand{row: r, due: g.now(), kind: Original, says: g.notification(r)}
 }
 
 // notification is what there is to say about a paid order. g.mu is held.
-func (g *Gateway) notification(r *record) Notification {
+func (g *Gateway) notification(r *row) Notification {
 	n := Notification{
 		MerchantID: r.MerchantID,
 		OrderID:    r.ID,
 		ChannelID:  r.ChannelID,
-		Amount:     r.total(),
+		Amount:     r.Total(),
 		Tip:        r.Tip,
 		FinishTime: r.Finished,
 		Extra:      make(map[string]any),
-		Without:    g.cfg.Without,
+		Without:    g.settings.Without,
 	}
-	// What the merchant said when he asked comes back, where a callback has a
+	// What the merchant said in the request comes back, where a callback has a
 	// place for it.
 	for _, m := range notificationSchema().Members {
 		if m.Role == "" && r.asked.text(m.Name) != "" {
@@ -174,186 +230,160 @@ func (g *Gateway) notification(r *record) Notification {
 	return n
 }
 
-// post sends one callback. It follows no redirect.
-func (g *Gateway) post(ctx context.Context, url string, body []byte) (status int, answer string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, g.cfg.CallbackTimeout)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
-	if err != nil {
-		return 0, "", errors.New("ottpaytest: the callback URL is none")
+// deliver posts a callback once and keeps what came of it.
+func (g *Gateway) deliver(ctx context.Context, e *errand) Delivery {
+	g.lock()
+	r := e.row
+	d := &delivery{kind: e.kind, fault: e.fault.Callback, at: g.now(), url: r.CallbackURL, pending: true}
+	if d.fault == CallbackNone {
+		d.fault = ""
 	}
-	r.Header.Set("Content-Type", "application/json")
+	if e.kind == Original {
+		d.try = e.try + 1
+	}
+	p, err := g.parcel(e)
+	d.seq = g.emit(Event{
+		Type: EventDeliverySent, Merchant: r.MerchantID, Order: r.ID, Kind: d.kind, Try: d.try, URL: d.url,
+		Fault: Fault{Callback: d.fault}.name(),
+	}).Seq
+	g.event(d.seq).Message = d.seq
+	var sent *http.Request
+	timeout, cancel := context.WithTimeout(ctx, g.patience(e.fault))
+	defer cancel()
+	if err == nil {
+		sent, err = p.request(d.url, func(wait time.Duration) bool {
+			rang, stop := g.after(wait)
+			defer stop()
+			select {
+			case <-rang:
+				return timeout.Err() == nil
+			case <-timeout.Done():
+				return false
+			}
+		})
+	}
+	m := &message{
+		seq: d.seq, at: d.at, callback: true, merchant: r.MerchantID, order: r.ID, method: p.method, url: d.url,
+		body: p.body, code: e.says.Code, fault: Fault{Callback: d.fault}.name(),
+	}
+	if m.code == "" {
+		m.code = string(api.CodeSuccess)
+	}
+	if sent != nil {
+		m.header = redacted(sent.Header)
+	}
+	g.messages.add(m)
+	r.deliveries = append(r.deliveries, d)
+	r.Callbacks.Tries++
+	r.Callbacks.Due = time.Time{}
+	r.Changed = d.seq
+	g.unlock()
+
+	var status int
+	var answer []byte
+	if err == nil {
+		status, answer, err = g.post(sent.WithContext(timeout))
+	}
+	if err == nil && e.fault.Callback == CallbackLostAnswer && e.turn == 0 {
+		err = fmt.Errorf("%w: the answer, status %d, was lost", errFault, status)
+		status = 0
+	}
+
+	g.lock()
+	defer g.unlock()
+	d.pending, d.status, d.err, d.ms = false, status, err, max(0, g.now().Sub(d.at).Milliseconds())
+	if r.gone {
+		return g.delivery(r, d)
+	}
+	m.status, m.answer, m.ms = status, answer, d.ms
+	g.messages.grow(len(answer))
+	ev := Event{
+		Type: EventDeliveryAnswered, Merchant: r.MerchantID, Order: r.ID, Kind: d.kind, Try: d.try, Status: status,
+		MS: d.ms, Acknowledged: status == http.StatusOK, Message: d.seq, Fault: m.fault,
+	}
+	switch {
+	case errors.Is(err, ErrBlocked):
+		ev.Type, ev.Why, ev.URL = EventDeliveryBlocked, why(err), d.url
+		r.Callbacks.Blocked = true
+	case err != nil:
+		ev.Type, ev.Why = EventDeliveryFailed, why(err)
+	}
+	m.err, m.verdict = ev.Why, verdict(ev)
+	r.Callbacks.Status = status
+	r.Callbacks.Acknowledged = r.Callbacks.Acknowledged || ev.Acknowledged
+	r.Changed = g.emit(ev).Seq
+	return g.delivery(r, d)
+}
+
+// parcel writes what an errand brings. g.mu is held.
+func (g *Gateway) parcel(e *errand) (parcel, error) {
+	if e.kind == Replay || e.fault.Callback == CallbackReplay && e.turn > 0 {
+		p := parcel{method: http.MethodPost, contentType: "application/json", cut: -1, stall: -1, body: g.firstSent(e.row)}
+		if p.body == nil {
+			return p, errors.New("ottpaytest: what was delivered first is no longer kept")
+		}
+		return p, nil
+	}
+	says := e.says
+	says.rotate = e.try + e.turn
+	says.Fault = e.fault.Callback
+	keys := g.keysOf(e.row.MerchantID)
+	if len(keys) == 0 {
+		return parcel{method: http.MethodPost, cut: -1, stall: -1}, fmt.Errorf("ottpaytest: no sign key for %s", e.row.MerchantID)
+	}
+	return says.pack(keys, e.turn, e.fault.At)
+}
+
+// patience is how long one try may take.
+func (g *Gateway) patience(f Fault) time.Duration {
+	if f.Callback == CallbackStall {
+		return g.cfg.CallbackTimeout * 2 // the shop should be the first to give up
+	}
+	return g.cfg.CallbackTimeout
+}
+
+// post sends one callback. It follows no redirect.
+func (g *Gateway) post(r *http.Request) (status int, answer []byte, err error) {
 	w, err := g.cfg.Callbacks.RoundTrip(r)
 	if err != nil {
-		return 0, "", err
+		return 0, nil, err
 	}
 	defer w.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(w.Body, maxAcknowledgement))
+	answer, err = io.ReadAll(io.LimitReader(w.Body, maxAcknowledgement))
 	if err != nil {
-		return 0, "", err
+		return 0, nil, err
 	}
-	return w.StatusCode, string(text), nil
+	return w.StatusCode, answer, nil
 }
 
-// Wait waits until no callback is under way and none is to be tried again.
-func (g *Gateway) Wait(ctx context.Context) error {
-	for {
-		quiet := g.courier.quiet()
-		if quiet == nil {
-			return nil
-		}
-		select {
-		case <-quiet:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-g.ctx.Done():
-			return errors.New("ottpaytest: the gateway is closed")
-		}
+// why is an error in the words of the log.
+func why(err error) string {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	case errors.Is(err, context.Canceled):
+		return "the gateway was closed"
 	}
+	return err.Error()
 }
 
-// courier posts callbacks from a few goroutines and brings each back to the
-// queue until it is acknowledged or has been tried often enough. One more
-// goroutine keeps the queue.
-type courier struct {
-	gateway *Gateway
-	work    chan *errand
-	wake    chan struct{} // of capacity 1: the queue has changed
-	running sync.WaitGroup
-
-	mu    sync.Mutex
-	queue []*errand     // by due time
-	open  int           // errands in the queue or under way
-	idle  chan struct{} // closed when open falls to 0; nil while it is 0
-}
-
-func (c *courier) start(g *Gateway) {
-	c.gateway = g
-	c.work = make(chan *errand)
-	c.wake = make(chan struct{}, 1)
-	c.running.Go(c.dispatch)
-	for range g.cfg.Couriers {
-		c.running.Go(c.carry)
+// verdict says in one sentence what the shop made of a callback.
+func verdict(e Event) string {
+	switch {
+	case e.Type == EventDeliveryBlocked:
+		return "not sent: " + e.Why
+	case e.Type == EventDeliveryFailed:
+		return "no answer: " + e.Why
+	case e.Acknowledged:
+		return "acknowledged"
+	case e.Status/100 == 3:
+		return "not acknowledged: a redirect is not followed"
+	case e.Status/100 == 4:
+		return "refused by the shop"
+	case e.Status/100 == 5:
+		return "the shop asks to try again"
 	}
-}
-
-// wait returns once all goroutines have ended, after the Gateway's context.
-func (c *courier) wait() { c.running.Wait() }
-
-// quiet returns a channel that is closed when all is done, nil if it is.
-func (c *courier) quiet() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.idle == nil {
-		return nil
-	}
-	return c.idle
-}
-
-// send takes a new errand.
-func (c *courier) send(e *errand) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.open == 0 {
-		c.idle = make(chan struct{})
-	}
-	c.open++
-	c.enqueue(e)
-}
-
-func (c *courier) enqueue(e *errand) {
-	c.queue = append(c.queue, e)
-	slices.SortStableFunc(c.queue, func(a, b *errand) int { return a.due.Compare(b.due) })
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
-
-// dispatch hands out errands when they are due.
-func (c *courier) dispatch() {
-	g := c.gateway
-	var armed *errand // the one that the alarm is for
-	var alarm <-chan time.Time
-	for {
-		head, pause := c.head()
-		var work chan<- *errand
-		switch {
-		case head == nil:
-			armed, alarm = nil, nil
-		case pause <= 0:
-			work = c.work
-		case armed != head:
-			armed, alarm = head, g.cfg.After(pause)
-		}
-		select {
-		case <-g.ctx.Done():
-			return
-		case <-c.wake:
-		case <-alarm:
-			c.dueNow(armed)
-			armed, alarm = nil, nil
-		case work <- head:
-			c.remove(head)
-			if armed == head { // it is another's now
-				armed, alarm = nil, nil
-			}
-		}
-	}
-}
-
-// head returns the first errand and how long it has to wait.
-func (c *courier) head() (*errand, time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.queue) == 0 {
-		return nil, 0
-	}
-	return c.queue[0], c.queue[0].due.Sub(c.gateway.cfg.Now())
-}
-
-// dueNow makes an errand due: the alarm is believed, whatever Now says.
-func (c *courier) dueNow(e *errand) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e.due = time.Time{}
-	slices.SortStableFunc(c.queue, func(a, b *errand) int { return a.due.Compare(b.due) })
-}
-
-func (c *courier) remove(e *errand) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.queue = slices.DeleteFunc(c.queue, func(x *errand) bool { return x == e })
-}
-
-// carry posts what is due.
-func (c *courier) carry() {
-	for {
-		select {
-		case <-c.gateway.ctx.Done():
-			return
-		case e := <-c.work:
-			c.done(e, c.gateway.deliver(c.gateway.ctx, *e))
-		}
-	}
-}
-
-// done puts an errand back into the queue, or off the books.
-func (c *courier) done(e *errand, d Delivery) {
-	pauses := c.gateway.cfg.Redelivery
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !d.Acknowledged() && e.try < len(pauses) {
-		next := *e
-		next.due = c.gateway.cfg.Now().Add(pauses[e.try])
-		next.try++
-		c.enqueue(&next)
-		return
-	}
-	if c.open--; c.open == 0 {
-		close(c.idle)
-		c.idle = nil
-	}
+	return "not acknowledged: only status 200 is"
 }
 
 // wire is a callback's envelope, its members in the order of the vendor's.

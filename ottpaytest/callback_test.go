@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -165,9 +166,9 @@ func TestTamper(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := key(t, signKey)
-	for i, how := range ottpaytest.Tamperings() {
+	for i, how := range slices.Sorted(maps.Keys(tampered)) {
 		d, err := g.Tamper("A1", how)
-		if err != nil || d.Tampering != how {
+		if err != nil || d.Fault != how {
 			t.Fatalf("%s: %v", how, err)
 		}
 		e, err := envelope.ReadResponse([]byte(s.received()[i]))
@@ -183,19 +184,19 @@ func TestTamper(t *testing.T) {
 			t.Errorf("%s: %s, want %s", how, said, want)
 		}
 		switch how {
-		case ottpaytest.TamperMerchant:
+		case ottpaytest.CallbackMerchant:
 			if e.MerchantID == merchantID {
 				t.Error("the merchant is the same")
 			}
-		case ottpaytest.TamperCode:
+		case ottpaytest.CallbackCode:
 			if e.Code != "FAIL" {
 				t.Errorf("code %s", e.Code)
 			}
-		case ottpaytest.TamperAmount:
+		case ottpaytest.CallbackAmount:
 			if !strings.Contains(string(p.JSON), `"amount":"101"`) {
 				t.Errorf("amount: %s", p.JSON)
 			}
-		case ottpaytest.TamperRequest, ottpaytest.TamperResponse:
+		case ottpaytest.CallbackRequest, ottpaytest.CallbackResponse:
 			if strings.Contains(string(p.JSON), "finish_time") {
 				t.Errorf("%s: a callback: %s", how, p.JSON)
 			}
@@ -210,16 +211,16 @@ func TestTamper(t *testing.T) {
 }
 
 // tampered says what the receiver's key finds; broken is any of the reasons.
-var tampered = map[ottpaytest.Tampering]string{
-	ottpaytest.TamperData:     "broken",
-	ottpaytest.TamperDigest:   "broken",
-	ottpaytest.TamperBlocks:   "digest",
-	ottpaytest.TamperKey:      "broken",
-	ottpaytest.TamperMerchant: "opens",
-	ottpaytest.TamperCode:     "opens",
-	ottpaytest.TamperRequest:  "opens",
-	ottpaytest.TamperResponse: "opens",
-	ottpaytest.TamperAmount:   "opens",
+var tampered = map[ottpaytest.CallbackFault]string{
+	ottpaytest.CallbackData:     "broken",
+	ottpaytest.CallbackDigest:   "broken",
+	ottpaytest.CallbackBlocks:   "digest",
+	ottpaytest.CallbackKey:      "broken",
+	ottpaytest.CallbackMerchant: "opens",
+	ottpaytest.CallbackCode:     "opens",
+	ottpaytest.CallbackRequest:  "opens",
+	ottpaytest.CallbackResponse: "opens",
+	ottpaytest.CallbackAmount:   "opens",
 }
 
 // TestCouriersAreFew holds callbacks up and counts how many are under way.

@@ -39,7 +39,7 @@ func ExampleNewNotification() {
 		Amount:     1250,
 	}
 	tampered := paid
-	tampered.Tampering = ottpaytest.TamperBlocks
+	tampered.Fault = ottpaytest.CallbackBlocks
 	for _, n := range []ottpaytest.Notification{paid, tampered} {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, ottpaytest.NewNotification(n))

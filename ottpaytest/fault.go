@@ -1,9 +1,8 @@
 package ottpaytest
 
 import (
-	"io"
-	"net/http"
-	"strconv"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,185 +10,209 @@ import (
 	"github.com/ottpaykit/ottpay/gen/api"
 )
 
-// FaultKind is what goes wrong.
-type FaultKind string
+// Direction says on which way something goes wrong.
+type Direction string
 
-// The kinds of fault. Unless it says otherwise, the request has taken effect
-// all the same, which is what makes them dangerous; Fault.Before changes that.
+// The directions.
 const (
-	// FaultDrop closes the connection instead of answering.
-	FaultDrop FaultKind = "drop"
-	// FaultTruncate closes it in the middle of the answer.
-	FaultTruncate FaultKind = "truncate"
-	// FaultWrongDigest answers with a digest that does not fit.
-	FaultWrongDigest FaultKind = "wrong-digest"
-	// FaultWrongKey seals the answer under a key that is not the merchant's.
-	FaultWrongKey FaultKind = "wrong-key"
-	// FaultHTML answers with a page and Fault.Status, 502 by default.
-	FaultHTML FaultKind = "html"
-	// FaultRedirect answers with Fault.Status, 307 by default, and sends the
-	// client to where it came from.
-	FaultRedirect FaultKind = "redirect"
-	// FaultEmpty answers with status 200 and nothing.
-	FaultEmpty FaultKind = "empty"
-	// FaultNoData answers SUCCESS without data and md5.
-	FaultNoData FaultKind = "no-data"
-	// FaultAnotherOrder answers, sealed, about an order with another id.
-	FaultAnotherOrder FaultKind = "another-order"
-	// FaultReflect sends the request's own data and md5 back as the answer.
-	FaultReflect FaultKind = "reflect"
-	// FaultHuge answers with more than anybody should read.
-	FaultHuge FaultKind = "huge"
-	// FaultCode answers with Fault.Code, SYSTEM_ERROR by default, and no data.
-	FaultCode FaultKind = "code"
-	// FaultProcessing answers PROCESSING, sealed; an order that the request
-	// made stands at processing until [Gateway.Pay] or [Gateway.Decline].
-	FaultProcessing FaultKind = "processing"
-	// FaultDelay only answers late, by Fault.Delay.
-	FaultDelay FaultKind = "delay"
+	ToShop   Direction = "callback" // a callback of the gateway's to the shop
+	ToClient Direction = "answer"   // the gateway's answer to a client
 )
 
-// Fault is something that goes wrong with an answer.
+// Fault is something that goes wrong. It is one of an answer if Kind is set,
+// and one of callbacks if Callback is. Faults are counted: one that is armed
+// takes effect Times times, on the first cases that fit.
 type Fault struct {
-	// Kind is what goes wrong. If empty, FaultDelay.
+	// Kind is what goes wrong with an answer. If Callback is empty as well,
+	// FaultDelay.
 	Kind FaultKind
-	// Before: the request takes no effect.
-	Before bool
-	// Order, if not empty, spares the requests that do not name this order.
-	Order string
-	// Times is how many requests it befalls: 0 is one, a negative number is
-	// all from now on.
+	// Callback is what goes wrong with a callback.
+	Callback CallbackFault
+
+	// Action, Merchant and Order, where not empty, spare what does not concern
+	// them. Of a callback, Action is that which made the order.
+	Action   api.Action
+	Merchant string
+	Order    string
+	// Times is how often it takes effect: 0 is once, or three times for
+	// FaultQueryFlip; a negative number is always from now on.
 	Times int
-	// Delay is how long the gateway waits before it answers, by Config.After.
+	// Chance is the probability with which it takes effect on a case that fits,
+	// for long runs; the Gateway's seed decides. 0 is always.
+	Chance float64
+
+	// Before: the request takes no effect. It has no meaning for callbacks.
+	Before bool
+	// Delay is how long the gateway waits before it answers or calls back, by
+	// its clock. For FaultRefuse it is how long nothing listens; 0 is a second.
 	Delay time.Duration
+	// At is the byte of the body at which FaultCut, CallbackCut and CallbackStall
+	// stop. 0 is the middle.
+	At int
+	// N is how many copies CallbackDuplicate and CallbackBurst send in all. 0 is
+	// two, and eight of a burst.
+	N int
 	// Status and Code are for the kinds that mention them.
 	Status int
 	Code   api.Code
+
+	// By says in the log who armed it. It is optional.
+	By string
+}
+
+// direction says which of the two it is.
+func (f Fault) direction() Direction {
+	if f.Callback != "" {
+		return ToShop
+	}
+	return ToClient
+}
+
+// name is that of the fault with its direction, "" for none.
+func (f Fault) name() string {
+	switch {
+	case f.Callback != "":
+		return string(ToShop) + ":" + string(f.Callback)
+	case f.Kind != "":
+		return string(ToClient) + ":" + string(f.Kind)
+	}
+	return ""
 }
 
 // before reports whether the request is not to take effect.
 func (f Fault) before() bool { return f.Kind != "" && f.Before && f.Kind != FaultDelay }
 
+// fault is one that is armed. Gateway.mu guards it.
 type fault struct {
 	Fault
-	action api.Action
-	left   int
+	id   int
+	left int // negative: always
+	hits int
 }
 
-// Fail makes something go wrong with the next request for an action; any
-// action, if it is empty. Faults are used up in the order in which they were
-// given.
-func (g *Gateway) Fail(action api.Action, f Fault) {
-	if f.Kind == "" {
+// ArmedFault is a fault that waits for its case.
+type ArmedFault struct {
+	ID   int
+	Left int // how often it will still take effect; negative: always
+	Hits int
+	Fault
+}
+
+// Arm makes something go wrong with the next case that fits, and returns a
+// number for [Gateway.Disarm]. Faults are used up in the order in which they
+// were armed. It fails if there is no fault of the name, or if the Gateway
+// cannot produce it.
+func (g *Gateway) Arm(f Fault) (id int, err error) {
+	if f.Kind == "" && f.Callback == "" {
 		f.Kind = FaultDelay
 	}
-	left := f.Times
-	if left == 0 {
-		left = 1
+	if f.Kind != "" && f.Callback != "" {
+		return 0, fmt.Errorf("ottpaytest: a fault is one of answers or of callbacks, not both")
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.faults = append(g.faults, &fault{Fault: f, action: action, left: left})
+	if _, ok := LookupFault(f.name()); !ok {
+		return 0, fmt.Errorf("ottpaytest: there is no fault %q", f.name())
+	}
+	if f.Times == 0 {
+		f.Times = 1
+		if f.Kind == FaultQueryFlip {
+			f.Times = 3
+		}
+	}
+	g.lock()
+	defer g.unlock()
+	return g.arm(f), nil
 }
 
-// Heal takes back all faults that have not come to pass.
+// arm arms a fault. g.mu is held.
+func (g *Gateway) arm(f Fault) int {
+	g.faultID++
+	armed := &fault{Fault: f, id: g.faultID, left: f.Times}
+	g.faults = append(g.faults, armed)
+	g.emit(Event{
+		Type: EventFaultArmed, Fault: f.name(), FaultID: armed.id, By: f.By,
+		Merchant: f.Merchant, Order: f.Order, Action: f.Action,
+	})
+	return armed.id
+}
+
+// Fail makes something go wrong with the next answer to a request for an
+// action; any action, if it is empty. It is [Gateway.Arm] for tests: it panics
+// where that one fails.
+func (g *Gateway) Fail(action api.Action, f Fault) {
+	if action != "" {
+		f.Action = action
+	}
+	if _, err := g.Arm(f); err != nil {
+		panic(err)
+	}
+}
+
+// Disarm takes a fault back and reports whether it was still armed.
+func (g *Gateway) Disarm(id int) bool {
+	g.lock()
+	defer g.unlock()
+	i := slices.IndexFunc(g.faults, func(f *fault) bool { return f.id == id })
+	if i < 0 {
+		return false
+	}
+	g.disarm(i)
+	return true
+}
+
+// disarm takes the fault at an index back. g.mu is held.
+func (g *Gateway) disarm(i int) {
+	f := g.faults[i]
+	g.faults = slices.Delete(g.faults, i, i+1)
+	g.emit(Event{Type: EventFaultCleared, Fault: f.name(), FaultID: f.id, Merchant: f.Merchant, Order: f.Order})
+}
+
+// Heal takes back all faults.
 func (g *Gateway) Heal() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.faults = nil
+	g.lock()
+	defer g.unlock()
+	for len(g.faults) > 0 {
+		g.disarm(0)
+	}
 }
 
-// fault returns the fault that befalls a request, or a zero one.
-func (g *Gateway) fault(seen *Request) Fault {
+// Armed returns the faults that wait for their case, in the order in which
+// they will be used up.
+func (g *Gateway) Armed() []ArmedFault {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	out := make([]ArmedFault, 0, len(g.faults))
 	for _, f := range g.faults {
-		if f.left == 0 || f.action != "" && string(f.action) != seen.Action || f.Order != "" && f.Order != seen.OrderID {
+		out = append(out, ArmedFault{ID: f.id, Left: f.left, Hits: f.hits, Fault: f.Fault})
+	}
+	return out
+}
+
+// strike returns the fault that takes effect on a case, and uses it up by one.
+// The case is a Fault with what it is about. paid says whether the order that
+// it is about is paid. g.mu is held.
+func (g *Gateway) strike(way Direction, c Fault, fits func(Fault) bool) (Fault, int) {
+	for i, f := range g.faults {
+		if f.direction() != way ||
+			f.Action != "" && f.Action != c.Action ||
+			f.Merchant != "" && f.Merchant != c.Merchant ||
+			f.Order != "" && f.Order != c.Order ||
+			!fits(f.Fault) ||
+			f.Chance > 0 && g.random.Float64() >= f.Chance {
 			continue
 		}
+		struck := f.Fault
+		struck.Times = f.hits // the how manieth time it is
+		f.hits++
 		if f.left > 0 {
 			f.left--
 		}
-		return f.Fault
-	}
-	return Fault{}
-}
-
-// fail answers as the fault wants, and reports whether it has: if not, the
-// answer goes out as it is.
-func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, a sealedAnswer, f Fault, request []byte) bool {
-	switch f.Kind {
-	case FaultDrop:
-		panic(http.ErrAbortHandler) // how a handler of net/http hangs up
-	case FaultHTML:
-		w.Header().Set("Content-Type", "text/html")
-		w.WriteHeader(status(f, http.StatusBadGateway))
-		_, _ = io.WriteString(w, "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>\r\n")
-		return true
-	case FaultRedirect:
-		w.Header().Set("Location", r.URL.RequestURI())
-		w.WriteHeader(status(f, http.StatusTemporaryRedirect))
-		return true
-	case FaultEmpty:
-		w.WriteHeader(http.StatusOK)
-		return true
-	case FaultHuge:
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, `{"rsp_code":"SUCCESS","rsp_msg":"`)
-		_, _ = io.WriteString(w, strings.Repeat("s", 2<<20))
-		_, _ = io.WriteString(w, `"}`)
-		return true
-	case FaultTruncate:
-		body, err := g.seal(a)
-		if err != nil {
-			panic(http.ErrAbortHandler)
+		g.emit(Event{Type: EventFaultHit, Fault: f.name(), FaultID: f.id, Merchant: c.Merchant, Order: c.Order})
+		if f.left == 0 {
+			g.disarm(i)
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		_, _ = w.Write(body[:len(body)/2]) // less than announced: the server hangs up
-		return true
+		return struck, f.id
 	}
-	body, ok := g.distort(a, f, request)
-	if ok {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(body)
-	}
-	return ok
-}
-
-// distort returns an envelope that is not what it should be, for the kinds of
-// fault that do that.
-func (g *Gateway) distort(a sealedAnswer, f Fault, request []byte) ([]byte, bool) {
-	switch f.Kind {
-	case FaultNoData:
-		a.payload = nil
-		a.code, a.message = string(api.CodeSuccess), api.CodeSuccess.Message()
-	case FaultCode:
-		code := f.Code
-		if code == "" {
-			code = api.CodeSystemError
-		}
-		a = sealedAnswer{code: string(code), message: code.Message(), merchant: a.merchant}
-	case FaultWrongKey:
-		a.key = foreignKey()
-	case FaultWrongDigest:
-		body, err := g.wrongDigest(a)
-		return body, err == nil && a.payload != nil && !a.plain
-	case FaultReflect:
-		e, err := envelope.ReadRequest(request)
-		return respond(a.code, a.message, a.merchant, e.Sealed), err == nil
-	default:
-		return nil, false
-	}
-	body, err := g.seal(a)
-	return body, err == nil
-}
-
-func status(f Fault, otherwise int) int {
-	if f.Status != 0 {
-		return f.Status
-	}
-	return otherwise
+	return Fault{}, 0
 }
 
 // foreignKey is nobody's.
@@ -199,23 +222,6 @@ func foreignKey() envelope.Key {
 		panic("ottpaytest: " + err.Error()) // a constant that is a key
 	}
 	return key
-}
-
-// wrongDigest seals an answer and exchanges two of its blocks, so that it
-// decrypts to JSON and the digest alone can tell.
-func (g *Gateway) wrongDigest(a sealedAnswer) ([]byte, error) {
-	if a.payload == nil {
-		return nil, nil
-	}
-	quirks := AllQuirks &^ g.cfg.Without
-	sealed, err := a.key.Seal(quirks.escape(swappable(a.payload)))
-	if err != nil {
-		return nil, err
-	}
-	if sealed.Data, err = swapped(sealed.Data); err != nil {
-		return nil, err
-	}
-	return wire(quirks, a.code, a.message, a.merchant, sealed), nil
 }
 
 func spoilDigest(md5 string) string {
@@ -235,4 +241,25 @@ func respond(code, message, merchant string, s envelope.Sealed) []byte {
 		{"merchant_id", quoted(merchant)},
 		{"md5", quoted(s.MD5)},
 	})
+}
+
+// LookupFault returns the fault of a name, such as drop, callback:drop or
+// answer:drop. A name that both directions have needs its direction.
+func LookupFault(name string) (FaultInfo, bool) {
+	var found []FaultInfo
+	for _, f := range Faults() {
+		if f.FullName() == name {
+			return f, true
+		}
+		if f.Name == name {
+			found = append(found, f)
+		}
+	}
+	if way, bare, ok := strings.Cut(name, ":"); ok && Direction(way) == ToShop && CallbackFault(bare) == CallbackNone {
+		return FaultInfo{Name: bare, Direction: ToShop, Sentence: "an honest callback"}, true
+	}
+	if len(found) == 1 {
+		return found[0], true
+	}
+	return FaultInfo{}, false
 }

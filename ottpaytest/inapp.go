@@ -13,22 +13,21 @@ const inAppPath = "/inAppPay"
 // action of the envelope.
 const ActionInAppPay api.Action = "inAppPay"
 
-// openInApp reads and judges inAppPay's request. Nothing authenticates it.
-func (g *Gateway) openInApp(seen *Request) (asked, envelope.Key, *refusal) {
-	seen.Action = string(ActionInAppPay)
-	seen.Payload = seen.Body
+// openInApp reads and judges inAppPay's request. Nothing authenticates it. g.mu
+// is held.
+func (g *Gateway) openInApp(m *message) (asked, envelope.Key, *refusal) {
+	m.action = string(ActionInAppPay)
 	a := asked{
 		action: api.ActionInfo{Name: ActionInAppPay, Kind: api.KindEffect, Effect: api.EffectCreateOrder, OrderMember: "order_id"},
 		schema: inAppRequest(),
 		reply:  inAppResponse(),
 	}
-	if refused := a.judge(seen, seen.Body); refused != nil {
-		seen.Payload = nil
+	if refused := a.judge(m, m.body); refused != nil {
 		return a, envelope.Key{}, refused
 	}
 	a.merchant, _ = a.role(api.RoleMerchant)
-	seen.MerchantID = a.merchant
-	if len(g.keys[a.merchant]) == 0 {
+	m.merchant = a.merchant
+	if len(g.keysOf(a.merchant)) == 0 {
 		return a, envelope.Key{}, &refusal{api.CodePwdIncorrect, ""}
 	}
 	return a, envelope.Key{}, nil

@@ -1,7 +1,6 @@
 package ottpaytest
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"net/http"
@@ -40,8 +39,14 @@ type Notification struct {
 	// URL is where the request goes; defaults to http://shop.example/ottpay.
 	URL string
 
-	// Tampering is done to it on the way; by default none.
-	Tampering Tampering
+	// Fault is what goes wrong with it. If empty, nothing does. Those that take
+	// more than one callback, or a Gateway that waits, cannot be had here:
+	// FaultInfo.Alone says which can.
+	Fault CallbackFault
+
+	// OldKey is the sign key for CallbackOldKey. If empty, that fault cannot be
+	// had.
+	OldKey string
 
 	// Without are the quirks that are switched off.
 	Without Quirk
@@ -52,40 +57,80 @@ type Notification struct {
 // NewNotification returns a callback for the test of a handler, as the gateway
 // would post it. Like httptest.NewRequest it panics if there can be none.
 func NewNotification(n Notification) *http.Request {
-	body, err := n.Body()
+	p, err := n.parcel()
 	if err != nil {
 		panic(err)
 	}
-	url := n.URL
-	if url == "" {
-		url = "http://shop.example/ottpay"
+	to := n.URL
+	if to == "" {
+		to = "http://shop.example/ottpay"
 	}
-	r := httptest.NewRequest(http.MethodPost, url, bytes.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
+	// The request of a server is what a handler gets; that of a client knows how
+	// the parcel goes over the wire.
+	sent, err := p.request(to, nil)
+	if err != nil {
+		panic(err)
+	}
+	r := httptest.NewRequest(p.method, to, sent.Body)
+	r.ContentLength, r.Header = sent.ContentLength, sent.Header
 	return r
 }
 
 // Body returns the sealed callback, with the vendor's quirks. It fails if
-// MerchantID or SignKey is missing or Extra cannot be written as JSON.
+// MerchantID or SignKey is missing, Extra cannot be written as JSON, or a
+// Gateway is needed for the Fault.
 func (n Notification) Body() ([]byte, error) {
-	if n.MerchantID == "" {
-		return nil, fmt.Errorf("ottpaytest: Notification.MerchantID is empty")
-	}
-	key, err := envelope.NewKey(n.SignKey)
-	if err != nil {
-		return nil, fmt.Errorf("ottpaytest: %w", err)
-	}
-	return n.seal(key)
+	p, err := n.parcel()
+	return p.body, err
 }
 
-// seal writes the callback, tampered with if that is wanted.
-func (n Notification) seal(key envelope.Key) ([]byte, error) {
+func (n Notification) parcel() (parcel, error) {
+	if n.MerchantID == "" {
+		return parcel{}, fmt.Errorf("ottpaytest: Notification.MerchantID is empty")
+	}
+	if !n.Fault.alone() {
+		return parcel{}, fmt.Errorf("ottpaytest: the fault %s takes a Gateway", n.Fault)
+	}
+	texts := []string{n.SignKey}
+	if n.OldKey != "" {
+		texts = append(texts, n.OldKey)
+	}
+	var keys []envelope.Key
+	for _, text := range texts {
+		key, err := envelope.NewKey(text)
+		if err != nil {
+			return parcel{}, fmt.Errorf("ottpaytest: %w", err)
+		}
+		keys = append(keys, key)
+	}
+	return n.pack(keys, 0, 0)
+}
+
+// pack writes the callback, with what goes wrong with it. turn counts from 0
+// where several are sent; at is Fault.At.
+func (n Notification) pack(keys []envelope.Key, turn, at int) (parcel, error) {
+	if n.Fault != "" {
+		if _, ok := LookupFault(string(ToShop) + ":" + string(n.Fault)); !ok {
+			return parcel{}, fmt.Errorf("ottpaytest: there is no callback fault %q", n.Fault)
+		}
+	}
+	if n.Fault == CallbackOldKey && len(keys) < 2 {
+		return parcel{}, fmt.Errorf("ottpaytest: old-key takes a merchant with two keys")
+	}
 	n = n.withDefaults()
+	n.Fault.say(&n, turn)
 	plaintext, err := n.plaintext()
 	if err != nil {
-		return nil, err
+		return parcel{}, err
 	}
-	return n.Tampering.seal(n, key, plaintext)
+	if plaintext, err = n.Fault.plaintext(n, plaintext); err != nil {
+		return parcel{}, err
+	}
+	sealed, err := n.Fault.seal(keys, plaintext)
+	if err != nil {
+		return parcel{}, err
+	}
+	return n.Fault.pack(n, sealed, at)
 }
 
 func (n Notification) withDefaults() Notification {
@@ -171,99 +216,6 @@ func (n Notification) usual(m api.Member) any {
 		return filler(m)
 	}
 	return nil
-}
-
-// Tampering is what is done to a callback.
-type Tampering string
-
-// The ways of tampering. The first group needs no sign key and must not be
-// believed; the second is what its holder, or the gateway's own messages, can
-// bring about.
-const (
-	// Untampered: nothing is done.
-	Untampered Tampering = ""
-
-	// TamperData changes one letter of data.
-	TamperData Tampering = "data"
-	// TamperDigest changes one digit of md5.
-	TamperDigest Tampering = "digest"
-	// TamperBlocks exchanges two blocks of data, so that it decrypts to JSON
-	// with other values: only the digest can tell.
-	TamperBlocks Tampering = "blocks"
-	// TamperKey seals under a key that is not the merchant's.
-	TamperKey Tampering = "key"
-	// TamperMerchant names another merchant outside of the data.
-	TamperMerchant Tampering = "merchant"
-	// TamperCode says FAIL outside of the data, which nothing protects.
-	TamperCode Tampering = "code"
-
-	// TamperRequest posts a request of the merchant's as a callback. It opens.
-	TamperRequest Tampering = "request"
-	// TamperResponse posts an answer of the gateway's as a callback. It opens.
-	TamperResponse Tampering = "response"
-	// TamperAmount says another amount, sealed as it should be.
-	TamperAmount Tampering = "amount"
-)
-
-// Tamperings returns all of them.
-func Tamperings() []Tampering {
-	return []Tampering{
-		TamperData, TamperDigest, TamperBlocks, TamperKey, TamperMerchant, TamperCode,
-		TamperRequest, TamperResponse, TamperAmount,
-	}
-}
-
-// seal writes the callback n, whose data is plaintext, and tampers with it.
-func (t Tampering) seal(n Notification, key envelope.Key, plaintext []byte) ([]byte, error) {
-	switch t {
-	case TamperKey:
-		key = foreignKey()
-	case TamperMerchant:
-		n.MerchantID = another(n.MerchantID)
-	case TamperCode:
-		n.Code, n.Message = string(api.CodeFail), api.CodeFail.Message()
-	case TamperBlocks:
-		plaintext = swappable(plaintext)
-	case TamperRequest:
-		plaintext = object([]pair{
-			{"order_id", quoted(n.OrderID)}, {"amount", quoted(n.Amount.String())},
-			{"call_back_url", quoted("https://shop.example/ottpay")},
-		})
-	case TamperResponse:
-		plaintext = object([]pair{
-			{"order_id", quoted(n.OrderID)}, {"total_amount", []byte(n.Amount.String())},
-			{"refund_fee", []byte("0")}, {"order_status", quoted(string(api.StatusSuccess))},
-			{"tip", []byte("0")}, {"bizpay_order_id", quoted(n.ChannelID)},
-		})
-	case TamperAmount:
-		n.Tampering, n.Amount = Untampered, n.Amount+1
-		extra := maps.Clone(n.Extra)
-		delete(extra, "amount")
-		n.Extra = extra
-		var err error
-		if plaintext, err = n.plaintext(); err != nil {
-			return nil, err
-		}
-	case Untampered, TamperData, TamperDigest:
-	default:
-		return nil, fmt.Errorf("ottpaytest: unknown tampering %q", t)
-	}
-	sealed, err := key.Seal(plaintext)
-	if err != nil {
-		return nil, fmt.Errorf("ottpaytest: %w", err)
-	}
-	switch t {
-	case TamperData:
-		i := len(sealed.Data) / 2
-		sealed.Data = sealed.Data[:i] + otherLetter(sealed.Data[i]) + sealed.Data[i+1:]
-	case TamperDigest:
-		sealed.MD5 = spoilDigest(sealed.MD5)
-	case TamperBlocks:
-		if sealed.Data, err = swapped(sealed.Data); err != nil {
-			return nil, err
-		}
-	}
-	return wire(AllQuirks&^n.Without, n.Code, n.Message, n.MerchantID, sealed), nil
 }
 
 func otherLetter(c byte) string {

@@ -136,10 +136,10 @@ func TestNotificationWithoutQuirks(t *testing.T) {
 func TestNotificationWithoutKey(t *testing.T) {
 	t.Parallel()
 	for name, n := range map[string]ottpaytest.Notification{
-		"no key":            {MerchantID: merchantID},
-		"no merchant":       {SignKey: signKey},
-		"not JSON":          {MerchantID: merchantID, SignKey: signKey, Extra: map[string]any{"x": func() {}}},
-		"unknown tampering": {MerchantID: merchantID, SignKey: signKey, Tampering: "nonsense"},
+		"no key":        {MerchantID: merchantID},
+		"no merchant":   {SignKey: signKey},
+		"not JSON":      {MerchantID: merchantID, SignKey: signKey, Extra: map[string]any{"x": func() {}}},
+		"unknown fault": {MerchantID: merchantID, SignKey: signKey, Fault: "nonsense"},
 	} {
 		_, err := n.Body()
 		if err == nil || strings.Contains(err.Error(), signKey) {
@@ -160,7 +160,7 @@ func TestNotificationTampered(t *testing.T) {
 	t.Parallel()
 	for how, want := range tampered {
 		r := ottpaytest.NewNotification(ottpaytest.Notification{
-			MerchantID: merchantID, SignKey: signKey, Tampering: how,
+			MerchantID: merchantID, SignKey: signKey, Fault: how,
 			Extra: map[string]any{"amount": 100},
 		})
 		body, err := io.ReadAll(r.Body)
@@ -175,7 +175,7 @@ func TestNotificationTampered(t *testing.T) {
 		if (err == nil) != (want == "opens") {
 			t.Errorf("%s: %v, want %s", how, err, want)
 		}
-		if how == ottpaytest.TamperAmount && !strings.Contains(string(p.JSON), `"amount":"101"`) {
+		if how == ottpaytest.CallbackAmount && !strings.Contains(string(p.JSON), `"amount":"101"`) {
 			t.Errorf("amount: %s", p.JSON)
 		}
 	}

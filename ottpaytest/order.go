@@ -1,6 +1,7 @@
 package ottpaytest
 
 import (
+	"container/heap"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,40 +14,64 @@ import (
 	"github.com/ottpaykit/ottpay/gen/api"
 )
 
-// Order is a row in the gateway's book: a payment, a refund or a checkout.
+// Order is a row in the gateway's book: a payment, a refund or a checkout. In
+// JSON, members without a value are absent.
 type Order struct {
-	ID         string
-	MerchantID string
-	Action     api.Action // that made it
-	Effect     api.Effect // of that action
-	Status     api.OrderStatus
-	Amount     field.Cents // as asked for
-	Tip        field.Cents
-	Fee        field.Cents // the convenience fee; the payer pays Amount + Fee
-	Refunded   field.Cents
-	Currency   string // "" if the request named none
-	Method     string // the wallet or kind of card, as the request names it
-	ChannelID  string
-	OriginalID string // of a refund: the payment
-	CheckoutID string // of a checkout's payment: the checkout
-	PaymentID  string // of a checkout that is paid: the payment
+	ID         string          `json:"order"`
+	MerchantID string          `json:"merchant"`
+	Action     api.Action      `json:"action"` // that made it
+	Effect     api.Effect      `json:"effect"` // of that action
+	Status     api.OrderStatus `json:"status"`
+	Amount     field.Cents     `json:"-"` // as asked for
+	Tip        field.Cents     `json:"-"`
+	Fee        field.Cents     `json:"-"` // the convenience fee; the payer pays Amount + Fee
+	Refunded   field.Cents     `json:"-"`
+	Currency   string          `json:"currency,omitempty"` // "" if the request named none
+	Method     string          `json:"method,omitempty"`   // the wallet or kind of card, as the request names it
+	ChannelID  string          `json:"channel_id"`
+	OriginalID string          `json:"original_order,omitempty"` // of a refund: the payment
+	CheckoutID string          `json:"checkout_order,omitempty"` // of a checkout's payment: the checkout
+	PaymentID  string          `json:"payment_order,omitempty"`  // of a checkout that is paid: the payment
 
-	CallbackURL string
-	RedirectURL string
+	CallbackURL string `json:"callback_url,omitempty"`
+	RedirectURL string `json:"redirect_url,omitempty"`
 
-	Created  time.Time
-	Finished time.Time // zero unless paid
-	Expires  time.Time // zero: never
+	Created  time.Time `json:"created"`
+	Finished time.Time `json:"finished,omitzero"` // zero unless paid
+	Expires  time.Time `json:"expires,omitzero"`  // zero: never
 
-	// Effects is how often a request took effect on this id. It is 1, or
-	// somebody sent twice to a Gateway that lets him.
-	Effects int
+	// Effects is how often a request took effect on this id. It is 1, unless
+	// the Gateway lets ids be used again and somebody sent twice.
+	Effects int `json:"effects"`
+
+	// Seq is the number of the event that made it, Changed that of the last
+	// event that changed it.
+	Seq     uint64 `json:"seq"`
+	Changed uint64 `json:"changed"`
+
+	// Callbacks says how its callbacks went, Notified whether one was
+	// acknowledged.
+	Callbacks Callbacks `json:"callbacks,omitzero"`
 }
 
-// total is what the payer pays.
-func (o Order) total() field.Cents { return o.Amount + o.Fee }
+// Callbacks is how the callbacks of an order went.
+type Callbacks struct {
+	Tries        int       `json:"tries"`            // how many were sent
+	Status       int       `json:"status,omitempty"` // of the last answer; 0 if there was none
+	Acknowledged bool      `json:"acknowledged"`     // at least one was
+	Blocked      bool      `json:"blocked,omitempty"`
+	Due          time.Time `json:"due,omitzero"` // of the next try
+}
 
-func (o Order) open() bool {
+// Checkout reports whether it is a checkout, whose id is its own, and not the
+// payment's.
+func (o Order) Checkout() bool { return o.Effect == api.EffectCreateCheckout }
+
+// Total is what the payer pays, but for a tip.
+func (o Order) Total() field.Cents { return o.Amount + o.Fee }
+
+// Open reports whether it can still be paid.
+func (o Order) Open() bool {
 	switch o.Status {
 	case api.StatusInit, api.StatusNotpay, api.StatusProcessing:
 		return true
@@ -54,24 +79,68 @@ func (o Order) open() bool {
 	return false
 }
 
-// orderKey is an order's place in the book. Orders of different merchants
-// have nothing to do with each other, nor have checkouts with orders.
-type orderKey struct {
-	merchant, id string
-	checkout     bool
+// orderJSON is an Order in JSON: amounts are numbers of cents there.
+type orderJSON struct {
+	plainOrder
+	Checkout bool  `json:"checkout,omitempty"`
+	Open     bool  `json:"open,omitempty"`
+	Amount   int64 `json:"amount_cents"`
+	Tip      int64 `json:"tip_cents,omitempty"`
+	Fee      int64 `json:"fee_cents,omitempty"`
+	Total    int64 `json:"total_cents"`
+	Refunded int64 `json:"refunded_cents,omitempty"`
 }
 
-// record is a row with what only the gateway needs.
-type record struct {
+type plainOrder Order
+
+// MarshalJSON writes the order as one JSON object, with the amounts in cents.
+func (o Order) MarshalJSON() ([]byte, error) { return json.Marshal(o.json()) }
+
+func (o Order) json() orderJSON {
+	return orderJSON{
+		plainOrder: plainOrder(o), Checkout: o.Checkout(), Open: o.Open(), Amount: int64(o.Amount),
+		Tip: int64(o.Tip), Fee: int64(o.Fee), Total: int64(o.Total()), Refunded: int64(o.Refunded),
+	}
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (o *Order) UnmarshalJSON(text []byte) error {
+	var j orderJSON
+	if err := json.Unmarshal(text, &j); err != nil {
+		return err
+	}
+	*o = j.order()
+	return nil
+}
+
+func (j orderJSON) order() Order {
+	o := Order(j.plainOrder)
+	o.Amount, o.Tip, o.Fee, o.Refunded = field.Cents(j.Amount), field.Cents(j.Tip), field.Cents(j.Fee), field.Cents(j.Refunded)
+	return o
+}
+
+// orderID is an id with its merchant, orderKey an order's place in the book.
+// Orders of different merchants have nothing to do with each other, nor have
+// checkouts with orders.
+type (
+	orderID  struct{ merchant, id string }
+	orderKey struct {
+		merchant, id string
+		checkout     bool
+	}
+)
+
+// row is an Order with what only the gateway needs.
+type row struct {
 	Order
 	asked      members // the request's decrypted members
 	payment    Payment
-	deliveries []Delivery
+	deliveries []*delivery
+	heap       int  // its place among those that expire; -1 if it does not
+	gone       bool // it is in the book no more
 }
 
-func (r *record) key() orderKey {
-	return orderKey{r.MerchantID, r.ID, r.Effect == api.EffectCreateCheckout}
-}
+func (r *row) key() orderKey { return orderKey{r.MerchantID, r.ID, r.Checkout()} }
 
 // members are the members of a decrypted object.
 type members map[string]json.RawMessage
@@ -129,6 +198,15 @@ func (a asked) cents(role api.Role) field.Cents {
 	return c
 }
 
+// currency is the one that the request names.
+func (a asked) currency() string {
+	if a.schema == nil {
+		return ""
+	}
+	currency, _ := a.role(api.RoleCurrency)
+	return currency
+}
+
 func (a asked) orderID() string {
 	if a.action.OrderMember == "" {
 		return ""
@@ -144,18 +222,19 @@ type refusal struct {
 
 // apply makes a valid request take effect, or answers a query. The order is
 // nil if the request has to do with none. g.mu is held.
-func (g *Gateway) apply(a asked) (*record, *refusal) {
+func (g *Gateway) apply(a asked, f Fault) (*row, *refusal) {
 	if a.action.Kind == api.KindEffect {
 		if id := a.orderID(); id != "" {
-			g.attempts[id]++
+			g.attempts[orderID{a.merchant, id}]++
 		}
 	}
-	if currency, ok := a.role(api.RoleCurrency); ok && g.cfg.Currency != "" && currency != "" && currency != g.cfg.Currency {
+	m := g.merchants[a.merchant]
+	if currency, ok := a.role(api.RoleCurrency); ok && m.currency != "" && currency != "" && currency != m.currency {
 		return nil, &refusal{api.CodeCurrencyNotSupport, "the merchant's currency is another"}
 	}
 	switch a.action.Effect {
 	case api.EffectRefund:
-		return g.refund(a)
+		return g.refund(a, "merchant")
 	case api.EffectQueryOrder, api.EffectQueryCheckout:
 		r := g.find(orderKey{a.merchant, a.orderID(), a.action.Effect == api.EffectQueryCheckout})
 		if r == nil {
@@ -164,7 +243,7 @@ func (g *Gateway) apply(a asked) (*record, *refusal) {
 		return r, nil
 	case api.EffectQueryRate:
 		currency, _ := a.role(api.RoleCurrency)
-		if _, ok := g.cfg.Rate(currency); !ok {
+		if _, ok := g.rate(currency); !ok {
 			return nil, &refusal{api.CodeCurrencyNotSupport, "no rate"}
 		}
 		return nil, nil
@@ -172,24 +251,108 @@ func (g *Gateway) apply(a asked) (*record, *refusal) {
 	if a.action.Kind == api.KindQuery {
 		return g.find(orderKey{a.merchant, a.orderID(), false}), nil
 	}
-	return g.create(a)
+	return g.create(a, f)
 }
 
-// find returns an order as it stands now, or nil.
-func (g *Gateway) find(key orderKey) *record {
-	r := g.orders[key]
-	if r != nil && r.open() && !r.Expires.IsZero() && !g.cfg.Now().Before(r.Expires) {
-		r.Status = api.StatusOrderclosed
+// find returns an order, or nil. g.mu is held.
+func (g *Gateway) find(key orderKey) *row { return g.orders[key] }
+
+// enter puts a row into the book. g.mu is held.
+func (g *Gateway) enter(r *row) {
+	if old := g.orders[r.key()]; old != nil {
+		g.drop(old)
 	}
+	g.orders[r.key()] = r
+	g.list = append(g.list, r)
+	r.heap = -1
+	if !r.Expires.IsZero() {
+		heap.Push(&g.expiries, r)
+	}
+	r.Seq = g.emit(Event{
+		Type: EventOrderCreated, Merchant: r.MerchantID, Order: r.ID, Action: r.Action,
+		To: r.Status, Amount: r.Total(), Currency: r.Currency,
+	}).Seq
+	r.Changed = r.Seq
+}
+
+// drop takes a row out of what lists the book. g.mu is held.
+func (g *Gateway) drop(r *row) {
+	if i := slices.Index(g.list, r); i >= 0 {
+		g.list = slices.Delete(g.list, i, i+1)
+	}
+	if r.heap >= 0 {
+		heap.Remove(&g.expiries, r.heap)
+	}
+}
+
+// become changes the status of a row. g.mu is held.
+func (g *Gateway) become(r *row, status api.OrderStatus, by string) {
+	from := r.Status
+	r.Status = status
+	if r.heap >= 0 && !r.Open() {
+		heap.Remove(&g.expiries, r.heap)
+	}
+	amount := r.Total()
+	if r.Status == api.StatusPartialRefunded || r.Status == api.StatusFullyRefunded {
+		amount = r.Refunded
+	}
+	r.Changed = g.emit(Event{
+		Type: EventOrderStatus, Merchant: r.MerchantID, Order: r.ID, From: from, To: status, By: by,
+		Amount: amount, Currency: r.Currency,
+	}).Seq
+}
+
+// expire closes the open orders whose time is over. g.mu is held.
+func (g *Gateway) expire() {
+	if len(g.expiries) == 0 {
+		return
+	}
+	for now := g.now(); len(g.expiries) > 0 && !now.Before(g.expiries[0].Expires); {
+		g.become(g.expiries[0], statusExpired, "clock")
+	}
+}
+
+// expiries is a heap of open rows by the time that they are closed.
+type expiries []*row
+
+func (h expiries) Len() int           { return len(h) }
+func (h expiries) Less(i, j int) bool { return h[i].Expires.Before(h[j].Expires) }
+func (h expiries) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].heap, h[j].heap = i, j
+}
+
+// init makes a heap of what is there.
+func (h expiries) init() {
+	for i, r := range h {
+		r.heap = i
+	}
+	heap.Init(&h)
+}
+
+// Push is for container/heap.
+func (h *expiries) Push(x any) {
+	r := x.(*row)
+	r.heap = len(*h)
+	*h = append(*h, r)
+}
+
+// Pop is for container/heap.
+func (h *expiries) Pop() any {
+	last := len(*h) - 1
+	r := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	r.heap = -1
 	return r
 }
 
-func (g *Gateway) create(a asked) (*record, *refusal) {
+func (g *Gateway) create(a asked, f Fault) (*row, *refusal) {
 	r, refused := g.draft(a)
 	if refused != nil {
 		return nil, refused
 	}
-	r.Fee = g.cfg.ConvenienceFee
+	r.Fee = g.merchants[a.merchant].fee
 	if a.action.Effect == api.EffectPayNow {
 		authCode, _ := a.role(api.RoleAuthCode)
 		switch code := g.cfg.Scan(r.Order, authCode); code {
@@ -203,7 +366,10 @@ func (g *Gateway) create(a asked) (*record, *refusal) {
 	} else if answersProcessing(a.action) {
 		r.Status = api.StatusProcessing
 	}
-	g.orders[r.key()] = r
+	if f.Kind == FaultProcessing {
+		r.Status, r.Finished = api.StatusProcessing, time.Time{}
+	}
+	g.enter(r)
 	return r, nil
 }
 
@@ -226,8 +392,8 @@ func scan(o Order, authCode string) api.Code {
 
 // draft makes a new row, which is not in the book yet. Its id must not have
 // been used.
-func (g *Gateway) draft(a asked) (*record, *refusal) {
-	r := &record{asked: a.members, Order: Order{
+func (g *Gateway) draft(a asked) (*row, *refusal) {
+	r := &row{asked: a.members, Order: Order{
 		ID:         a.orderID(),
 		MerchantID: a.merchant,
 		Action:     a.action.Name,
@@ -235,25 +401,25 @@ func (g *Gateway) draft(a asked) (*record, *refusal) {
 		Status:     api.StatusInit,
 		Amount:     a.cents(api.RoleAmount),
 		Tip:        a.cents(api.RoleTip),
-		Created:    g.cfg.Now(),
+		Created:    g.now(),
 		Effects:    1,
 	}}
 	r.Currency, _ = a.role(api.RoleCurrency)
 	r.CallbackURL, _ = a.role(api.RoleCallbackURL)
 	r.RedirectURL, _ = a.role(api.RoleRedirectURL)
 	r.Method = method(a.members)
-	r.ChannelID = channelPrefix(r.Method) + g.cfg.NewID()
+	r.ChannelID = channelPrefix(r.Method) + g.newID()
 	if life, _ := a.role(api.RoleExpiry); life != "" {
 		if seconds, err := time.ParseDuration(life + "s"); err == nil {
 			r.Expires = r.Created.Add(seconds)
 		}
 	}
 	if r.ID == "" {
-		r.ID = g.cfg.NewID()
+		r.ID = g.newID()
 	}
 	if old := g.find(r.key()); old != nil {
 		switch {
-		case g.cfg.Reuse:
+		case g.settings.Reuse:
 			r.Effects = old.Effects + 1
 			r.deliveries = old.deliveries
 		case old.Effect != api.EffectRefund && (old.Status.Paid() || old.Status.Refunded()):
@@ -266,7 +432,7 @@ func (g *Gateway) draft(a asked) (*record, *refusal) {
 }
 
 // refund returns a payment, whole or in part.
-func (g *Gateway) refund(a asked) (*record, *refusal) {
+func (g *Gateway) refund(a asked, by string) (*row, *refusal) {
 	original, _ := a.role(api.RoleOriginalOrderID)
 	paid := g.find(orderKey{a.merchant, original, false})
 	amount := a.cents(api.RoleAmount)
@@ -280,24 +446,26 @@ func (g *Gateway) refund(a asked) (*record, *refusal) {
 	case !paid.Status.Paid() && paid.Status != api.StatusPartialRefunded && paid.Status != api.StatusFullyRefunded:
 		return nil, &refusal{api.CodeParamInvalid, "not paid"}
 	}
-	if old := g.orders[orderKey{a.merchant, a.orderID(), false}]; old != nil && !g.cfg.Reuse {
+	if old := g.find(orderKey{a.merchant, a.orderID(), false}); old != nil && !g.settings.Reuse {
 		return nil, &refusal{api.CodeOrderUsed, ""}
 	}
-	if amount > paid.total()-paid.Refunded {
-		return nil, &refusal{api.CodeParamInvalid, "more than what is left of the payment"}
+	if amount > paid.Total()-paid.Refunded {
+		return nil, &refusal{api.CodeParamInvalid, "more than the rest of the payment"}
 	}
 	r, refused := g.draft(a)
 	if refused != nil {
 		return nil, refused
 	}
-	g.orders[r.key()] = r
 	r.Status, r.Finished, r.OriginalID = api.StatusSuccess, r.Created, original
 	r.Refunded = amount
+	r.Currency, r.Method = paid.Currency, paid.Method
+	g.enter(r)
 	paid.Refunded += amount
-	paid.Status = api.StatusPartialRefunded
-	if paid.Refunded == paid.total() {
-		paid.Status = api.StatusFullyRefunded
+	status := api.StatusPartialRefunded
+	if paid.Refunded == paid.Total() {
+		status = api.StatusFullyRefunded
 	}
+	g.become(paid, status, by)
 	return r, nil
 }
 
@@ -357,78 +525,140 @@ type Payment struct {
 	Silent bool
 }
 
-// Pay lets the payer pay: an order, or a checkout. The order's state has
-// changed when it returns; the callback follows on its own. See [Gateway.Wait].
-// An authorising order is then authorised, and awaits [Gateway.Capture].
+// finder finds the order that a method is about. g.mu is held when it is
+// called.
+type finder func(*Gateway) *row
+
+// statusExpired and statusDeclined are what an order becomes.
+const (
+	statusExpired  = api.StatusOrderclosed
+	statusDeclined = api.StatusFailure
+)
+
+// Pay lets the payer pay an order or a checkout. The order's state has changed
+// when it returns; the callback follows on its own, see [Gateway.Wait]. An
+// authorising order is then authorised, and awaits [Gateway.Capture].
+//
+// Where merchants use the same id, Config.MerchantID's order is meant, here and
+// in the methods below; [Gateway.Merchant] has the same methods for the orders
+// of one merchant. The errors match [ErrNoOrder] and [ErrState].
 func (g *Gateway) Pay(id string) error { return g.PayWith(id, Payment{}) }
 
 // PayWith is [Gateway.Pay] with the particulars of the payment.
 func (g *Gateway) PayWith(id string, p Payment) error {
-	return g.turn(anyones(id), p, g.pay)
+	return g.turn(anyones(id), p, "payer", g.pay)
 }
 
-func (g *Gateway) pay(r *record) error {
-	if !r.open() {
-		return fmt.Errorf("%w: %s cannot be paid", ErrState, r.Status)
+func (g *Gateway) pay(r *row) (api.OrderStatus, error) {
+	if !r.Open() {
+		return "", fmt.Errorf("%w: %s is %s and cannot be paid", ErrState, r.ID, r.Status)
 	}
-	r.Finished = g.cfg.Now()
-	r.Status = api.StatusSuccess
+	r.Finished = g.now()
 	if r.Effect == api.EffectAuthorise {
-		r.Status = api.StatusAuthfinish
+		return api.StatusAuthfinish, nil
 	}
-	return nil
+	return api.StatusSuccess, nil
 }
 
 // Capture takes what an authorised order holds, and calls back again.
 func (g *Gateway) Capture(id string) error {
-	return g.turn(anyones(id), Payment{}, func(r *record) error {
-		if r.Status != api.StatusAuthfinish {
-			return fmt.Errorf("%w: %s cannot be captured", ErrState, r.Status)
-		}
-		r.Status = api.StatusCaptured
-		return nil
-	})
+	return g.turn(anyones(id), Payment{}, "gateway", capture)
+}
+
+func capture(r *row) (api.OrderStatus, error) {
+	if r.Status != api.StatusAuthfinish {
+		return "", fmt.Errorf("%w: %s is %s and cannot be captured", ErrState, r.ID, r.Status)
+	}
+	return api.StatusCaptured, nil
 }
 
 // Expire closes an order that is not paid, as time does. The vendor is not
 // known to call back for it.
 func (g *Gateway) Expire(id string) error {
-	return g.turn(anyones(id), Payment{Silent: true}, end(api.StatusOrderclosed))
+	return g.turn(anyones(id), Payment{Silent: true}, "gateway", end(statusExpired))
 }
 
 // Decline makes the payment of an order fail for good. The vendor is not known
 // to call back for it.
 func (g *Gateway) Decline(id string) error {
-	return g.turn(anyones(id), Payment{Silent: true}, end(api.StatusFailure))
+	return g.turn(anyones(id), Payment{Silent: true}, "payer", end(statusDeclined))
 }
 
-func end(status api.OrderStatus) func(*record) error {
-	return func(r *record) error {
-		if !r.open() {
-			return fmt.Errorf("%w: %s cannot end", ErrState, r.Status)
+func end(status api.OrderStatus) func(*row) (api.OrderStatus, error) {
+	return func(r *row) (api.OrderStatus, error) {
+		if !r.Open() {
+			verb := "declined"
+			if status == statusExpired {
+				verb = "closed"
+			}
+			return "", fmt.Errorf("%w: %s is %s and cannot be %s", ErrState, r.ID, r.Status, verb)
 		}
-		r.Status = status
-		return nil
+		return status, nil
 	}
 }
 
+// Refund gives a payer money back from the gateway's side, as a merchant does
+// in the vendor's web site. It returns the refund. The vendor is not known to
+// call back for it.
+func (g *Gateway) Refund(id string, amount field.Cents) (Order, error) {
+	return g.giveBack(anyones(id), amount, "gateway")
+}
+
+func (g *Gateway) giveBack(find finder, amount field.Cents, by string) (Order, error) {
+	info, ok := api.LookupAction(string(api.ActionREFUND))
+	if !ok {
+		return Order{}, errors.New("ottpaytest: the document has no REFUND")
+	}
+	schema, ok := api.LookupSchema(info.Request)
+	if !ok {
+		return Order{}, errors.New("ottpaytest: the document has no REFUND")
+	}
+	g.lock()
+	defer g.unlock()
+	paid := g.payment(find)
+	if paid == nil {
+		return Order{}, ErrNoOrder
+	}
+	a := asked{merchant: paid.MerchantID, action: info, schema: schema, members: members{}}
+	for role, text := range map[api.Role]string{
+		api.RoleOrderID: "R" + g.newID(), api.RoleOriginalOrderID: paid.ID, api.RoleAmount: amount.String(),
+	} {
+		if m, ok := schema.WithRole(role); ok {
+			a.members[m.Name] = quoted(text)
+		}
+	}
+	if amount <= 0 {
+		return Order{}, fmt.Errorf("%w: an amount of nothing cannot be refunded", ErrState)
+	}
+	r, refused := g.refund(a, by)
+	if refused != nil {
+		detail := refused.detail
+		if detail == "" {
+			detail = refused.code.Message()
+		}
+		return Order{}, fmt.Errorf("%w: %s is %s: %s", ErrState, paid.ID, paid.Status, detail)
+	}
+	return r.Order, nil
+}
+
 // turn changes the state of an order and sends the callback for it.
-func (g *Gateway) turn(find func(*Gateway) *record, p Payment, change func(*record) error) error {
-	e, err := g.change(find, p, change)
-	if err == nil && e != nil {
+func (g *Gateway) turn(find finder, p Payment, by string, change func(*row) (api.OrderStatus, error)) error {
+	g.lock()
+	defer g.unlock()
+	e, err := g.turned(find(g), p, by, change)
+	if e != nil {
 		g.courier.send(e)
 	}
 	return err
 }
 
-func (g *Gateway) change(find func(*Gateway) *record, p Payment, change func(*record) error) (*errand, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	r := find(g)
+// turned is turn within g.mu. It returns the callback that is to be sent.
+func (g *Gateway) turned(r *row, p Payment, by string, change func(*row) (api.OrderStatus, error)) (*errand, error) {
 	if r == nil {
 		return nil, ErrNoOrder
 	}
-	if err := change(r); err != nil {
+	status, err := change(r)
+	if err != nil {
 		return nil, err
 	}
 	if p.Tip != 0 {
@@ -438,66 +668,142 @@ func (g *Gateway) change(find func(*Gateway) *record, p Payment, change func(*re
 		r.Method = p.Method
 		r.ChannelID = channelPrefix(p.Method) + r.ChannelID[2:]
 	}
-	if r.Effect == api.EffectCreateCheckout && r.Status == api.StatusSuccess {
+	r.payment = p
+	g.become(r, status, by)
+	if r.Checkout() && r.Status == api.StatusSuccess {
 		r = g.settle(r)
 	}
-	r.payment = p
 	if p.Silent || r.CallbackURL == "" {
 		return nil, nil
 	}
-	return &errand{key: r.key(), due: g.cfg.Now(), kind: Original, says: g.notification(r)}, nil
+	return g.errand(r), nil
 }
 
-// anyones finds an order by its id alone.
-func anyones(id string) func(*Gateway) *record {
-	return func(g *Gateway) *record { return g.lookup(id) }
+// anyones finds an order by its id alone: the first merchant's before those of
+// others, an order before a checkout.
+func anyones(id string) finder {
+	return func(g *Gateway) *row {
+		merchants := append([]string{g.cfg.MerchantID}, g.merchantIDs()...)
+		for _, checkout := range []bool{false, true} {
+			for _, merchant := range merchants {
+				if r := g.find(orderKey{merchant, id, checkout}); r != nil {
+					return r
+				}
+			}
+		}
+		return nil
+	}
+}
+
+// of finds an order of the merchant, or a checkout. g.mu is held.
+func (g *Gateway) of(merchant, id string) *row {
+	if r := g.find(orderKey{merchant, id, false}); r != nil {
+		return r
+	}
+	return g.find(orderKey{merchant, id, true})
+}
+
+// payment finds an order, and of a paid checkout its payment. g.mu is held.
+func (g *Gateway) payment(find finder) *row {
+	r := find(g)
+	if r != nil && r.PaymentID != "" {
+		return g.find(orderKey{r.MerchantID, r.PaymentID, false})
+	}
+	return r
 }
 
 // settle enters the payment of a checkout that has just been paid.
-func (g *Gateway) settle(checkout *record) *record {
-	r := &record{Order: checkout.Order, asked: checkout.asked}
-	r.ID = g.cfg.NewID()
+func (g *Gateway) settle(checkout *row) *row {
+	r := &row{Order: checkout.Order, asked: checkout.asked, payment: checkout.payment}
+	r.ID = g.newID()
 	r.Effect = api.EffectCreateOrder
 	r.CheckoutID = checkout.ID
 	r.Expires = time.Time{}
 	checkout.PaymentID = r.ID
-	g.orders[r.key()] = r
+	g.enter(r)
 	return r
-}
-
-// lookup finds an order by its id alone: the first merchant's before those of
-// others, an order before a checkout. g.mu is held.
-func (g *Gateway) lookup(id string) *record {
-	merchants := append([]string{g.cfg.MerchantID}, g.Merchants()...)
-	for _, checkout := range []bool{false, true} {
-		for _, merchant := range merchants {
-			if r := g.find(orderKey{merchant, id, checkout}); r != nil {
-				return r
-			}
-		}
-	}
-	return nil
 }
 
 // Order returns the order, refund or checkout with this id. Where merchants
 // use the same id, Config.MerchantID's comes first.
 func (g *Gateway) Order(id string) (Order, bool) { return g.snapshot(anyones(id)) }
 
+func (g *Gateway) snapshot(find finder) (Order, bool) {
+	g.lock()
+	defer g.unlock()
+	r := find(g)
+	if r == nil {
+		return Order{}, false
+	}
+	return r.Order, true
+}
+
 // Orders returns everything in the book, oldest first.
 func (g *Gateway) Orders() []Order {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	all := make([]Order, 0, len(g.orders))
-	for key := range g.orders {
-		all = append(all, g.find(key).Order)
-	}
-	slices.SortFunc(all, func(a, b Order) int {
-		if c := a.Created.Compare(b.Created); c != 0 {
-			return c
+	orders, _ := g.List(Query{})
+	slices.Reverse(orders)
+	return orders
+}
+
+// Query selects orders. The zero value selects all.
+type Query struct {
+	Merchant string
+	Status   api.OrderStatus
+	Action   api.Action
+	// Text is found in the order's id, the channel's, that of the checkout or
+	// of the refunded payment, or it is the amount in cents or dollars. Letters'
+	// case does not matter.
+	Text string
+	// Unacknowledged selects the orders with callbacks of which none was
+	// acknowledged.
+	Unacknowledged bool
+	// Before selects the orders whose Seq is less, for the next page. 0 is no
+	// bound.
+	Before uint64
+	// Limit is how many are returned at most. 0 is no limit.
+	Limit int
+}
+
+// List returns the orders that a query selects, newest first, and how many
+// there are without regard to Before and Limit.
+func (g *Gateway) List(q Query) (orders []Order, total int) {
+	g.lock()
+	defer g.unlock()
+	q.Text = strings.ToLower(strings.TrimSpace(q.Text))
+	for i := len(g.list) - 1; i >= 0; i-- {
+		r := g.list[i]
+		if !q.selects(r) {
+			continue
 		}
-		return strings.Compare(a.MerchantID+"/"+a.ID, b.MerchantID+"/"+b.ID)
-	})
-	return all
+		total++
+		if (q.Before == 0 || r.Seq < q.Before) && (q.Limit == 0 || len(orders) < q.Limit) {
+			orders = append(orders, r.Order)
+		}
+	}
+	return orders, total
+}
+
+func (q *Query) selects(r *row) bool {
+	switch {
+	case q.Merchant != "" && r.MerchantID != q.Merchant,
+		q.Status != "" && r.Status != q.Status,
+		q.Action != "" && r.Action != q.Action,
+		q.Unacknowledged && (r.Callbacks.Acknowledged || r.Callbacks.Tries == 0 && !r.Callbacks.Blocked):
+		return false
+	case q.Text == "":
+		return true
+	}
+	for _, id := range []string{r.ID, r.ChannelID, r.OriginalID, r.CheckoutID} {
+		if containsFold(id, q.Text) {
+			return true
+		}
+	}
+	return r.Amount.String() == q.Text || r.Amount.Decimal() == q.Text || r.Total().Decimal() == q.Text
+}
+
+// containsFold reports whether text contains lower, which is in lower case.
+func containsFold(text, lower string) bool {
+	return strings.Contains(text, lower) || strings.Contains(strings.ToLower(text), lower)
 }
 
 // Attempts returns how many valid requests wanted to have an effect on this
@@ -506,7 +812,11 @@ func (g *Gateway) Orders() []Order {
 func (g *Gateway) Attempts(id string) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.attempts[id]
+	n := 0
+	for _, merchant := range g.merchantIDs() {
+		n += g.attempts[orderID{merchant, id}]
+	}
+	return n
 }
 
 // Effects returns how often a request took effect on this order id.

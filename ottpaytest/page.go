@@ -27,7 +27,7 @@ var pageTemplate = template.Must(template.New("page").Parse(`<!doctype html>
 // has one or the link names it as redirect_url. A checkout's page opens with the wallet that selected= names.
 func (g *Gateway) page(w http.ResponseWriter, r *http.Request) {
 	merchant, id, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, pagePath), "/")
-	find := func(g *Gateway) *record { return g.of(merchant, id) }
+	find := g.Merchant(merchant).find(id)
 	o, ok := g.snapshot(find)
 	if !ok {
 		http.NotFound(w, r)
@@ -35,14 +35,14 @@ func (g *Gateway) page(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
+		g.Merchant(merchant).PageOpened(id)
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
 		_ = pageTemplate.Execute(w, struct {
 			Order
 			Due     string
-			Open    bool
 			Methods []string
-		}{o, o.total().Decimal(), o.open(), methods(o, r.URL.Query().Get("selected"))})
+		}{o, o.Total().Decimal(), methods(o, r.URL.Query().Get("selected"))})
 	case http.MethodPost:
 		g.decide(w, r, find)
 	default:
@@ -63,26 +63,8 @@ func methods(o Order, selected string) []string {
 	return all
 }
 
-// of finds an order of the merchant, or a checkout of his. g.mu is held.
-func (g *Gateway) of(merchant, id string) *record {
-	if r := g.find(orderKey{merchant, id, false}); r != nil {
-		return r
-	}
-	return g.find(orderKey{merchant, id, true})
-}
-
-func (g *Gateway) snapshot(find func(*Gateway) *record) (Order, bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	r := find(g)
-	if r == nil {
-		return Order{}, false
-	}
-	return r.Order, true
-}
-
-func (g *Gateway) decide(w http.ResponseWriter, r *http.Request, find func(*Gateway) *record) {
-	decision := end(api.StatusFailure)
+func (g *Gateway) decide(w http.ResponseWriter, r *http.Request, find finder) {
+	decision := end(statusDeclined)
 	payment := Payment{Silent: true}
 	switch do, method := r.PostFormValue("do"), r.PostFormValue("method"); {
 	case do == "pay", do == "" && slices.Contains(methods(Order{Effect: api.EffectCreateCheckout}, ""), method):
@@ -92,7 +74,7 @@ func (g *Gateway) decide(w http.ResponseWriter, r *http.Request, find func(*Gate
 		http.Error(w, "do=pay, do=decline or method=", http.StatusBadRequest)
 		return
 	}
-	if err := g.turn(find, payment, decision); err != nil {
+	if err := g.turn(find, payment, "payer", decision); err != nil {
 		http.Error(w, err.Error(), http.StatusConflict)
 		return
 	}
@@ -112,7 +94,7 @@ func returnURL(o Order) string {
 		return "/"
 	}
 	q := u.Query()
-	q.Set("total_fee", o.total().String())
+	q.Set("total_fee", o.Total().String())
 	q.Set("out_trade_no", o.ID)
 	q.Set("trade_no", o.ChannelID)
 	if o.Status.Paid() || o.Status == api.StatusAuthfinish {

@@ -1,49 +1,19 @@
 package ottpaytest
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/gen/api"
 )
 
-const (
-	maxRequest = 1 << 20
-	maxKept    = 10_000 // requests
-)
-
-// Request is one request that reached the gateway.
-type Request struct {
-	At         time.Time
-	Header     http.Header
-	Body       []byte // as it came
-	Action     string
-	Version    string
-	MerchantID string
-	TerminalNo string
-	OperatorID string
-	Payload    json.RawMessage // decrypted; nil if it did not open
-	OrderID    string          // that the payload names
-	Code       string          // that was answered, or would have been but for the Fault
-	Fault      FaultKind       // that was injected; "" for none
-}
-
-// Requests returns the requests so far, oldest first; of very many, the last
-// ones.
-func (g *Gateway) Requests() []Request {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return slices.Clone(g.requests)
-}
+const maxRequest = 1 << 20
 
 // ServeHTTP answers envelopes on every path but two: under /pay/ a payer finds
 // the page of an order, and a path that ends in /inAppPay takes that call's
@@ -63,25 +33,18 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "cannot read the body", http.StatusBadRequest)
 		return
 	}
-	seen := Request{At: g.cfg.Now(), Header: r.Header.Clone(), Body: body}
+	m := &message{method: r.Method, url: r.URL.Path, header: redacted(r.Header), body: body}
 	read := g.open
 	if strings.HasSuffix(r.URL.Path, inAppPath) {
 		read = g.openInApp
 	}
-	a, f := g.answer(&seen, read, base(g.URL, r))
-	seen.Code, seen.Fault = a.code, f.Kind
-	g.record(seen)
-	g.write(w, r, a, f, body)
-}
-
-// record keeps a request.
-func (g *Gateway) record(seen Request) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.requests) == maxKept {
-		g.requests = slices.Delete(g.requests, 0, maxKept/10)
+	o := g.answer(m, read, base(g.URL, r), r.URL.RequestURI())
+	if o.early != nil {
+		if next := g.attempt(g.ctx, o.early); next != nil {
+			g.courier.send(next)
+		}
 	}
-	g.requests = append(g.requests, seen)
+	o.send(g, w, r)
 }
 
 // base is where the payer's page is.
@@ -101,67 +64,129 @@ type sealedAnswer struct {
 	key                     envelope.Key
 	payload                 []byte // nil: nothing is sealed
 	plain                   bool   // payload is the whole answer, without an envelope
+	quirks                  Quirk
 }
 
-// answer makes a request take effect and says what the gateway answers. read
-// reads, decrypts and judges it.
-func (g *Gateway) answer(seen *Request, read func(*Request) (asked, envelope.Key, *refusal), base string) (sealedAnswer, Fault) {
-	a, key, refused := read(seen)
-	if refused != nil {
-		return g.refuse(a, key, refused), g.fault(seen)
+// answer makes a request take effect, keeps it, and returns what goes back.
+// read reads, decrypts and judges it.
+func (g *Gateway) answer(m *message, read func(*message) (asked, envelope.Key, *refusal), base, uri string) outgoing {
+	g.lock()
+	defer g.unlock()
+	m.at = g.now()
+	a, key, refused := read(m)
+	e := g.emit(Event{
+		Type: EventRequestReceived, Merchant: m.merchant, Order: m.order, Action: api.Action(m.action),
+		Currency: a.currency(), Lenient: m.lenient,
+	})
+	m.seq = e.Seq
+	f, faultID := g.strike(ToClient, Fault{Merchant: m.merchant, Action: api.Action(m.action), Order: m.order}, g.fitsRequest(a, refused))
+	s, made := g.effect(a, key, refused, f, base)
+	o := g.outgoing(s, f, m.body, uri)
+	o.lenient = m.lenient
+
+	m.code, m.status, m.answer, m.err = s.code, o.status, clip(o.body, maxKeptBody), o.note
+	m.fault = f.name()
+	m.ms = max(0, g.now().Sub(m.at).Milliseconds())
+	m.verdict = s.verdict(refused)
+	g.messages.add(m)
+
+	e = g.event(m.seq)
+	e.Message, e.Code, e.Fault, e.FaultID, e.MS = m.seq, s.code, m.fault, faultID, m.ms
+	if r := g.of(m.merchant, m.order); r != nil && a.schema != nil {
+		e.Amount, e.Currency = r.Total(), r.Currency
+	} else if a.schema != nil {
+		e.Amount = a.cents(api.RoleAmount)
 	}
-	f := g.fault(seen)
+	o.early = g.early(made)
+	return o
+}
+
+// early pays the order that a request has just made and returns the callback
+// that is sent before the answer, if a fault wants that. g.mu is held.
+func (g *Gateway) early(r *row) *errand {
+	if r == nil || !r.Open() || r.CallbackURL == "" {
+		return nil
+	}
+	only := func(f Fault) bool { return f.Callback == CallbackEarly }
+	f, _ := g.strike(ToShop, Fault{Merchant: r.MerchantID, Order: r.ID, Action: r.Action}, only)
+	if f.Callback == "" {
+		return nil
+	}
+	e, err := g.turned(r, Payment{}, "payer", g.pay)
+	if err != nil || e == nil {
+		return nil
+	}
+	e.fault = f
+	return e
+}
+
+// event returns an event that was just emitted. g.mu is held.
+func (g *Gateway) event(seq uint64) *Event {
+	i, _ := slices.BinarySearchFunc(g.log.events, seq, bySeq)
+	return &g.log.events[i]
+}
+
+// effect makes a judged request take effect. It returns what the gateway has to
+// say about it, and the row that an effect made or changed. g.mu is held.
+func (g *Gateway) effect(a asked, key envelope.Key, refused *refusal, f Fault, base string) (s sealedAnswer, made *row) {
+	if refused != nil {
+		return g.refuse(a, key, refused), nil
+	}
 	if f.before() {
 		code := api.CodeSystemError
-		return sealedAnswer{code: string(code), message: code.Message(), merchant: a.merchant}, f
+		return sealedAnswer{code: string(code), message: code.Message(), merchant: a.merchant, quirks: g.quirks()}, nil
 	}
-
-	g.mu.Lock()
-	r, refused := g.apply(a)
-	var done record
+	r, no := g.apply(a, f)
+	if no != nil {
+		return g.refuse(a, key, no), nil
+	}
+	t := teller{g: g, asked: a, now: g.now(), base: base, code: api.CodeSuccess, quirks: f.quirks(g.quirks())}
 	if r != nil {
-		if f.Kind == FaultProcessing && a.action.Kind == api.KindEffect && a.action.Effect != api.EffectRefund {
-			r.Status, r.Finished = api.StatusProcessing, time.Time{}
+		shown := *r
+		f.show(&shown)
+		t.row = &shown
+		if a.action.Kind == api.KindEffect {
+			made = r
 		}
-		done = *r
 	}
-	now := g.cfg.Now()
-	g.mu.Unlock()
-
-	if refused != nil {
-		return g.refuse(a, key, refused), f
-	}
-	t := teller{g: g, asked: a, row: &done, now: now, base: base, code: api.CodeSuccess}
-	switch {
-	case r == nil:
-		t.row = nil
-	case f.Kind == FaultAnotherOrder:
-		done.ID = another(done.ID)
-	}
-	if f.Kind == FaultProcessing || a.action.Kind == api.KindEffect && done.Status == api.StatusProcessing {
+	if f.Kind == FaultProcessing || a.action.Kind == api.KindEffect && r != nil && r.Status == api.StatusProcessing {
 		t.code = api.CodeProcessing
 	}
 	return sealedAnswer{
 		code: string(t.code), message: t.code.Message(), merchant: a.merchant,
-		key: key, payload: t.tell(), plain: key.IsZero(),
-	}, f
+		key: key, payload: t.tell(), plain: key.IsZero(), quirks: t.quirks,
+	}, made
 }
 
-// open reads, decrypts and judges a request.
-func (g *Gateway) open(seen *Request) (asked, envelope.Key, *refusal) {
-	e, err := envelope.ReadRequest(seen.Body)
+func (g *Gateway) quirks() Quirk { return AllQuirks &^ g.settings.Without }
+
+// verdict says in one sentence what the gateway made of a request.
+func (s sealedAnswer) verdict(refused *refusal) string {
+	switch {
+	case refused != nil && refused.code == api.CodePwdIncorrect:
+		return "does not open with a key of this merchant"
+	case s.code == string(api.CodeSuccess):
+		return "taken"
+	case s.code == string(api.CodeProcessing):
+		return "taken, and not decided yet"
+	}
+	return "refused: " + s.message
+}
+
+// open reads, decrypts and judges a request. g.mu is held.
+func (g *Gateway) open(m *message) (asked, envelope.Key, *refusal) {
+	e, err := envelope.ReadRequest(m.body)
 	if err != nil {
 		return asked{}, envelope.Key{}, &refusal{api.CodeParamError, "the envelope is malformed: " + envelope.Reason(err)}
 	}
-	seen.Action, seen.Version, seen.MerchantID = e.Action, e.Version, e.MerchantID
-	seen.TerminalNo, seen.OperatorID = e.TerminalNo, e.OperatorID
+	m.action, m.version, m.merchant = e.Action, e.Version, e.MerchantID
+	m.terminal, m.oper = e.TerminalNo, e.OperatorID
 
-	// An unknown merchant and a wrong key are told apart by nobody.
+	// An unknown merchant and a wrong key get the same answer.
 	key, payload, ok := g.decrypt(e)
 	if !ok {
 		return asked{}, envelope.Key{}, &refusal{api.CodePwdIncorrect, ""}
 	}
-	seen.Payload = payload
 	a := asked{merchant: e.MerchantID, inStore: e.TerminalNo != ""}
 	if a.action, ok = api.LookupAction(e.Action); !ok {
 		return a, key, &refusal{api.CodeParamError, "unknown action"}
@@ -178,19 +203,19 @@ func (g *Gateway) open(seen *Request) (asked, envelope.Key, *refusal) {
 	if a.reply, ok = api.LookupSchema(a.action.Response); !ok {
 		return a, key, &refusal{api.CodeSystemError, "the document does not describe the answer"}
 	}
-	refused := a.judge(seen, payload)
+	refused := a.judge(m, payload)
 	return a, key, refused
 }
 
 // judge checks a decrypted request against its schema and takes its members.
-func (a *asked) judge(seen *Request, payload []byte) *refusal {
+func (a *asked) judge(m *message, payload []byte) *refusal {
 	if err := a.schema.Check(payload); err != nil {
 		return &refusal{api.CodeParamError, broken(err)}
 	}
 	if err := json.Unmarshal(payload, &a.members); err != nil {
 		return &refusal{api.CodeParamError, "not an object"}
 	}
-	seen.OrderID = a.orderID()
+	m.order = a.orderID()
 	if inner, _ := a.role(api.RoleMerchant); inner != "" && a.merchant != "" && inner != a.merchant {
 		return &refusal{api.CodeParamInvalid, "merchant_id"}
 	}
@@ -207,9 +232,9 @@ func broken(err error) string {
 }
 
 // decrypt opens a request with one of the merchant's keys. The gateway knows
-// its own canonical form alone.
+// its own canonical form alone. g.mu is held.
 func (g *Gateway) decrypt(e envelope.Request) (envelope.Key, []byte, bool) {
-	for _, key := range g.keys[e.MerchantID] {
+	for _, key := range g.keysOf(e.MerchantID) {
 		if p, err := key.Open(e.Sealed); err == nil && p.Form == envelope.FormJava {
 			return key, p.JSON, true
 		}
@@ -220,11 +245,11 @@ func (g *Gateway) decrypt(e envelope.Request) (envelope.Key, []byte, bool) {
 // refuse answers with a failure. With QuirkBareFailures switched off, it is
 // sealed if the request opened.
 func (g *Gateway) refuse(a asked, key envelope.Key, r *refusal) sealedAnswer {
-	s := sealedAnswer{code: string(r.code), message: r.code.Message(), merchant: a.merchant}
+	s := sealedAnswer{code: string(r.code), message: r.code.Message(), merchant: a.merchant, quirks: g.quirks()}
 	if r.detail != "" {
 		s.message += ": " + r.detail
 	}
-	if !key.IsZero() && g.cfg.Without.has(QuirkBareFailures) {
+	if !key.IsZero() && !s.quirks.has(QuirkBareFailures) {
 		s.key = key
 		s.payload = []byte(`{"order_id":""}`)
 		if a.schema != nil && a.orderID() != "" {
@@ -234,44 +259,29 @@ func (g *Gateway) refuse(a asked, key envelope.Key, r *refusal) sealedAnswer {
 	return s
 }
 
-// seal writes an answer or a callback.
-func (g *Gateway) seal(a sealedAnswer) ([]byte, error) {
-	quirks := AllQuirks &^ g.cfg.Without
+// seal writes an answer.
+func (a sealedAnswer) seal() ([]byte, error) {
 	if a.plain {
-		return quirks.escape(a.payload), nil
+		return a.quirks.escape(a.payload), nil
 	}
 	out := []pair{{"rsp_code", quoted(a.code)}, {"rsp_msg", quoted(a.message)}}
 	if a.merchant != "" {
 		out = append(out, pair{"merchant_id", quoted(a.merchant)})
 	}
 	if a.payload != nil {
-		sealed, err := a.key.Seal(quirks.escape(a.payload))
+		sealed, err := a.key.Seal(a.quirks.escape(a.payload))
 		if err != nil {
 			return nil, fmt.Errorf("ottpaytest: %w", err)
 		}
-		sealed = quirks.wrap(sealed)
+		sealed = a.quirks.wrap(sealed)
 		out = append(out, pair{"data", quoted(sealed.Data)}, pair{"md5", quoted(sealed.MD5)})
 	}
-	return quirks.escape(object(out)), nil
+	return a.quirks.escape(object(out)), nil
 }
 
-// write sends an answer, or what a fault makes of it.
-func (g *Gateway) write(w http.ResponseWriter, r *http.Request, a sealedAnswer, f Fault, request []byte) {
-	if f.Delay > 0 {
-		select {
-		case <-g.cfg.After(f.Delay):
-		case <-r.Context().Done():
-		case <-g.ctx.Done():
-		}
+func clip(b []byte, n int) []byte {
+	if len(b) > n {
+		return b[:n:n]
 	}
-	if f.Kind != "" && g.fail(w, r, a, f, request) {
-		return
-	}
-	body, err := g.seal(a)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", mime.FormatMediaType("application/json", map[string]string{"charset": "utf-8"}))
-	_, _ = io.Copy(w, bytes.NewReader(body))
+	return b
 }

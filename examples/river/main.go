@@ -128,7 +128,7 @@ func run(ctx context.Context, dsn string, out io.Writer) (err error) {
 		return err
 	}
 	fail.Store(false)
-	d, err := gateway.Tamper(order, ottpaytest.TamperAmount)
+	d, err := gateway.Tamper(order, ottpaytest.CallbackAmount)
 	if err != nil {
 		return err
 	}
