@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
 )
@@ -32,57 +31,57 @@ func (c *Client) Ask(ctx context.Context, d *middleware.Delivery) (middleware.An
 	if query == api.ActionPREPAY_QUERY && checkout != "" {
 		id = checkout
 	}
-	r, err := c.ask(ctx, query, id)
-	if err != nil {
-		return middleware.Answer{}, err
-	}
-	return middleware.Answer{
-		OrderID: r.order, Status: r.status, Amount: r.amount,
-		Action: string(query), Refund: r.refundRow(), BizpayOrderID: r.channel,
-	}, nil
+	return c.ask(ctx, query, id)
 }
 
-// report is what the three queries have in common.
-type report struct {
-	id       string // what was asked for, as the answer names it; "" proves nothing
-	order    string // the order; that of a checkout is another than what was asked for
-	status   api.OrderStatus
-	amount   *field.Cents
-	refunded *field.Cents
-	channel  string // the channel's id
-}
-
-// refundRow reports whether the row is that of a refund: success stands on
-// those, too, and an amount returned only on those.
-func (r report) refundRow() bool { return r.status.Paid() && r.refunded != nil && *r.refunded > 0 }
-
-// ask puts one of the queries for an order or a checkout.
-func (c *Client) ask(ctx context.Context, query api.Action, id string) (report, error) {
+// ask puts one of the queries for an order or a checkout, and returns the
+// answer's row.
+func (c *Client) ask(ctx context.Context, query api.Action, id string) (middleware.Answer, error) {
+	row := middleware.Answer{Action: string(query)}
 	switch query {
 	case api.ActionSTATUS_QUERY:
 		a, err := c.StatusQuery(ctx, &api.StatusQueryRequest{OrderID: id})
 		if err != nil {
-			return report{}, err
+			return middleware.Answer{}, err
 		}
-		return report{id: a.OrderID, order: a.OrderID, status: a.OrderStatus, amount: a.TotalAmount, refunded: a.RefundFee, channel: a.BizpayOrderID}, nil
+		row.OrderID, row.Status, row.BizpayOrderID = a.OrderID, a.OrderStatus, a.BizpayOrderID
+		row.Amount, row.Returned = a.TotalAmount, a.RefundFee
+		if row.Amount == nil && a.ReceiveAmount != nil && *a.ReceiveAmount > 0 {
+			row.Amount = a.ReceiveAmount // the merchant's amount; pay_amount is the payer's
+		}
 	case api.ActionCC_QUERYPAY:
 		a, err := c.CardQuery(ctx, &api.CardQueryRequest{OrderID: id})
 		if err != nil {
-			return report{}, err
+			return middleware.Answer{}, err
 		}
-		return report{id: a.OrderID, order: a.OrderID, status: a.OrderStatus, amount: a.Amount, refunded: a.RefundAmount, channel: a.BizpayOrderID}, nil
+		row.OrderID, row.Status, row.BizpayOrderID = a.OrderID, a.OrderStatus, a.BizpayOrderID
+		row.Amount, row.Returned = a.Amount, a.RefundAmount
+		if row.Amount == nil && a.ReceiptAmount != nil && *a.ReceiptAmount > 0 {
+			row.Amount = a.ReceiptAmount
+		}
 	case api.ActionPREPAY_QUERY:
 		a, err := c.PrepayQuery(ctx, &api.PrepayQueryRequest{PrepayOrderID: id})
 		if err != nil {
-			return report{}, err
+			return middleware.Answer{}, err
 		}
-		r := report{id: a.PrepayOrderID, order: a.OrderID, status: a.OrderStatus, channel: a.BizpayOrderID}
+		row.OrderID, row.Status, row.BizpayOrderID = a.OrderID, a.OrderStatus, a.BizpayOrderID
+		row.Checkout, row.MerchantID = a.PrepayOrderID, a.MerchantID
 		if a.Amount > 0 {
-			r.amount = &a.Amount
+			row.Amount = &a.Amount
 		}
-		return r, nil
+	default:
+		return middleware.Answer{}, errors.New("ottpay: not a query for an order")
 	}
-	return report{}, errors.New("ottpay: not a query for an order")
+	return row, nil
+}
+
+// wanted returns the payment that is asked for by this id with this query.
+func (c *Client) wanted(query api.Action, id string) middleware.Wanted {
+	w := middleware.Wanted{OrderID: id, Merchant: c.merchant}
+	if query == api.ActionPREPAY_QUERY {
+		w.OrderID, w.Checkout = "", id
+	}
+	return w
 }
 
 // queryFor returns the query that tells what became of an effect.

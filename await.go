@@ -12,7 +12,7 @@ import (
 // Payment is what is known of an order's payment. It was authenticated.
 type Payment struct {
 	OrderID       string
-	Status        api.OrderStatus // that of a notification without one is success
+	Status        api.OrderStatus // as middleware.Answer.State has it; that of a notification is success
 	Amount        *field.Cents    // nil if the gateway named none: then it is unconfirmed
 	BizpayOrderID string          // the channel's id, "" if the gateway named none
 	Notified      bool            // the webhook was told, before a query said so
@@ -63,12 +63,13 @@ func (c *Client) AwaitPayment(ctx context.Context, orderID string, cfg AwaitConf
 
 	var last Payment
 	err := c.poll(polling, func(ctx context.Context) (bool, error) {
-		r, err := c.ask(ctx, or(cfg.Query, api.ActionSTATUS_QUERY), orderID)
-		if err != nil || r.id == "" || r.refundRow() {
+		query := or(cfg.Query, api.ActionSTATUS_QUERY)
+		row, err := c.ask(ctx, query, orderID)
+		if err != nil || row.Mismatch(c.wanted(query, orderID)) != "" {
 			return false, err
 		}
-		last = Payment{OrderID: r.order, Status: r.status, Amount: r.amount, BizpayOrderID: r.channel}
-		return r.status.Paid() || r.status.Refunded() || r.status.Final(), nil
+		last = Payment{OrderID: row.OrderID, Status: row.State(), Amount: row.Amount, BizpayOrderID: row.BizpayOrderID}
+		return last.Status.Paid() || last.Status.Refunded() || last.Status.Final(), nil
 	})
 	stop()
 	told, heard := <-news

@@ -106,6 +106,8 @@ type Error struct {
 
 	named   bool // the verified data names the order
 	unasked bool // this call sent nothing; an earlier one for the same refund may have
+
+	refund *RefundOrder // of RefundOnce
 }
 
 // Error returns the action, the code and what to make of it.

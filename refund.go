@@ -86,7 +86,7 @@ func returned(s api.OrderStatus) bool { return s.Paid() || s.Refunded() }
 // payment that run at the same time under different ids are each compared with
 // what was paid; the gateway has to refuse the second.
 func (c *Client) RefundOnce(ctx context.Context, r RefundOrder) (Refunded, error) {
-	failed := &Error{Action: api.ActionREFUND, MerchantID: c.merchant, OrderID: r.RefundID}
+	failed := &Error{Action: api.ActionREFUND, MerchantID: c.merchant, OrderID: r.RefundID, refund: &r}
 	if r.RefundID == "" || r.OrderID == "" || r.RefundID == r.OrderID || r.Amount <= 0 {
 		return Refunded{}, failed.refused(middleware.ReasonRequest, errors.New("a refund needs an id of its own, an order and an amount"))
 	}
@@ -98,10 +98,12 @@ func (c *Client) RefundOnce(ctx context.Context, r RefundOrder) (Refunded, error
 		// It would be undone when the process dies between sending and confirming.
 		return Refunded{}, errors.Join(failed.refused(middleware.ReasonRefund, errors.New("Config.RefundStore is transactional: use dedupe.Lease")), release(ctx, claim))
 	}
-	before, known, err := c.refundRow(ctx, r.RefundID)
+	before, known, err := c.refundRow(ctx, r, errors.Is(claimErr, dedupe.ErrDone) || errors.Is(claimErr, dedupe.ErrInFlight))
 	switch {
 	case claimErr != nil && known:
 		return before, err
+	case claimErr != nil && errors.Is(err, ErrRefundIDUsed):
+		return Refunded{}, failed.unclaimed(errors.Join(claimErr, ErrRefundIDUsed))
 	case claimErr != nil:
 		return Refunded{}, failed.unclaimed(claimErr)
 	case err != nil:
@@ -141,25 +143,44 @@ func release(ctx context.Context, claim dedupe.Claim) error {
 	return claim.Release(context.WithoutCancel(ctx))
 }
 
+// wantedRefund returns the refund as a row of the gateway has to show it. Only
+// what r names is compared.
+func (c *Client) wantedRefund(r RefundOrder, sent bool) middleware.Wanted {
+	w := middleware.Wanted{Refund: true, Sent: sent, OrderID: r.RefundID, Merchant: c.merchant, Original: r.OrderID}
+	if r.Amount > 0 {
+		w.Amount = func(amount field.Cents) bool { return amount == r.Amount }
+	}
+	return w
+}
+
 // refundRow asks the gateway for the refund itself. It may know it and say that
-// it failed.
-func (c *Client) refundRow(ctx context.Context, refundID string) (_ Refunded, known bool, _ error) {
-	failed := &Error{Action: api.ActionREFUND, MerchantID: c.merchant, OrderID: refundID}
-	row, err := c.ask(ctx, api.ActionSTATUS_QUERY, refundID)
+// it failed. sent says that the store remembers the refund.
+func (c *Client) refundRow(ctx context.Context, r RefundOrder, sent bool) (_ Refunded, known bool, _ error) {
+	failed := &Error{Action: api.ActionREFUND, MerchantID: c.merchant, OrderID: r.RefundID, refund: &r}
+	row, err := c.ask(ctx, api.ActionSTATUS_QUERY, r.RefundID)
 	switch {
 	case err != nil && noSuchOrder(err):
 		return Refunded{}, false, nil
 	case err != nil:
 		failed.NotSent, failed.Reason, failed.Err, failed.unasked = true, middleware.ReasonQuery, aside{err}, true
 		return Refunded{}, false, failed
-	case row.id == "":
+	}
+	switch row.Mismatch(c.wantedRefund(r, sent)) {
+	case "":
+	case middleware.ReasonOrderUnknown:
+		return Refunded{}, false, nil
+	case middleware.ReasonAnswerOfAPayment, middleware.ReasonAnswerOfAnotherRefund, middleware.ReasonAmountMismatch:
+		failed.unasked = true
+		return Refunded{}, false, failed.refused(middleware.ReasonRefundID, ErrRefundIDUsed)
+	default:
 		failed.unasked = true
 		return Refunded{}, false, failed.refused(middleware.ReasonRefund, ErrUnconfirmed)
-	case row.status.State() == api.StateClosed && !returned(row.status):
+	}
+	if row.Status.Closed() {
 		failed.Class, failed.Verified, failed.Reason = api.ClassFailed, true, middleware.ReasonRefund
 		return Refunded{}, true, failed
 	}
-	return Refunded{Status: row.status, Before: true}, true, nil
+	return Refunded{Status: row.Status, Before: true}, true, nil
 }
 
 // noSuchOrder reports whether the gateway has answered, and may have said that
@@ -181,20 +202,24 @@ func noSuchOrder(err error) bool {
 
 // refundable asks the gateway what was paid.
 func (c *Client) refundable(ctx context.Context, r RefundOrder) error {
-	paid, err := c.ask(ctx, or(r.Query, api.ActionSTATUS_QUERY), r.OrderID)
-	switch {
-	case err != nil:
+	query := or(r.Query, api.ActionSTATUS_QUERY)
+	paid, err := c.ask(ctx, query, r.OrderID)
+	if err != nil {
 		return err
-	case paid.id == "":
-		return ErrUnconfirmed
-	case !paid.status.Paid() && !paid.status.Refunded() || is(paid.status, api.StatusFullyRefunded):
-		return ErrNotPaid
-	case paid.amount == nil:
+	}
+	if paid.Mismatch(c.wanted(query, r.OrderID)) != "" {
 		return ErrUnconfirmed
 	}
-	left := *paid.amount
-	if paid.refunded != nil {
-		left -= *paid.refunded
+	state := paid.State()
+	switch {
+	case !state.Paid() && !state.Refunded(), state.Is(api.StatusFullyRefunded):
+		return ErrNotPaid
+	case paid.Amount == nil:
+		return ErrUnconfirmed
+	}
+	left := *paid.Amount
+	if paid.Returned != nil {
+		left -= *paid.Returned
 	}
 	if r.Amount > left {
 		return ErrRefundTooLarge

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
@@ -92,12 +90,15 @@ func (c *Client) Resolve(ctx context.Context, err error) (Resolution, error) {
 	}
 	res.Query = c.queryFor(info)
 	return res, c.poll(ctx, func(ctx context.Context) (bool, error) {
-		r, err := c.ask(ctx, res.Query, res.OrderID)
-		if err != nil || r.id == "" {
+		row, err := c.ask(ctx, res.Query, res.OrderID)
+		if err != nil || row.Mismatch(c.wantedBy(failed, info, res.Query)) != "" {
 			return false, err
 		}
-		res.Status, res.Amount = r.status, r.amount
-		res.Outcome = outcomeOf(info.Effect, r.status)
+		res.Status, res.Amount = row.Status, row.Amount
+		if info.Effect != api.EffectRefund {
+			res.Status = row.State()
+		}
+		res.Outcome = outcomeOf(info.Effect, res.Status)
 		return res.Outcome != StillUnknown, nil
 	})
 }
@@ -116,25 +117,32 @@ func (e *Error) over(info api.ActionInfo) bool {
 	return e.Class == api.ClassCaller || e.Class == api.ClassFailed && !queryFirst
 }
 
+// wantedBy returns the payment or the refund that failed is the error of.
+func (c *Client) wantedBy(failed *Error, info api.ActionInfo, query api.Action) middleware.Wanted {
+	switch {
+	case info.Effect != api.EffectRefund:
+		return c.wanted(query, failed.OrderID)
+	case failed.refund != nil:
+		return c.wantedRefund(*failed.refund, true)
+	default:
+		return c.wantedRefund(RefundOrder{RefundID: failed.OrderID}, true)
+	}
+}
+
 // outcomeOf says what a row of this status means for an effect.
 func outcomeOf(effect api.Effect, status api.OrderStatus) Outcome {
 	switch {
-	case status.Paid(), status.Refunded(), is(status, api.StatusFullyReversal):
+	case status.Paid(), status.Refunded(), status.Is(api.StatusFullyReversal):
 		return Happened
-	case status.State() == api.StateClosed:
+	case status.Closed():
 		return DidNotHappen
 	case effect == api.EffectRefund, effect == api.EffectPayNow:
 		return StillUnknown
-	case is(status, api.StatusInit, api.StatusNotpay, api.StatusProcessing, api.StatusAuthfinish, api.StatusAuthorised, api.StatusAuthorized):
+	case status.Held(), status.Is(api.StatusInit), status.Is(api.StatusNotpay), status.Is(api.StatusProcessing):
 		return Happened // the order stands
 	default:
 		return StillUnknown
 	}
-}
-
-// is reports whether status is one of those, whatever its case.
-func is(status api.OrderStatus, those ...api.OrderStatus) bool {
-	return slices.ContainsFunc(those, func(s api.OrderStatus) bool { return strings.EqualFold(string(s), string(status)) })
 }
 
 // poll calls ask until it is done, or ctx ends, or a question cannot be put at

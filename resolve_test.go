@@ -184,7 +184,7 @@ func TestAwaitPayment(t *testing.T) {
 		t.Parallel()
 		b := newBase(t, statuses("ORDERCLOSED"))
 		p, err := newClient(t, b.config()).AwaitPayment(t.Context(), "O1", ottpay.AwaitConfig{})
-		if err != nil || p.Paid() || p.Status.State() != api.StateClosed {
+		if err != nil || p.Paid() || !p.Status.Final() {
 			t.Errorf("got %+v, %v", p, err)
 		}
 	})
@@ -210,18 +210,28 @@ func TestAwaitPayment(t *testing.T) {
 			t.Errorf("got %+v, %v", p, err)
 		}
 	})
-	t.Run("a refund's row is no payment", func(t *testing.T) {
+	t.Run("a payment that was returned", func(t *testing.T) {
 		t.Parallel()
-		synctest.Test(t, func(t *testing.T) {
-			b := newBase(t, func(b *base, _ int, _ opened) (*http.Response, error) {
-				return b.say("SUCCESS", `{"order_id":"O1","order_status":"success","total_amount":500,"refund_fee":500}`)
-			})
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			if p, err := newClient(t, b.config()).AwaitPayment(ctx, "O1", ottpay.AwaitConfig{}); err == nil {
-				t.Errorf("got %+v", p)
+		for row, want := range map[string]api.OrderStatus{
+			`{"order_id":"O1","order_status":"success","total_amount":500,"refund_fee":500}`:         api.StatusFullyRefunded,
+			`{"order_id":"O1","order_status":"Trade_Finished ","total_amount":500,"refund_fee":"1"}`: api.StatusPartialRefunded,
+		} {
+			b := newBase(t, func(b *base, _ int, _ opened) (*http.Response, error) { return b.say("SUCCESS", row) })
+			p, err := newClient(t, b.config()).AwaitPayment(t.Context(), "O1", ottpay.AwaitConfig{})
+			if err != nil || p.Paid() || p.Matches(500) || p.Status != want {
+				t.Errorf("%s: got %+v, %v", row, p, err)
 			}
-		})
+		}
+	})
+	t.Run("paid, in the gateway's other spellings", func(t *testing.T) {
+		t.Parallel()
+		for _, status := range []string{"success ", " TRADE_FINISHED", "Captured"} {
+			b := newBase(t, statuses(status))
+			p, err := newClient(t, b.config()).AwaitPayment(t.Context(), "O1", ottpay.AwaitConfig{})
+			if err != nil || !p.Matches(500) || b.n != 1 {
+				t.Errorf("%q: got %+v, %v after %d", status, p, err, b.n)
+			}
+		}
 	})
 	t.Run("the webhook is first", func(t *testing.T) {
 		t.Parallel()

@@ -23,47 +23,36 @@ type Asker interface {
 	Ask(ctx context.Context, d *Delivery) (Answer, error)
 }
 
-// Answer is what the gateway says when it is asked. It has been opened and
-// verified.
+// Answer is what the gateway says of an order when it is asked: one row, opened
+// and verified. It proves nothing by itself: [Answer.Mismatch] compares it with
+// what was asked for.
 type Answer struct {
 	OrderID string          // the order that the answer names; "" proves nothing
-	Status  api.OrderStatus // as it came; docs/protocol.md, 10
+	Status  api.OrderStatus // as it came; [Answer.State] says what the row means
 	Amount  *field.Cents    // nil if the answer has none, which confirms none
 	Action  string          // the query that was put
+	// Returned is how much of Amount was returned, nil if the answer does not
+	// say. It stands on the row of a payment and on that of a refund.
+	Returned *field.Cents
+	// MerchantID is the merchant that the answer names, "" if it names none.
+	MerchantID string
+	// Checkout is the checkout that the answer names, "" if it names none.
+	Checkout string
 	// BizpayOrderID is the payment's id at the channel, "" if the answer has
 	// none. It is not compared: a query may spell it otherwise.
 	BizpayOrderID string
+	// Original is the payment that the row returns, "" if it names none. Only
+	// the row of a refund names one.
+	Original string
 	// Refund says that the row is that of a refund or a void, whose success
-	// is no payment.
+	// is no payment. Original says so, too.
 	Refund bool
 }
 
 // mismatch returns why the query's answer does not confirm d, or "" if it does.
 func (a Answer) mismatch(d *Delivery) Reason {
-	switch {
-	case a.OrderID == "":
+	if a.OrderID == "" {
 		return ReasonAnswerWithoutOrder
-	case a.OrderID != d.OrderID:
-		return ReasonAnswerOfAnotherOrder
-	case a.Refund:
-		return ReasonAnswerOfARefund
-	case d.Paid() && a.Status.Refunded():
-		return ReasonRefunded
-	case !a.confirms(d.Kind) && d.Paid():
-		return ReasonNotPaidYet
-	case !a.confirms(d.Kind):
-		return ReasonNotConfirmed
-	case a.Amount == nil:
-		return ReasonAmountUnconfirmed
-	case !d.amountIs(*a.Amount):
-		return ReasonAmountMismatch
 	}
-	return ""
-}
-
-// confirms reports whether the answer's status is that of a notification of
-// this kind. An order that was authorised may have been captured since.
-func (a Answer) confirms(kind string) bool {
-	is := kindOf(string(a.Status))
-	return a.Status != "" && (is == kind || kind == kindAuthorised && is == kindPaid)
+	return a.Mismatch(Wanted{OrderID: d.OrderID, Merchant: d.Merchant, Kind: d.Kind, Amount: d.amountIs})
 }

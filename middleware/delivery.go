@@ -33,8 +33,8 @@ type Delivery struct {
 	Amount field.Cents
 	// FinishTime is when, as the gateway wrote it.
 	FinishTime field.Time
-	// Kind is "paid", "authorised" (held, not captured) or another order
-	// status in lower case. The classic API sends no status; its
+	// Kind is [api.KindPaid], "authorised" (held, not captured) or another
+	// [api.OrderStatus.Kind]. The classic API sends no status; its
 	// notifications are of kind paid. A status that is sent is no more than
 	// an optional member: require it by receiving [api.CardNotification].
 	Kind string
@@ -80,32 +80,18 @@ type Claimed struct {
 	MerchantID string   // "" if the callback named none
 }
 
-// The kinds that this package tells apart; docs/protocol.md, 8.2.
-const (
-	kindPaid       = "paid"
-	kindAuthorised = "authorised"
-)
-
-// kindOf returns the kind of an authenticated status. Trade_Finished says paid
-// here; in a browser's redirect, where the vendor prints a blank in front of
-// it, it would say nothing.
+// kindOf returns the kind of a notification whose payload has this
+// order_status. The classic API sends none and notifies of payments only.
 func kindOf(status string) string {
 	if status == "" {
-		return kindPaid
+		return api.KindPaid
 	}
-	switch s := api.OrderStatus(strings.ToLower(strings.TrimSpace(status))); {
-	case s.Paid(), s == api.StatusTradeFinished:
-		return kindPaid
-	case s == api.StatusAuthorized:
-		return kindAuthorised
-	default:
-		return string(s)
-	}
+	return api.OrderStatus(status).Kind()
 }
 
 // Paid reports whether the notification says that money was taken: not that
 // it was authorised, refunded or that the payment failed.
-func (d *Delivery) Paid() bool { return d.Kind == kindPaid }
+func (d *Delivery) Paid() bool { return d.Kind == api.KindPaid }
 
 // Matches reports whether the notification says that expected was paid: its
 // amount, or its amount less the convenience fee that it names, is expected,

@@ -119,6 +119,11 @@ const (
 	ReasonAnswerOfAnotherOrder Reason = "answer-of-another-order"
 	// ReasonAnswerOfARefund: the gateway's answer is the row of a refund.
 	ReasonAnswerOfARefund Reason = "answer-of-a-refund"
+	// ReasonAnswerOfAnotherMerchant: the gateway's answer names another merchant.
+	ReasonAnswerOfAnotherMerchant Reason = "answer-of-another-merchant"
+	// ReasonAnswerContradicts: the gateway's answer says that something was
+	// returned of an order that it does not call paid.
+	ReasonAnswerContradicts Reason = "answer-contradicts-itself"
 	// ReasonAskFailed: the query failed.
 	ReasonAskFailed Reason = "ask-failed"
 )
@@ -161,6 +166,15 @@ const (
 	ReasonQuery Reason = "query"
 	// ReasonRefund: the payment does not admit the refund, or the refund failed before.
 	ReasonRefund Reason = "refund"
+	// ReasonAnswerOfAPayment: what stands under the refund's id is a payment or
+	// an order.
+	ReasonAnswerOfAPayment Reason = "answer-of-a-payment"
+	// ReasonAnswerOfAnotherRefund: what stands under the refund's id returns
+	// another payment.
+	ReasonAnswerOfAnotherRefund Reason = "answer-of-another-refund"
+	// ReasonOrderUnknown: the gateway's answer repeats the refund's id, and says
+	// nothing that stands under it.
+	ReasonOrderUnknown Reason = "order-unknown"
 	// ReasonRefundID: the refund's id was used for another refund.
 	ReasonRefundID Reason = "refund-id"
 )
@@ -212,12 +226,13 @@ func Reasons() []Reason {
 
 		ReasonSchema, ReasonPossibleSplice, ReasonCode, ReasonKind, ReasonNotExpected, ReasonAmountMismatch, ReasonNotPaidYet,
 		ReasonRefunded, ReasonNotConfirmed, ReasonAmountUnconfirmed, ReasonAnswerWithoutOrder, ReasonAnswerOfAnotherOrder,
-		ReasonAnswerOfARefund, ReasonAskFailed,
+		ReasonAnswerOfARefund, ReasonAnswerOfAnotherMerchant, ReasonAnswerContradicts, ReasonAskFailed,
 
 		ReasonBodyConsumed, ReasonKeysUnavailable, ReasonInFlight, ReasonStore, ReasonClaimLost, ReasonJournal,
 		ReasonHandler, ReasonPanic, ReasonShutdown,
 
-		ReasonRequest, ReasonKeys, ReasonSentBefore, ReasonQuery, ReasonRefund, ReasonRefundID,
+		ReasonRequest, ReasonKeys, ReasonSentBefore, ReasonQuery, ReasonRefund, ReasonAnswerOfAPayment,
+		ReasonAnswerOfAnotherRefund, ReasonOrderUnknown, ReasonRefundID,
 
 		ReasonDial, ReasonTLS, ReasonTimeout, ReasonCanceled, ReasonConnection,
 

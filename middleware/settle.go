@@ -68,7 +68,7 @@ func (w *Webhook) settle(ctx context.Context, o Order, fn func(context.Context, 
 	defer w.gate.leave()
 
 	d := &Delivery{
-		Source: SourceQuery, Merchant: o.Merchant, OrderID: o.ID, Amount: o.Amount, Kind: kindPaid, Query: o.Query,
+		Source: SourceQuery, Merchant: o.Merchant, OrderID: o.ID, Amount: o.Amount, Kind: api.KindPaid, Query: o.Query,
 		Notification: &api.Notification{MerchantID: o.Merchant, OrderID: o.ID, PrepayOrderID: o.Checkout},
 		Claimed:      Claimed{Code: api.CodeSuccess}, // there was no callback to say otherwise
 	}

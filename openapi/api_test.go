@@ -286,49 +286,6 @@ func TestCodes(t *testing.T) {
 	}
 }
 
-func TestStatuses(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		status                api.OrderStatus
-		paid, final, refunded bool
-		state                 api.State
-	}{
-		{"init", false, false, false, api.StateOpen},
-		{"notpay", false, false, false, api.StateOpen},
-		{"processing", false, false, false, api.StateOpen},
-		{"canceling", false, false, false, api.StateOpen},
-		{"success", true, false, false, api.StatePaid},
-		{"failure", false, true, false, api.StateClosed},
-		{"orderclosed", false, true, false, api.StateClosed},
-		{"orderclose", false, true, false, api.StateClosed},
-		{"cancelled", false, true, false, api.StateClosed},
-		{"authfinish", false, false, false, api.StateOpen},
-		{"authorised", false, false, false, api.StateOpen},
-		{"authorized", false, false, false, api.StateOpen},
-		{"captured", true, false, false, api.StatePaid},
-		{"partial_refunded", false, false, true, api.StateOpen},
-		{"partial_refund", false, false, true, api.StateOpen},
-		{"fully_refunded", false, true, true, api.StateClosed},
-		{"fully_reversal", false, true, false, api.StateClosed},
-		{"trade_finished", false, false, false, api.StateOpen},
-	}
-	if len(api.Statuses()) != len(tests) {
-		t.Errorf("%d statuses, want %d", len(api.Statuses()), len(tests))
-	}
-	for _, tt := range tests {
-		for _, s := range []api.OrderStatus{tt.status, api.OrderStatus(strings.ToUpper(string(tt.status)))} {
-			if s.Paid() != tt.paid || s.Final() != tt.final || s.Refunded() != tt.refunded || s.State() != tt.state {
-				t.Errorf("%s: paid %v, final %v, refunded %v, %v", s, s.Paid(), s.Final(), s.Refunded(), s.State())
-			}
-		}
-	}
-	for _, s := range []api.OrderStatus{"", "paid", "success ", "ſuccess", "Trade_Finished"} {
-		if s.Paid() || s.Final() || s.State() != api.StateOpen {
-			t.Errorf("%q is taken for something", s)
-		}
-	}
-}
-
 func TestActions(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{

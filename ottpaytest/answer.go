@@ -160,7 +160,7 @@ func (t teller) status() string {
 		return string(s)
 	}
 	switch {
-	case s.State() == api.StateClosed:
+	case s.Final():
 		return "ORDERCLOSE"
 	case s.Paid():
 		return "SUCCESS"

@@ -2,11 +2,6 @@
 
 package api
 
-// OrderStatus is the state of an order as the gateway wrote it: an open set,
-// compared without regard to case. Only the status in a verified payload means
-// anything; the text of a browser's redirect is none.
-type OrderStatus string
-
 // The known statuses.
 const (
 	// StatusAuthfinish means pre-authorisation finished; held or captured is unclear.
@@ -17,7 +12,7 @@ const (
 	StatusAuthorized OrderStatus = "authorized"
 	// StatusCanceling means being revoked.
 	StatusCanceling OrderStatus = "canceling"
-	// StatusCancelled means closed, expired, refused, refunded or voided.
+	// StatusCancelled means closed, expired or voided.
 	StatusCancelled OrderStatus = "cancelled"
 	// StatusCaptured means captured.
 	StatusCaptured OrderStatus = "captured"
@@ -31,9 +26,9 @@ const (
 	StatusInit OrderStatus = "init"
 	// StatusNotpay means not paid yet, or the code expired.
 	StatusNotpay OrderStatus = "notpay"
-	// StatusOrderclose means closed, expired, refused, refunded or voided.
+	// StatusOrderclose means closed, expired or voided.
 	StatusOrderclose OrderStatus = "orderclose"
-	// StatusOrderclosed means closed, expired, refused, refunded or voided.
+	// StatusOrderclosed means closed, expired or voided.
 	StatusOrderclosed OrderStatus = "orderclosed"
 	// StatusPartialRefund means paid, part returned.
 	StatusPartialRefund OrderStatus = "partial_refund"
@@ -43,78 +38,28 @@ const (
 	StatusProcessing OrderStatus = "processing"
 	// StatusSuccess means paid.
 	StatusSuccess OrderStatus = "success"
-	// StatusTradeFinished means paid, as shown to a browser.
+	// StatusTradeFinished means paid.
 	StatusTradeFinished OrderStatus = "trade_finished"
 )
 
-// State is what a status means for a shop.
-type State int
-
-const (
-	// StateOpen is neither of the others: not paid yet, held but not captured,
-	// partly refunded, or unknown. It is never a failure: query again.
-	StateOpen State = iota
-	// StatePaid means paid, and nothing returned.
-	StatePaid
-	// StateClosed means that no payment stands and none will come.
-	StateClosed
-)
-
-// String returns the state in one lower-case word.
-func (s State) String() string {
-	switch s {
-	case StatePaid:
-		return "paid"
-	case StateClosed:
-		return "closed"
-	default:
-		return "open"
-	}
-}
-
-// Statuses returns the known statuses by name.
-func Statuses() []OrderStatus {
-	return []OrderStatus{StatusAuthfinish, StatusAuthorised, StatusAuthorized, StatusCanceling, StatusCancelled, StatusCaptured, StatusFailure, StatusFullyRefunded, StatusFullyReversal, StatusInit, StatusNotpay, StatusOrderclose, StatusOrderclosed, StatusPartialRefund, StatusPartialRefunded, StatusProcessing, StatusSuccess, StatusTradeFinished}
-}
-
-func (s OrderStatus) lower() OrderStatus { return OrderStatus(swapCase(string(s), 'A', 'Z')) }
-
-// Paid reports whether the order is paid and nothing of it was returned.
-func (s OrderStatus) Paid() bool {
-	switch s.lower() {
-	case StatusCaptured, StatusSuccess:
-		return true
-	}
-	return false
-}
-
-// Refunded reports whether the order was paid and part or all was returned.
-func (s OrderStatus) Refunded() bool {
-	switch s.lower() {
-	case StatusFullyRefunded, StatusPartialRefund, StatusPartialRefunded:
-		return true
-	}
-	return false
-}
-
-// Final reports whether the status cannot change any more. That of a paid
-// order can: it may be refunded.
-func (s OrderStatus) Final() bool {
-	switch s.lower() {
-	case StatusCancelled, StatusFailure, StatusFullyRefunded, StatusFullyReversal, StatusOrderclose, StatusOrderclosed:
-		return true
-	}
-	return false
-}
-
-// State returns StatePaid, StateClosed, or StateOpen for everything else.
-func (s OrderStatus) State() State {
-	switch {
-	case s.Paid():
-		return StatePaid
-	case s.Final():
-		return StateClosed
-	default:
-		return StateOpen
-	}
+// statuses is what the document says of each known status.
+var statuses = [...]statusEntry{
+	{name: StatusAuthfinish, held: true},
+	{name: StatusAuthorised, held: true},
+	{name: StatusAuthorized, same: StatusAuthorised, held: true},
+	{name: StatusCanceling},
+	{name: StatusCancelled, final: true},
+	{name: StatusCaptured, paid: true},
+	{name: StatusFailure, final: true},
+	{name: StatusFullyRefunded, returned: true, final: true},
+	{name: StatusFullyReversal, final: true},
+	{name: StatusInit},
+	{name: StatusNotpay},
+	{name: StatusOrderclose, same: StatusOrderclosed, final: true},
+	{name: StatusOrderclosed, final: true},
+	{name: StatusPartialRefund, same: StatusPartialRefunded, returned: true},
+	{name: StatusPartialRefunded, returned: true},
+	{name: StatusProcessing},
+	{name: StatusSuccess, paid: true},
+	{name: StatusTradeFinished, paid: true},
 }

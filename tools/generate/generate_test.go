@@ -163,6 +163,9 @@ func TestIncomplete(t *testing.T) {
 		{"reference to nothing", "schemas/OptionalAmount\"}", "schemas/Amount\"}", "refers to nothing"},
 		{"code without class", "{class: success, message", "{message", "code SUCCESS: class"},
 		{"status without paid", "paid: was, final", "final", "status returned: paid"},
+		{"status held and paid", "paid: was, final", "held: true, paid: was, final", "what is held is not paid"},
+		{"status in capitals", "returned: {meaning", "RETURNED: {meaning", "lower case"},
+		{"status like nothing", "paid: was, final", "same: nothing, paid: was, final", "same must name"},
 		{"no codes", "x-ottpay-codes:", "x-ottpay-nothing:", "x-ottpay-codes: none"},
 		{"no statuses", "x-ottpay-statuses:", "x-ottpay-nothing:", "x-ottpay-statuses: none"},
 		{"usual lengths too far apart", "{type: string, maxLength: 10,", "{type: string, x-ottpay-usual-length: [1, 17], maxLength: 10,", "less than 16 apart"},
@@ -237,11 +240,17 @@ func TestStaleFilesGo(t *testing.T) {
 	if err := os.MkdirAll(filepath.Dir(stale), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(stale, []byte("package api\n"), 0o644); err != nil {
-		t.Fatal(err)
+	byHand := filepath.Join(root, "gen", "api", "status.go")
+	for _, path := range []string{stale, byHand} {
+		if err := os.WriteFile(path, []byte("package api\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := run(root); err != nil {
 		t.Fatal(err)
+	}
+	if !exists(byHand) {
+		t.Error("a file that was written by hand is gone")
 	}
 	if exists(stale) {
 		t.Error("a file that is no longer made is still there")

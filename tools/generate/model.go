@@ -103,8 +103,9 @@ func (m *model) Folded() []string {
 type code struct{ Name, GoName, Class, Message string }
 
 type status struct {
-	Name, GoName, Meaning string
-	Paid, Was, Final      bool
+	Name, GoName, Meaning  string
+	Same                   string // the Go name of the status that this one is another spelling of, or ""
+	Paid, Held, Was, Final bool
 }
 
 type rule struct{ Name, Pattern string }
@@ -634,9 +635,10 @@ func (b *builder) codes() {
 
 func (b *builder) statuses() {
 	var all map[string]struct {
-		Meaning string
-		Paid    any
-		Final   *bool
+		Meaning, Same string
+		Paid          any
+		Held          bool
+		Final         *bool
 	}
 	b.decode("x-ottpay-statuses", b.doc.Extensions["x-ottpay-statuses"], &all)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -645,10 +647,24 @@ func (b *builder) statuses() {
 			b.fault("status %s: paid must be true, false or was, and final true or false", name)
 			continue
 		}
-		b.Statuses = append(b.Statuses, status{
+		if name != strings.ToLower(strings.TrimSpace(name)) {
+			b.fault("status %s: write it in lower case, which is how statuses are compared", name)
+		}
+		if in.Held && in.Paid != false {
+			b.fault("status %s: what is held is not paid", name)
+		}
+		s := status{
 			Name: name, GoName: "Status" + goName(name), Meaning: in.Meaning,
-			Paid: in.Paid == true, Was: in.Paid == "was", Final: *in.Final,
-		})
+			Paid: in.Paid == true, Held: in.Held, Was: in.Paid == "was", Final: *in.Final,
+		}
+		if in.Same != "" {
+			other, ok := all[in.Same]
+			if !ok || other.Same != "" || other.Paid != in.Paid || other.Held != in.Held || other.Final == nil || *other.Final != *in.Final {
+				b.fault("status %s: same must name a status with the same paid, held and final", name)
+			}
+			s.Same = "Status" + goName(in.Same)
+		}
+		b.Statuses = append(b.Statuses, s)
 	}
 	if len(b.Statuses) == 0 {
 		b.fault("x-ottpay-statuses: none")

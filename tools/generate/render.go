@@ -118,14 +118,16 @@ func write(root string, files map[string][]byte) error {
 	return nil
 }
 
-// removeStale empties gen/ of files that are not of this run.
+// removeStale removes the files under gen/ that an earlier run made and this
+// one did not: those named *.gen.go, and the examples in testdata. What stands
+// beside them was written by hand.
 func removeStale(root string, files map[string][]byte) error {
 	gen := filepath.Join(root, "gen")
 	if !exists(gen) {
 		return nil
 	}
 	return filepath.WalkDir(gen, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".gen.go") && filepath.Base(filepath.Dir(path)) != "testdata" {
 			return err
 		}
 		rel, err := filepath.Rel(root, path)
