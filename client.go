@@ -19,6 +19,7 @@ import (
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
 	"github.com/ottpaykit/ottpay/validate"
+	"github.com/ottpaykit/ottpay/wire"
 )
 
 // DefaultURL is where every action of the gateway goes.
@@ -347,7 +348,7 @@ type answer struct {
 
 func readAnswer(body []byte) (*answer, error) {
 	var a answer
-	r := field.NewReader(body)
+	r := wire.NewReader(body)
 	for r.Next() {
 		switch r.Name() {
 		case "rsp_code":
@@ -420,7 +421,7 @@ func (c *Client) attempt(ctx context.Context, t *middleware.Transport, info api.
 
 // opened is the envelope with its data in the clear, as the Transport takes it.
 func (c *Client) opened(info api.ActionInfo, data []byte) ([]byte, error) {
-	w := field.NewWriter()
+	w := wire.NewWriter()
 	w.String("action", string(info.Name))
 	w.String("version", or(c.cfg.Versions[info.Name], info.Version))
 	w.String("merchant_id", c.merchant)

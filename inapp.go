@@ -11,6 +11,7 @@ import (
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
+	"github.com/ottpaykit/ottpay/wire"
 )
 
 // InAppPayURL is where InAppPay goes, unless Config.Endpoints has another for
@@ -115,23 +116,25 @@ func (c *Client) inAppPay(req InAppPayRequest, failed *Error) ([]byte, error) {
 	case req.Amount < 1 || req.Amount > 999_999_999_999 || req.Tip < 0 || req.Tip > 999_999_999_999:
 		return nil, errors.New("ottpay: an amount is not 1 to 12 digits")
 	}
-	w := field.NewWriter()
+	w := wire.NewWriter()
 	w.String("userId", req.AppID)
-	w.Cents("amount", req.Amount)
+	w.String("amount", req.Amount.String())
 	w.String("bizType", "WECHATPAY")
 	w.String("merchant_id", c.merchant)
 	w.String("operator_id", operator)
 	w.String("call_back_url", req.CallBackURL)
 	w.String("order_id", req.OrderID)
 	w.String("shopId", req.ShopID)
-	w.Cents("tip", req.Tip)
+	if req.Tip > 0 {
+		w.String("tip", req.Tip.String())
+	}
 	return w.Close()
 }
 
 func readInAppPay(answer []byte, failed *Error) (*InAppPayResponse, error) {
 	var resp InAppPayResponse
 	var code, message string
-	r := field.NewReader(answer)
+	r := wire.NewReader(answer)
 	for r.Next() {
 		if r.Null() {
 			continue

@@ -5,6 +5,8 @@ import (
 	"crypto/md5"
 	"crypto/subtle"
 	"strconv"
+
+	"github.com/ottpaykit/ottpay/wire"
 )
 
 // Form is the canonical form under which an envelope's digest fitted: how
@@ -43,127 +45,74 @@ func (f Form) String() string {
 func (f Form) raw() bool       { return f == FormRaw || f == FormRawNullEmpty }
 func (f Form) nullEmpty() bool { return f == FormJavaNullEmpty || f == FormRawNullEmpty }
 
-// fit finds the first canonical form of a scanned object whose digest is want.
-// text is scratch space.
-func fit(s *scanner, want [md5.Size]byte, text []byte) (Form, *failure) {
+// fit finds the first canonical form of an object whose digest is want. text is
+// scratch space.
+func fit(m *wire.Members, want [md5.Size]byte, text []byte) (form Form, ok bool) {
 	last := FormJava
-	if s.forms {
+	if m.HasNumber() || m.HasNull() {
 		last = FormRawNullEmpty
 	}
 	for form := FormJava; form <= last; form++ {
-		text, ok := s.appendDigested(text[:0], form)
-		if !ok {
-			return 0, errNumber
-		}
-		got := md5.Sum(text)
+		got := md5.Sum(appendDigested(text[:0], m, form))
 		if subtle.ConstantTimeCompare(got[:], want[:]) == 1 {
-			return form, nil
+			return form, true
 		}
 	}
-	return 0, errDigest
+	return 0, false
 }
 
-// appendDigested appends what the digest is taken of: the texts of the top-level
-// values in key order, nothing between them. It reports false if a number is
-// not a finite double.
-func (s *scanner) appendDigested(dst []byte, form Form) ([]byte, bool) {
-	ok := true
-	for _, m := range s.members() {
-		value := s.text(m)
-		if value[0] == 'n' && form.nullEmpty() {
-			continue
-		}
-		if dst, _, ok = appendValue(dst, value, form); !ok {
-			return nil, false
+// appendDigested appends what the digest is taken of: the texts of the members
+// in key order, nothing between them.
+func appendDigested(dst []byte, m *wire.Members, form Form) []byte {
+	for n := range m.Len() {
+		i := m.Sorted(n)
+		switch value := m.Value(i); {
+		case value[0] == '"':
+			dst = m.AppendText(dst, i)
+		case value[0] == 'n' && form.nullEmpty():
+		default:
+			dst = appendValue(dst, value, form)
 		}
 	}
-	return dst, true
+	return dst
 }
 
-// appendValue appends the text of the scanned value that v begins with and
-// returns what follows it. Nested values are printed as Java prints its maps
-// and lists: {b=1.0, a=x}, in document order, strings bare.
-func appendValue(dst, v []byte, form Form) (_, rest []byte, ok bool) {
-	switch v[0] {
-	case '"':
-		dst, rest = appendString(dst, v)
-		return dst, rest, true
-	case '{':
-		return appendItems(append(dst, '{'), v[1:], '}', form)
-	case '[':
-		return appendItems(append(dst, '['), v[1:], ']', form)
-	case 't', 'n':
-		return append(dst, v[:4]...), v[4:], true
-	case 'f':
-		return append(dst, v[:5]...), v[5:], true
-	}
-	end := bytes.IndexAny(v, ",}] \t\r\n")
-	if end < 0 {
-		end = len(v)
-	}
-	dst, ok = appendNumber(dst, v[:end], form)
-	return dst, v[end:], ok
-}
-
-// appendItems appends the items of an object or array up to and with its
-// closing byte. v stands behind the opening one.
-func appendItems(dst, v []byte, closing byte, form Form) (_, rest []byte, ok bool) {
-	for first := true; ; first = false {
-		v = trimSpace(v)
-		if v[0] == closing {
-			return append(dst, closing), v[1:], true
-		}
-		if !first {
-			dst = append(dst, ", "...)
-			v = trimSpace(v[1:]) // the comma
-		}
-		if closing == '}' {
-			dst, v = appendString(dst, v)
-			dst = append(dst, '=')
-			v = trimSpace(trimSpace(v)[1:]) // the colon
-		}
-		if dst, v, ok = appendValue(dst, v, form); !ok {
-			return nil, nil, false
-		}
-	}
-}
-
-// appendString appends the decoded text of the string that v begins with.
-func appendString(dst, v []byte) (_, rest []byte) {
-	escaped := false
-	for i := 1; ; i++ {
-		switch v[i] {
-		case '\\':
-			escaped = true
-			i++
+// appendValue appends the text of a value. Java prints maps and lists, which
+// nested values are, as {b=1.0, a=x}: in document order, strings bare.
+func appendValue(dst, value []byte, form Form) []byte {
+	for token, at := wire.Token(value, 0); len(token) > 0; token, at = wire.Token(value, at) {
+		switch token[0] {
 		case '"':
-			if escaped {
-				return appendDecoded(dst, v[1:i]), v[i+1:]
-			}
-			return append(dst, v[1:i]...), v[i+1:]
+			dst = wire.AppendText(dst, token)
+		case ',':
+			dst = append(dst, ", "...)
+		case ':':
+			dst = append(dst, '=')
+		case '{', '}', '[', ']', 't', 'f', 'n':
+			dst = append(dst, token...)
+		default:
+			dst = appendNumber(dst, token, form)
 		}
 	}
+	return dst
 }
 
 // appendNumber appends a JSON number as written or as Java's
 // Double.toString prints it: always with a point, plain from 0.001 up to but
 // not including 10⁷, d.dddE±n beyond. Go's shortest digits are the ones that
 // Java prints since release 19.
-func appendNumber(dst, num []byte, form Form) ([]byte, bool) {
-	f, err := strconv.ParseFloat(string(num), 64)
-	if err != nil {
-		return nil, false // 1e400: no finite double
-	}
+func appendNumber(dst, num []byte, form Form) []byte {
 	if form.raw() {
-		return append(dst, num...), true
+		return append(dst, num...)
 	}
+	f, _ := strconv.ParseFloat(string(num), 64) // finite: it was parsed
 	if abs := max(f, -f); abs == 0 || abs >= 1e-3 && abs < 1e7 {
 		start := len(dst)
 		dst = strconv.AppendFloat(dst, f, 'f', -1, 64)
 		if bytes.IndexByte(dst[start:], '.') < 0 {
 			dst = append(dst, ".0"...)
 		}
-		return dst, true
+		return dst
 	}
 	var digits [32]byte
 	mantissa, exponent, _ := bytes.Cut(strconv.AppendFloat(digits[:0], f, 'E', -1, 64), []byte("E"))
@@ -179,12 +128,5 @@ func appendNumber(dst, num []byte, form Form) ([]byte, bool) {
 	if exponent[0] == '0' {
 		exponent = exponent[1:] // Go writes two digits at least
 	}
-	return append(dst, exponent...), true
-}
-
-func trimSpace(v []byte) []byte {
-	for len(v) > 0 && (v[0] == ' ' || v[0] == '\t' || v[0] == '\r' || v[0] == '\n') {
-		v = v[1:]
-	}
-	return v
+	return append(dst, exponent...)
 }

@@ -21,13 +21,14 @@
 package envelope
 
 import (
-	"bytes"
 	"crypto/aes"
 	"crypto/md5"
 	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"strings"
+
+	"github.com/ottpaykit/ottpay/wire"
 )
 
 // Sealed is what the sign key protects of a message.
@@ -65,23 +66,22 @@ type Payload struct {
 	JSON []byte // one strict JSON object, as it was sealed
 	Form Form   // how its digest was computed
 
-	members []member
-	names   []byte // of the members whose names were escaped
+	members *wire.Members
 }
+
+// Members returns the members of the payload as [Key.Open] found them, so that
+// nothing has to read the JSON again. It is nil for a Payload that Open did not
+// return. It refers to JSON, which must not be changed.
+func (p Payload) Members() *wire.Members { return p.members }
 
 // Member returns the value of a top-level member as it is written in JSON, and
 // whether there is one. The name is exact.
 func (p Payload) Member(name string) (value []byte, ok bool) {
-	for _, m := range p.members {
-		from := p.JSON
-		if m.escaped {
-			from = p.names
-		}
-		if string(from[m.nameAt:m.nameEnd]) == name {
-			return p.JSON[m.at:m.end], true
-		}
+	i := p.members.Find(name)
+	if i < 0 {
+		return nil, false
 	}
-	return nil, false
+	return p.members.Value(i), true
 }
 
 // ReadRequest reads the body of a request, for the gateway's side of the wire.
@@ -139,53 +139,39 @@ func readResponse(body []byte, mayFail bool) (Response, error) {
 	return r, nil
 }
 
-// outer is what stands around the envelope: its members and the first fault
-// found in them.
+// outer is the JSON of an envelope: its members and the first fault found in
+// them.
 type outer struct {
-	scanner
-	body  string
-	fault *failure
+	members wire.Members
+	body    string
+	fault   *failure
 }
 
 func (o *outer) read(body []byte) error {
-	if err := o.scan(body); err != nil {
-		return err
+	if err := wire.Parse(body, &o.members); err != nil {
+		return malformed(err)
 	}
 	o.body = string(body)
 	return nil
 }
 
-func (o *outer) find(name string) (member, bool) {
-	for _, m := range o.members() {
-		if string(o.name(m)) == name {
-			return m, true
-		}
-	}
-	return member{}, false
-}
-
 // absent reports whether name is missing, null or the empty string.
 func (o *outer) absent(name string) bool {
-	m, ok := o.find(name)
-	return !ok || string(o.text(m)) == "null" || string(o.text(m)) == `""`
+	i := o.members.Find(name)
+	return i < 0 || string(o.members.Value(i)) == "null" || string(o.members.Value(i)) == `""`
 }
 
 // string returns a member's string, "" if it is missing or null.
 func (o *outer) string(name string) string {
-	m, ok := o.find(name)
-	if !ok {
+	i := o.members.Find(name)
+	if i < 0 {
 		return ""
 	}
-	switch value := o.text(m); {
-	case value[0] == 'n':
-		return ""
-	case value[0] != '"':
+	text, ok := o.members.TextIn(o.body, i)
+	if !ok && o.members.Value(i)[0] != 'n' {
 		o.fault = errMember
-		return ""
-	case bytes.IndexByte(value, '\\') >= 0:
-		return string(appendDecoded(nil, value[1:len(value)-1]))
 	}
-	return o.body[m.at+1 : m.end-1]
+	return text
 }
 
 func (o *outer) sealed() Sealed {
@@ -235,20 +221,20 @@ func checkData(data string) *failure {
 	return nil
 }
 
-// decodeData decodes what checkData accepts, and nothing else.
-func decodeData(data string) ([]byte, *failure) {
-	b, err := base64.StdEncoding.DecodeString(data)
-	if err != nil { // blanks and tabs: the decoder skips CR and LF only
+// appendData appends the bytes of what checkData accepts, and of nothing else.
+func appendData(dst []byte, data string) ([]byte, error) {
+	if strings.ContainsAny(data, " \t") { // the decoder skips CR and LF only
 		data = strings.NewReplacer(" ", "", "\t", "").Replace(data)
-		b, err = base64.StdEncoding.DecodeString(data)
 	}
+	start := len(dst)
+	dst, err := base64.StdEncoding.AppendDecode(dst, []byte(data))
 	if err != nil {
-		return nil, errBase64
+		return dst, errBase64
 	}
-	if len(b) == 0 || len(b)%aes.BlockSize != 0 {
-		return nil, errBlocks
+	if n := len(dst) - start; n == 0 || n%aes.BlockSize != 0 {
+		return dst, errBlocks
 	}
-	return b, nil
+	return dst, nil
 }
 
 // parseMD5 reads exactly 32 hexadecimal digits of either case.

@@ -1,6 +1,10 @@
 package envelope
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/ottpaykit/ottpay/wire"
+)
 
 // ErrMalformed is matched by every error that says: these bytes are not an
 // envelope (docs/protocol.md, 3.5). Nothing was decrypted.
@@ -49,6 +53,28 @@ var (
 	errPlaintext = &failure{ErrUnauthentic, "plaintext"}
 	errDigest    = &failure{ErrUnauthentic, "digest"}
 )
+
+// malformed returns the failure for what [wire.Parse] says of an envelope or of
+// a plaintext that is to be sealed.
+func malformed(err error) *failure {
+	switch err {
+	case wire.ErrTooLarge:
+		return errTooLarge
+	case wire.ErrNotUTF8:
+		return errUTF8
+	case wire.ErrNotObject:
+		return errNotObject
+	case wire.ErrTrailing:
+		return errTrailing
+	case wire.ErrDuplicate:
+		return errDuplicate
+	case wire.ErrDepth:
+		return errDepth
+	case wire.ErrNumber:
+		return errNumber
+	}
+	return errNotJSON
+}
 
 // Reason returns one word of a closed list that says why err came about, or ""
 // if err is not an error of this package. It is meant for logs and counters

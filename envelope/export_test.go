@@ -1,20 +1,21 @@
 package envelope
 
-import "crypto/md5"
+import (
+	"crypto/md5"
+
+	"github.com/ottpaykit/ottpay/wire"
+)
 
 // Forms are all canonical forms in the order in which they are tried.
 var Forms = []Form{FormJava, FormRaw, FormJavaNullEmpty, FormRawNullEmpty}
 
 // Digest returns the text of plaintext in form and its digest.
 func Digest(plaintext []byte, form Form) (text, sum string, err error) {
-	var s scanner
-	if err := s.scan(plaintext); err != nil {
-		return "", "", err
+	var m wire.Members
+	if err := wire.Parse(plaintext, &m); err != nil {
+		return "", "", malformed(err)
 	}
-	b, ok := s.appendDigested(nil, form)
-	if !ok {
-		return "", "", errNumber
-	}
+	b := appendDigested(nil, &m, form)
 	digest := md5.Sum(b)
 	return string(b), string(appendHex(nil, digest[:])), nil
 }
@@ -25,12 +26,6 @@ func (k Key) AESKey(md5Text string) string {
 	return string(appendHex(nil, sum[:])[8:24])
 }
 
-// PrefixUTF16 is prefixUTF16.
-func PrefixUTF16(name string) uint64 { return prefixUTF16([]byte(name)) }
-
-// CompareUTF16 is compareUTF16.
-func CompareUTF16(a, b string) int { return compareUTF16([]byte(a), []byte(b)) }
-
 // CheckData is checkData.
 func CheckData(data string) error {
 	if err := checkData(data); err != nil {
@@ -39,10 +34,8 @@ func CheckData(data string) error {
 	return nil
 }
 
-// DecodeData is decodeData without the bytes.
+// DecodeData is appendData without the bytes.
 func DecodeData(data string) error {
-	if _, err := decodeData(data); err != nil {
-		return err
-	}
-	return nil
+	_, err := appendData(nil, data)
+	return err
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+
+	"github.com/ottpaykit/ottpay/wire"
 )
 
 // redacted is what every formatting of a Key shows.
@@ -33,9 +35,12 @@ type secret struct {
 	scratch sync.Pool     // of *scratch: what Open needs besides the plaintext that it returns
 }
 
+// scratch is what Open works in, so that a message that does not open leaves
+// nothing to collect.
 type scratch struct {
-	scanner
-	text []byte
+	members wire.Members
+	plain   []byte // the decrypted data
+	text    []byte // what the digest is taken of
 }
 
 // NewKey takes the sign key as OTT Pay hands it out. It is used as it is, to
@@ -65,15 +70,11 @@ func (k Key) Seal(plaintext []byte) (Sealed, error) {
 	if k.IsZero() {
 		return Sealed{}, errZeroKey
 	}
-	var s scanner
-	if err := s.scan(plaintext); err != nil {
-		return Sealed{}, err
+	var m wire.Members
+	if err := wire.Parse(plaintext, &m); err != nil {
+		return Sealed{}, malformed(err)
 	}
-	text, ok := s.appendDigested(make([]byte, 0, len(plaintext)), FormJava)
-	if !ok {
-		return Sealed{}, errNumber
-	}
-	sum := md5.Sum(text)
+	sum := md5.Sum(appendDigested(make([]byte, 0, len(plaintext)), &m, FormJava))
 	digest := string(appendHex(nil, sum[:]))
 
 	padding := aes.BlockSize - len(plaintext)%aes.BlockSize
@@ -99,58 +100,50 @@ func (k Key) Open(s Sealed) (Payload, error) {
 	if !ok {
 		return Payload{}, errBadMD5
 	}
-	plaintext, malformed := decodeData(s.Data)
-	if malformed != nil {
-		return Payload{}, malformed
+	w := k.secret.borrow()
+	defer k.secret.giveBack(w)
+	data, err := appendData(w.plain[:0], s.Data)
+	if w.plain = data; err != nil {
+		return Payload{}, err
 	}
 	// The key is derived from the text of md5 as it was received: a sender
 	// that writes lower case has derived it from lower case.
 	block := k.cipher(s.MD5)
-	for b := plaintext; len(b) > 0; b = b[aes.BlockSize:] {
+	for b := data; len(b) > 0; b = b[aes.BlockSize:] {
 		block.Decrypt(b, b)
 	}
-	if plaintext, ok = unpad(plaintext); !ok {
+	plaintext, ok := unpad(data)
+	if !ok {
 		return Payload{}, errPadding
 	}
-	p := Payload{JSON: plaintext}
-	if err := k.secret.verify(&p, want); err != nil {
-		return Payload{}, err
+	if wire.Parse(plaintext, &w.members) != nil {
+		return Payload{}, errPlaintext
 	}
-	return p, nil
-}
-
-// verify reads the plaintext and finds the form in which its digest is want.
-func (s *secret) verify(p *Payload, want [md5.Size]byte) *failure {
-	w, ok := s.scratch.Get().(*scratch)
+	w.text = slices.Grow(w.text[:0], len(plaintext))
+	form, ok := fit(&w.members, want, w.text)
 	if !ok {
-		w = &scratch{text: make([]byte, 0, 512)}
+		return Payload{}, errDigest
 	}
-	defer s.scratch.Put(w)
-	defer w.forget()
-	if w.scan(p.JSON) != nil {
-		return errPlaintext
-	}
-	if cap(w.text) < len(p.JSON) {
-		w.text = make([]byte, 0, len(p.JSON))
-	}
-	form, err := fit(&w.scanner, want, w.text)
-	switch {
-	case err == errNumber:
-		return errPlaintext
-	case err != nil:
-		return err
-	}
-	p.Form, p.members, p.names = form, slices.Clone(w.members()), w.names
-	return nil
+	m := w.members.Clone()
+	return Payload{JSON: m.JSON(), Form: form, members: m}, nil
 }
 
-// forget drops what the scratch space holds of a payment, and space that an
-// uncommonly large message made it take.
-func (w *scratch) forget() {
+// borrow takes scratch space, giveBack returns it.
+func (s *secret) borrow() *scratch {
+	if w, ok := s.scratch.Get().(*scratch); ok {
+		return w
+	}
+	return &scratch{plain: make([]byte, 0, 512), text: make([]byte, 0, 512)}
+}
+
+// giveBack drops what the space holds of a payment, and space that an unusually
+// large message took.
+func (s *secret) giveBack(w *scratch) {
+	w.members.Reset()
+	clear(w.plain[:cap(w.plain)])
 	clear(w.text[:cap(w.text)])
-	w.scanner = scanner{}
-	if cap(w.text) > 4096 {
-		w.text = nil
+	if cap(w.plain) <= 4096 && cap(w.text) <= 4096 {
+		s.scratch.Put(w)
 	}
 }
 

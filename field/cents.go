@@ -1,10 +1,13 @@
 package field
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/ottpaykit/ottpay/wire"
 )
 
 // MaxCents is the largest amount that is read: fifteen digits.
@@ -89,8 +92,21 @@ func (c Cents) MarshalJSON() ([]byte, error) {
 // integral value in that range. Anything else, null among it, is an
 // *AmountError.
 func (c *Cents) UnmarshalJSON(data []byte) error {
-	n, ok := parseInteger(string(data))
+	n, ok := parseInteger(data)
 	if !ok {
+		return &AmountError{Raw: string(data)}
+	}
+	*c = Cents(n)
+	return nil
+}
+
+// UnmarshalDigits reads an amount as a request spells it: a JSON string of 1 to
+// 15 ASCII digits of which the first is not 0. Anything else is an
+// *AmountError.
+func (c *Cents) UnmarshalDigits(data []byte) error {
+	text := textOf(data)
+	n, ok := parseDigits(text)
+	if !ok || text[0] == '0' {
 		return &AmountError{Raw: string(data)}
 	}
 	*c = Cents(n)
@@ -141,7 +157,7 @@ func digitsOnly(s string) bool {
 }
 
 // parseDigits reads 1 to 15 digits. Fifteen never overflow.
-func parseDigits(s string) (int64, bool) {
+func parseDigits[T string | []byte](s T) (int64, bool) {
 	if len(s) == 0 || len(s) > 15 {
 		return 0, false
 	}
@@ -155,24 +171,26 @@ func parseDigits(s string) (int64, bool) {
 	return n, true
 }
 
-// parseInteger reads a JSON text: a string of digits, or a number whose value
-// is whole. Escapes in the string are resolved first, as they are part of its
-// spelling only.
-func parseInteger(raw string) (int64, bool) {
-	if raw == "" {
+// parseInteger reads a JSON string of digits, or a JSON number whose value is
+// whole. Escapes in the string are resolved first: they are only its spelling.
+func parseInteger(value []byte) (int64, bool) {
+	if len(value) > 0 && value[0] == '"' {
+		return parseDigits(textOf(value))
+	}
+	if !wire.IsNumber(value) || value[0] == '-' || !wire.Valid(value) {
 		return 0, false
 	}
-	if raw[0] == '"' {
-		text, ok := unquote(raw)
-		if !ok {
-			return 0, false
-		}
-		return parseDigits(text)
+	return parseWhole(string(value))
+}
+
+// textOf returns the text of a JSON string, or nil if value is none. Without an
+// escape it is a part of value.
+func textOf(value []byte) []byte {
+	if n := len(value); n >= 2 && value[0] == '"' && value[n-1] == '"' && bytes.IndexByte(value, '\\') < 0 {
+		return value[1 : n-1]
 	}
-	if n := numberEnd(raw, 0); n != len(raw) || raw[0] == '-' {
-		return 0, false
-	}
-	return parseWhole(raw)
+	text, _ := wire.Text(value)
+	return []byte(text)
 }
 
 // parseWhole turns a JSON number, already known to be one and not negative,

@@ -19,8 +19,8 @@ import (
 	"time"
 
 	"github.com/ottpaykit/ottpay/envelope"
-	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/wire"
 )
 
 const (
@@ -283,7 +283,7 @@ func (t *Transport) prepare(req *http.Request) (*call, error) {
 }
 
 func (c *call) read(body []byte) error {
-	r := field.NewReader(body)
+	r := wire.NewReader(body)
 	for r.Next() {
 		switch r.Name() {
 		case "action":

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/wire"
 )
 
 // china is the zone of finish_time.
@@ -217,7 +217,7 @@ func (t teller) json(m api.Member) json.RawMessage {
 	if json.Unmarshal([]byte(m.Example), &text) != nil {
 		return quoted("{}")
 	}
-	r := field.NewReader([]byte(text))
+	r := wire.NewReader([]byte(text))
 	var inner []pair
 	for r.Next() {
 		inner = append(inner, pair{r.Name(), t.inner(r.Name(), r.Raw())})

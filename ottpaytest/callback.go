@@ -386,8 +386,8 @@ func verdict(e Event) string {
 	return "not acknowledged: only status 200 is"
 }
 
-// wire is a callback's envelope, its members in the order of the vendor's.
-func wire(quirks Quirk, code, message, merchant string, s envelope.Sealed) []byte {
+// envelopeOf is a callback's envelope, its members in the order of the vendor's.
+func envelopeOf(quirks Quirk, code, message, merchant string, s envelope.Sealed) []byte {
 	s = quirks.wrap(s)
 	out := []pair{{"data", quoted(s.Data)}, {"rsp_code", quoted(code)}, {"rsp_msg", quoted(message)}}
 	if merchant != "" {

@@ -328,7 +328,7 @@ func (f CallbackFault) pack(n Notification, s envelope.Sealed, at int) (parcel, 
 	case CallbackBase64URL, CallbackPlusBlank:
 		quirks &^= QuirkBlanks
 	}
-	p.body = wire(quirks, n.Code, n.Message, merchant, s)
+	p.body = envelopeOf(quirks, n.Code, n.Message, merchant, s)
 	middle := len(p.body) / 2
 	if at > 0 {
 		middle = min(at, len(p.body))

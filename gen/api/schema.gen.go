@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ottpaykit/ottpay/field"
+	"github.com/ottpaykit/ottpay/wire"
 )
 
 // MemberKind is the shape of a member's value on the wire.
@@ -96,6 +97,8 @@ type Schema struct {
 	Members []Member
 	// Example is a valid object, as JSON.
 	Example string
+
+	keys []key // the names under which members are read
 }
 
 // Member describes one member of a Schema.
@@ -133,6 +136,7 @@ type Member struct {
 	// Example is a valid value, as JSON, or "".
 	Example string
 
+	respell bool // a request may send it under an alias
 	pattern *lazyPattern
 }
 
@@ -188,23 +192,25 @@ func (e *SchemaError) Error() string {
 // Check reports the first fault of an object: *SchemaError, or nil.
 func (s *Schema) Check(object []byte) error {
 	values := make(map[string]json.RawMessage, len(s.Members))
-	r := field.NewReader(object)
-	for r.Next() {
-		m, ok := s.Member(r.Name())
+	var members wire.Members
+	if err := wire.Parse(object, &members); err != nil {
+		return &SchemaError{s.Name, "", err.Error()}
+	}
+	for i := range members.Len() {
+		k, ok := s.lookup(members.Name(i))
 		if !ok {
-			if s.Request && BearsCardData(r.Name()) {
+			if s.Request && BearsCardData(string(members.Name(i))) {
 				return &SchemaError{s.Name, "", "bears card data"}
 			}
-			r.Unknown()
 			continue
 		}
-		if m.Name != r.Name() && r.Has(m.Name) {
-			continue
+		name := s.Members[k.member].Name
+		if _, given := values[name]; !given || k.alias == 0 {
+			values[name] = json.RawMessage(members.Value(i))
 		}
-		values[m.Name] = r.Raw()
 	}
-	if _, err := r.Close(); err != nil {
-		return &SchemaError{s.Name, "", err.Error()}
+	if members.Twins(func(name string) bool { return !s.knows(name) }) {
+		return &SchemaError{s.Name, "", wire.ErrTwins.Error()}
 	}
 	for _, m := range s.Members {
 		value, ok := values[m.Name]
@@ -229,7 +235,7 @@ func (m Member) check(value json.RawMessage) string {
 			return ""
 		}
 		return "null"
-	case m.Kind == MemberRaw:
+	case string(value) == `""` && m.Nullable, m.Kind == MemberRaw:
 		return ""
 	case m.Kind == MemberAmount || m.Kind == MemberRate:
 		return m.checkAmount(value)
@@ -459,6 +465,7 @@ func New(schema string) (any, error) {
 var schemaActivePayRequest = Schema{
 	Name: "ActivePayRequest", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay", "https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"2020041468976\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"biz_type\":\"ALIPAY\",\"call_back_url\":\"https://shop.example/ottpay\"}",
+	keys:    []key{{"order_id", 0, 0}, {"operator_id", 1, 0}, {"amount", 2, 0}, {"tip", 3, 0}, {"Tip", 3, 1}, {"biz_type", 4, 0}, {"call_back_url", 5, 0}, {"order_remark", 6, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), Example: "\"2020041468976\""},
 		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Required: true, MinLength: 1, MaxLength: 64, Example: "\"0000020156\""},
@@ -473,6 +480,7 @@ var schemaActivePayRequest = Schema{
 var schemaActivePayResponse = Schema{
 	Name: "ActivePayResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay", "https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: false, Response: true,
 	Example: "{\"code_url\":\"https://qr.example/2020041468976\",\"order_id\":\"2020041468976\",\"bizpay_order_id\":\"AL781266859681754\"}",
+	keys:    []key{{"code_url", 0, 0}, {"order_id", 1, 0}, {"bizpay_order_id", 2, 0}},
 	Members: []Member{
 		{Name: "code_url", Description: "Text of the QR code.", Kind: "string", Role: "link", Required: true, Sensitive: true, MinLength: 1, Example: "\"https://qr.example/2020041468976\""},
 		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"2020041468976\""},
@@ -483,14 +491,15 @@ var schemaActivePayResponse = Schema{
 var schemaCardNotification = Schema{
 	Name: "CardNotification", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: false, Response: false,
 	Example: "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\",\"order_status\":\"captured\"}",
+	keys:    []key{{"order_id", 0, 0}, {"bizpay_order_id", 1, 0}, {"amount", 2, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"tip", 5, 0}, {"Tip", 5, 1}, {"convenience_fee", 6, 0}, {"sale_num", 7, 0}, {"prepay_order_id", 8, 0}, {"order_status", 9, 0}, {"reference", 10, 0}, {"exchange_rate", 11, 0}, {"sub_openId", 12, 0}, {"remarks", 13, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
 		{Name: "bizpay_order_id", Description: "The channel's id.", Kind: "string", Role: "channel-id", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 16, UsualMax: 31, Example: "\"AL781266859681754\""},
 		{Name: "amount", Description: "Cents; may include a convenience fee.", Kind: "amount", Role: "amount", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "\"1\""},
 		{Name: "finish_time", Description: "When the payment finished, China's time.", Kind: "time", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 14, UsualMax: 23, Example: "\"20200416050429\""},
 		{Name: "merchant_id", Description: "When present the merchant's own.", Kind: "string", Role: "merchant", Nullable: true, MaxLength: 64, UsualMin: 10, UsualMax: 10, Example: "\"QC00005496\""},
-		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"0\""},
-		{Name: "convenience_fee", Description: "Cents of the fee that the payer bore.", Kind: "amount", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"0\""},
+		{Name: "convenience_fee", Description: "Cents of the fee that the payer bore.", Kind: "amount", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
 		{Name: "sale_num", Description: "Number of the sale.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, UsualMin: 8, UsualMax: 23},
 		{Name: "prepay_order_id", Description: "The checkout.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 10, UsualMax: 25},
 		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"captured\""},
@@ -504,6 +513,7 @@ var schemaCardNotification = Schema{
 var schemaCardPreauthRequest = Schema{
 	Name: "CardPreauthRequest", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: true, Response: false,
 	Example: "{\"orderId\":\"A2020041468976\",\"merchant_id\":\"QC00005496\",\"operator_id\":\"0000020156\",\"txnTime\":\"20200416050429\",\"txnAmt\":\"100\",\"frontUrl\":\"https://shop.example/thanks\",\"backUrl\":\"https://shop.example/ottpay\",\"channelType\":\"UPAYONLINE\",\"bizType\":\"securePay\",\"cc_channelType\":\"web\"}",
+	keys:    []key{{"orderId", 0, 0}, {"merchant_id", 1, 0}, {"operator_id", 2, 0}, {"txnTime", 3, 0}, {"txnAmt", 4, 0}, {"frontUrl", 5, 0}, {"backUrl", 6, 0}, {"channelType", 7, 0}, {"bizType", 8, 0}, {"biz_type", 8, 1}, {"cc_channelType", 9, 0}},
 	Members: []Member{
 		{Name: "orderId", Description: "The merchant's own id, unique. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Rule: "cardorderid", Pattern: "^[0-9A-Za-z]{0,20}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"A2020041468976\""},
 		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 64, Example: "\"QC00005496\""},
@@ -513,7 +523,7 @@ var schemaCardPreauthRequest = Schema{
 		{Name: "frontUrl", Description: "Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.", Kind: "string", Role: "redirect-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|\\[[0-9A-Fa-f:.]+\\])|http://(localhost|127\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}|\\[::1\\]))(:[0-9]{1,5})?([/?#][^\\x00-\\x20\\x7f]*)?$", pattern: new(lazyPattern), MaxLength: 1024, Example: "\"https://shop.example/thanks\""},
 		{Name: "backUrl", Description: "Absolute https URL; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|\\[[0-9A-Fa-f:.]+\\])|http://(localhost|127\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}|\\[::1\\]))(:[0-9]{1,5})?([/?#][^\\x00-\\x20\\x7f]*)?$", pattern: new(lazyPattern), MaxLength: 1024, Example: "\"https://shop.example/ottpay\""},
 		{Name: "channelType", Description: "UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.", Kind: "string", Required: true, Enum: []string{"UPAYONLINE", "ELAVONECOM"}, Example: "\"UPAYONLINE\""},
-		{Name: "bizType", Aliases: []string{"biz_type"}, Description: "securePay for UnionPay, converge_hosted for hosted cards.", Kind: "string", Required: true, Enum: []string{"securePay", "converge_hosted"}, Example: "\"securePay\""},
+		{Name: "bizType", Aliases: []string{"biz_type"}, Description: "securePay for UnionPay, converge_hosted for hosted cards.", Kind: "string", Required: true, Enum: []string{"securePay", "converge_hosted"}, respell: true, Example: "\"securePay\""},
 		{Name: "cc_channelType", Description: "web or mobile.", Kind: "string", Required: true, Enum: []string{"web", "mobile"}, Example: "\"web\""},
 	},
 }
@@ -521,12 +531,13 @@ var schemaCardPreauthRequest = Schema{
 var schemaCardPreauthResponse = Schema{
 	Name: "CardPreauthResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: false, Response: true,
 	Example: "{\"rspCode\":\"PROCESSING\",\"rspMsg\":\"User paying\",\"codeUrl\":\"https://card.example/pay?id=A2020041468976\",\"amount\":\"100\"}",
+	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"codeUrl", 2, 0}, {"code_url", 2, 1}, {"tn", 3, 0}, {"amount", 4, 0}, {"order_id", 5, 0}, {"orderId", 5, 1}},
 	Members: []Member{
 		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result, such as PROCESSING.", Kind: "string", Role: "code", Nullable: true, Example: "\"PROCESSING\""},
 		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "Inner result as text.", Kind: "string", Role: "message", Nullable: true, Example: "\"User paying\""},
 		{Name: "codeUrl", Aliases: []string{"code_url"}, Description: "Where the payer goes.", Kind: "string", Role: "link", Nullable: true, Sensitive: true, Example: "\"https://card.example/pay?id=A2020041468976\""},
 		{Name: "tn", Description: "Transaction number for UnionPay's app; what the newer API's twin answers.", Kind: "string", Nullable: true, Sensitive: true, Unknown: true},
-		{Name: "amount", Description: "Cents.", Kind: "amount", Role: "amount", Echo: "txnAmt", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"100\""},
+		{Name: "amount", Description: "Cents.", Kind: "amount", Role: "amount", Echo: "txnAmt", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"100\""},
 		{Name: "order_id", Aliases: []string{"orderId"}, Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "orderId", Nullable: true, Unknown: true, MaxLength: 128},
 	},
 }
@@ -534,6 +545,7 @@ var schemaCardPreauthResponse = Schema{
 var schemaCardPurchaseRequest = Schema{
 	Name: "CardPurchaseRequest", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: true, Response: false,
 	Example: "{\"orderId\":\"A2020041468976\",\"merchant_id\":\"QC00005496\",\"operator_id\":\"0000020156\",\"txnTime\":\"20200416050429\",\"txnAmt\":\"100\",\"frontUrl\":\"https://shop.example/thanks\",\"backUrl\":\"https://shop.example/ottpay\",\"channelType\":\"UPAYONLINE\",\"bizType\":\"securePay\",\"cc_channelType\":\"web\"}",
+	keys:    []key{{"orderId", 0, 0}, {"merchant_id", 1, 0}, {"operator_id", 2, 0}, {"txnTime", 3, 0}, {"txnAmt", 4, 0}, {"frontUrl", 5, 0}, {"backUrl", 6, 0}, {"channelType", 7, 0}, {"bizType", 8, 0}, {"biz_type", 8, 1}, {"cc_channelType", 9, 0}},
 	Members: []Member{
 		{Name: "orderId", Description: "The merchant's own id, unique. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Rule: "cardorderid", Pattern: "^[0-9A-Za-z]{0,20}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"A2020041468976\""},
 		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 64, Example: "\"QC00005496\""},
@@ -543,7 +555,7 @@ var schemaCardPurchaseRequest = Schema{
 		{Name: "frontUrl", Description: "Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.", Kind: "string", Role: "redirect-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|\\[[0-9A-Fa-f:.]+\\])|http://(localhost|127\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}|\\[::1\\]))(:[0-9]{1,5})?([/?#][^\\x00-\\x20\\x7f]*)?$", pattern: new(lazyPattern), MaxLength: 1024, Example: "\"https://shop.example/thanks\""},
 		{Name: "backUrl", Description: "Absolute https URL; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|\\[[0-9A-Fa-f:.]+\\])|http://(localhost|127\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}|\\[::1\\]))(:[0-9]{1,5})?([/?#][^\\x00-\\x20\\x7f]*)?$", pattern: new(lazyPattern), MaxLength: 1024, Example: "\"https://shop.example/ottpay\""},
 		{Name: "channelType", Description: "UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.", Kind: "string", Required: true, Enum: []string{"UPAYONLINE", "ELAVONECOM"}, Example: "\"UPAYONLINE\""},
-		{Name: "bizType", Aliases: []string{"biz_type"}, Description: "securePay for UnionPay, converge_hosted for hosted cards.", Kind: "string", Required: true, Enum: []string{"securePay", "converge_hosted"}, Example: "\"securePay\""},
+		{Name: "bizType", Aliases: []string{"biz_type"}, Description: "securePay for UnionPay, converge_hosted for hosted cards.", Kind: "string", Required: true, Enum: []string{"securePay", "converge_hosted"}, respell: true, Example: "\"securePay\""},
 		{Name: "cc_channelType", Description: "web or mobile.", Kind: "string", Required: true, Enum: []string{"web", "mobile"}, Example: "\"web\""},
 	},
 }
@@ -551,12 +563,13 @@ var schemaCardPurchaseRequest = Schema{
 var schemaCardPurchaseResponse = Schema{
 	Name: "CardPurchaseResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: false, Response: true,
 	Example: "{\"rspCode\":\"PROCESSING\",\"rspMsg\":\"User paying\",\"codeUrl\":\"https://card.example/pay?id=A2020041468976\",\"amount\":\"100\"}",
+	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"codeUrl", 2, 0}, {"code_url", 2, 1}, {"tn", 3, 0}, {"amount", 4, 0}, {"order_id", 5, 0}, {"orderId", 5, 1}},
 	Members: []Member{
 		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result, such as PROCESSING.", Kind: "string", Role: "code", Nullable: true, Example: "\"PROCESSING\""},
 		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "Inner result as text.", Kind: "string", Role: "message", Nullable: true, Example: "\"User paying\""},
 		{Name: "codeUrl", Aliases: []string{"code_url"}, Description: "Where the payer goes.", Kind: "string", Role: "link", Nullable: true, Sensitive: true, Example: "\"https://card.example/pay?id=A2020041468976\""},
 		{Name: "tn", Description: "Transaction number for UnionPay's app; what the newer API's twin answers.", Kind: "string", Nullable: true, Sensitive: true, Unknown: true},
-		{Name: "amount", Description: "Cents.", Kind: "amount", Role: "amount", Echo: "txnAmt", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"100\""},
+		{Name: "amount", Description: "Cents.", Kind: "amount", Role: "amount", Echo: "txnAmt", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"100\""},
 		{Name: "order_id", Aliases: []string{"orderId"}, Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "orderId", Nullable: true, Unknown: true, MaxLength: 128},
 	},
 }
@@ -564,6 +577,7 @@ var schemaCardPurchaseResponse = Schema{
 var schemaCardQueryRequest = Schema{
 	Name: "CardQueryRequest", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1", "https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"A2020041468976\"}",
+	keys:    []key{{"order_id", 0, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The order asked for.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"A2020041468976\""},
 	},
@@ -572,6 +586,7 @@ var schemaCardQueryRequest = Schema{
 var schemaCardQueryResponse = Schema{
 	Name: "CardQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1", "https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api"}, Request: false, Response: true,
 	Example: "{\"rspCode\":\"SUCCESS\",\"rspMsg\":\"success\",\"order_status\":\"success\",\"order_id\":\"A2020041468976\",\"amount\":\"100\"}",
+	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"order_status", 2, 0}, {"order_id", 3, 0}, {"orderId", 3, 1}, {"bizpay_order_id", 4, 0}, {"trade_time", 5, 0}, {"amount", 6, 0}, {"receipt_amount", 7, 0}, {"buyer_pay_amount", 8, 0}, {"tip", 9, 0}, {"Tip", 9, 1}, {"refund_amount", 10, 0}},
 	Members: []Member{
 		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result.", Kind: "string", Role: "code", Nullable: true, Unknown: true, Example: "\"SUCCESS\""},
 		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "Inner result as text.", Kind: "string", Role: "message", Nullable: true, Unknown: true, Example: "\"success\""},
@@ -579,25 +594,26 @@ var schemaCardQueryResponse = Schema{
 		{Name: "order_id", Aliases: []string{"orderId"}, Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Nullable: true, Unknown: true, MaxLength: 128, Example: "\"A2020041468976\""},
 		{Name: "bizpay_order_id", Description: "The channel's id.", Kind: "string", Role: "channel-id", Nullable: true, Unknown: true, MaxLength: 128},
 		{Name: "trade_time", Description: "When the trade happened, in an unknown zone.", Kind: "time", Role: "trade-time", Nullable: true, Unknown: true, MaxLength: 64},
-		{Name: "amount", Description: "Cents.", Kind: "amount", Role: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"100\""},
-		{Name: "receipt_amount", Description: "Cents.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
-		{Name: "buyer_pay_amount", Description: "Cents.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
-		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
-		{Name: "refund_amount", Description: "Cents.", Kind: "amount", Role: "refunded", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "amount", Description: "Cents.", Kind: "amount", Role: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"100\""},
+		{Name: "receipt_amount", Description: "Cents.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "buyer_pay_amount", Description: "Cents.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "refund_amount", Description: "Cents.", Kind: "amount", Role: "refunded", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
 	},
 }
 
 var schemaCheckoutNotification = Schema{
 	Name: "CheckoutNotification", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api"}, Request: false, Response: false,
 	Example: "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\",\"prepay_order_id\":\"prepay20220727132626764\"}",
+	keys:    []key{{"order_id", 0, 0}, {"bizpay_order_id", 1, 0}, {"amount", 2, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"tip", 5, 0}, {"Tip", 5, 1}, {"convenience_fee", 6, 0}, {"sale_num", 7, 0}, {"prepay_order_id", 8, 0}, {"order_status", 9, 0}, {"reference", 10, 0}, {"exchange_rate", 11, 0}, {"sub_openId", 12, 0}, {"remarks", 13, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
 		{Name: "bizpay_order_id", Description: "The channel's id.", Kind: "string", Role: "channel-id", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 16, UsualMax: 31, Example: "\"AL781266859681754\""},
 		{Name: "amount", Description: "Cents; may include a convenience fee.", Kind: "amount", Role: "amount", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "\"1\""},
 		{Name: "finish_time", Description: "When the payment finished, China's time.", Kind: "time", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 14, UsualMax: 23, Example: "\"20200416050429\""},
 		{Name: "merchant_id", Description: "When present the merchant's own.", Kind: "string", Role: "merchant", Nullable: true, MaxLength: 64, UsualMin: 10, UsualMax: 10, Example: "\"QC00005496\""},
-		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"0\""},
-		{Name: "convenience_fee", Description: "Cents of the fee that the payer bore.", Kind: "amount", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"0\""},
+		{Name: "convenience_fee", Description: "Cents of the fee that the payer bore.", Kind: "amount", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
 		{Name: "sale_num", Description: "Number of the sale.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, UsualMin: 8, UsualMax: 23},
 		{Name: "prepay_order_id", Description: "The checkout.", Kind: "string", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"prepay20220727132626764\""},
 		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Nullable: true, MaxLength: 64, UsualMin: 4, UsualMax: 16},
@@ -611,6 +627,7 @@ var schemaCheckoutNotification = Schema{
 var schemaExchangeRateQueryRequest = Schema{
 	Name: "ExchangeRateQueryRequest", Pages: []string{"https://docs.ottpay.com/payment-api/query-exchange-rate-api"}, Request: true, Response: false,
 	Example: "{\"fee_type\":\"CAD\"}",
+	keys:    []key{{"fee_type", 0, 0}},
 	Members: []Member{
 		{Name: "fee_type", Description: "The currency.", Kind: "string", Role: "currency", Required: true, Rule: "currency", Pattern: "^[A-Z]{3}$", pattern: new(lazyPattern), Example: "\"CAD\""},
 	},
@@ -619,6 +636,7 @@ var schemaExchangeRateQueryRequest = Schema{
 var schemaExchangeRateQueryResponse = Schema{
 	Name: "ExchangeRateQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/query-exchange-rate-api"}, Request: false, Response: true,
 	Example: "{\"feeType\":\"CAD\",\"rate\":\"524740000\"}",
+	keys:    []key{{"feeType", 0, 0}, {"fee_type", 0, 1}, {"rate", 1, 0}},
 	Members: []Member{
 		{Name: "feeType", Aliases: []string{"fee_type"}, Description: "The currency.", Kind: "string", Role: "currency", Echo: "fee_type", Required: true, MinLength: 1, MaxLength: 16, Example: "\"CAD\""},
 		{Name: "rate", Description: "CNY rate times ten to the eighth.", Kind: "rate", Role: "rate", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, Example: "\"524740000\""},
@@ -628,6 +646,7 @@ var schemaExchangeRateQueryResponse = Schema{
 var schemaH5PayRequest = Schema{
 	Name: "H5PayRequest", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api"}, Request: true, Response: false,
 	Example: "{\"merchant_id\":\"ON00004652\",\"shop_id\":\"ON00004652001\",\"amount\":\"5\",\"order_id\":\"20220727132626764\",\"currency_type\":\"CAD\",\"biz_type\":\"WECHATPAY\",\"operator_id\":\"0000000696\",\"submit_type\":\"form\",\"call_back_url\":\"https://shop.example/ottpay\"}",
+	keys:    []key{{"merchant_id", 0, 0}, {"shop_id", 1, 0}, {"amount", 2, 0}, {"order_id", 3, 0}, {"currency_type", 4, 0}, {"biz_type", 5, 0}, {"open_id", 6, 0}, {"operator_id", 7, 0}, {"submit_type", 8, 0}, {"call_back_url", 9, 0}},
 	Members: []Member{
 		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", MaxLength: 64, Example: "\"ON00004652\""},
 		{Name: "shop_id", Description: "The shop, given by OTT Pay.", Kind: "string", MaxLength: 64, Example: "\"ON00004652001\""},
@@ -645,6 +664,7 @@ var schemaH5PayRequest = Schema{
 var schemaH5PayResponse = Schema{
 	Name: "H5PayResponse", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api"}, Request: false, Response: true,
 	Example: "{\"order_id\":\"20220727132626764\",\"merchant_id\":\"ON00004652\",\"amount\":\"6\",\"payinfo\":\"https://pay.example/h5?id=20220727132626764\",\"time_zone_id\":\"America/Toronto\"}",
+	keys:    []key{{"order_id", 0, 0}, {"merchant_id", 1, 0}, {"amount", 2, 0}, {"payinfo", 3, 0}, {"payInfo", 3, 1}, {"time_zone_id", 4, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"20220727132626764\""},
 		{Name: "merchant_id", Description: "The merchant.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 128, Example: "\"ON00004652\""},
@@ -657,6 +677,7 @@ var schemaH5PayResponse = Schema{
 var schemaMiniProgramPayRequest = Schema{
 	Name: "MiniProgramPayRequest", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"2020041468976O124O000857\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"tip\":\"20\",\"biz_type\":\"WECHATPAY\",\"app_id\":\"wx5f89682208cf8e88\",\"open_id\":\"oExampleOpenID\",\"call_back_url\":\"https://shop.example/ottpay\"}",
+	keys:    []key{{"order_id", 0, 0}, {"operator_id", 1, 0}, {"amount", 2, 0}, {"tip", 3, 0}, {"Tip", 3, 1}, {"biz_type", 4, 0}, {"app_id", 5, 0}, {"open_id", 6, 0}, {"call_back_url", 7, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), Example: "\"2020041468976O124O000857\""},
 		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Required: true, MinLength: 1, MaxLength: 64, Example: "\"0000020156\""},
@@ -672,6 +693,7 @@ var schemaMiniProgramPayRequest = Schema{
 var schemaMiniProgramPayResponse = Schema{
 	Name: "MiniProgramPayResponse", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1"}, Request: false, Response: true,
 	Example: "{\"payInfo\":\"{\\\"appId\\\":\\\"wx5f89682208cf8e88\\\",\\\"timeStamp\\\":\\\"2018091015\\\",\\\"nonceStr\\\":\\\"fGzn4apm4g33UnYU\\\",\\\"packageStr\\\":\\\"prepay_id\\\\u003dwx11030407018895349c421ab82302468473\\\",\\\"signType\\\":\\\"MD5\\\",\\\"paySign\\\":\\\"0961D43010DF42EA6021D76915F36F7A\\\"}\",\"merchant_id\":\"ON00009999\",\"order_id\":\"TEST0000008\",\"amount\":1,\"sale_num\":\"1536606245849717\"}",
+	keys:    []key{{"payInfo", 0, 0}, {"payinfo", 0, 1}, {"merchant_id", 1, 0}, {"order_id", 2, 0}, {"amount", 3, 0}, {"sale_num", 4, 0}},
 	Members: []Member{
 		{Name: "payInfo", Aliases: []string{"payinfo"}, Description: "JSON inside a string; PayInfo is its schema.", Kind: "json", Required: true, Sensitive: true, MinLength: 1, Example: "\"{\\\"appId\\\":\\\"wx5f89682208cf8e88\\\",\\\"timeStamp\\\":\\\"2018091015\\\",\\\"nonceStr\\\":\\\"fGzn4apm4g33UnYU\\\",\\\"packageStr\\\":\\\"prepay_id\\\\u003dwx11030407018895349c421ab82302468473\\\",\\\"signType\\\":\\\"MD5\\\",\\\"paySign\\\":\\\"0961D43010DF42EA6021D76915F36F7A\\\"}\""},
 		{Name: "merchant_id", Description: "The merchant.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 128, Example: "\"ON00009999\""},
@@ -684,14 +706,15 @@ var schemaMiniProgramPayResponse = Schema{
 var schemaNotification = Schema{
 	Name: "Notification", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api", "https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay", "https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: false, Response: false,
 	Example: "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\"}",
+	keys:    []key{{"order_id", 0, 0}, {"bizpay_order_id", 1, 0}, {"amount", 2, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"tip", 5, 0}, {"Tip", 5, 1}, {"convenience_fee", 6, 0}, {"sale_num", 7, 0}, {"prepay_order_id", 8, 0}, {"order_status", 9, 0}, {"reference", 10, 0}, {"exchange_rate", 11, 0}, {"sub_openId", 12, 0}, {"remarks", 13, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
 		{Name: "bizpay_order_id", Description: "The channel's id.", Kind: "string", Role: "channel-id", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 16, UsualMax: 31, Example: "\"AL781266859681754\""},
 		{Name: "amount", Description: "Cents; may include a convenience fee.", Kind: "amount", Role: "amount", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "\"1\""},
 		{Name: "finish_time", Description: "When the payment finished, China's time.", Kind: "time", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 14, UsualMax: 23, Example: "\"20200416050429\""},
 		{Name: "merchant_id", Description: "When present the merchant's own.", Kind: "string", Role: "merchant", Nullable: true, MaxLength: 64, UsualMin: 10, UsualMax: 10, Example: "\"QC00005496\""},
-		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"0\""},
-		{Name: "convenience_fee", Description: "Cents of the fee that the payer bore.", Kind: "amount", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"0\""},
+		{Name: "convenience_fee", Description: "Cents of the fee that the payer bore.", Kind: "amount", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
 		{Name: "sale_num", Description: "Number of the sale.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, UsualMin: 8, UsualMax: 23},
 		{Name: "prepay_order_id", Description: "The checkout.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 10, UsualMax: 25},
 		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Nullable: true, MaxLength: 64, UsualMin: 4, UsualMax: 16},
@@ -705,6 +728,7 @@ var schemaNotification = Schema{
 var schemaPassivePayRequest = Schema{
 	Name: "PassivePayRequest", Pages: []string{"https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"2020041468976\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"auth_code\":\"134567890123456789\",\"biz_type\":\"WECHATPAY\"}",
+	keys:    []key{{"order_id", 0, 0}, {"operator_id", 1, 0}, {"amount", 2, 0}, {"tip", 3, 0}, {"Tip", 3, 1}, {"sale_num", 4, 0}, {"auth_code", 5, 0}, {"biz_type", 6, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"2020041468976\""},
 		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Required: true, MinLength: 1, MaxLength: 64, Example: "\"0000020156\""},
@@ -719,13 +743,14 @@ var schemaPassivePayRequest = Schema{
 var schemaPassivePayResponse = Schema{
 	Name: "PassivePayResponse", Pages: []string{"https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: false, Response: true,
 	Example: "{\"order_status\":\"success\",\"order_id\":\"2020041468976\",\"buyer_login_id\":\"payer@example.com\",\"total_amount\":1,\"trade_time\":\"Apr 14, 2020 12:08:58 AM\"}",
+	keys:    []key{{"order_status", 0, 0}, {"order_id", 1, 0}, {"buyer_login_id", 2, 0}, {"buyer_logon_id", 2, 1}, {"total_amount", 3, 0}, {"trade_time", 4, 0}, {"receive_amount", 5, 0}, {"exchange_rate", 6, 0}},
 	Members: []Member{
 		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"success\""},
 		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"2020041468976\""},
 		{Name: "buyer_login_id", Aliases: []string{"buyer_logon_id"}, Description: "The payer's account.", Kind: "string", Nullable: true, Sensitive: true, Example: "\"payer@example.com\""},
 		{Name: "total_amount", Description: "Cents; never 0.", Kind: "amount", Role: "amount", Echo: "amount", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "1"},
 		{Name: "trade_time", Description: "When the trade happened, in an unknown zone.", Kind: "time", Role: "trade-time", Nullable: true, MaxLength: 64, Example: "\"Apr 14, 2020 12:08:58 AM\""},
-		{Name: "receive_amount", Description: "Cents; exact meaning unknown.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "receive_amount", Description: "Cents; exact meaning unknown.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
 		{Name: "exchange_rate", Description: "Exchange rate as written.", Kind: "text", Nullable: true, Number: true, Unknown: true, MaxLength: 64},
 	},
 }
@@ -733,6 +758,7 @@ var schemaPassivePayResponse = Schema{
 var schemaPayInfo = Schema{
 	Name: "PayInfo", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1"}, Request: false, Response: false,
 	Example: "{\"appId\":\"wx5f89682208cf8e88\",\"timeStamp\":\"2018091015\",\"nonceStr\":\"fGzn4apm4g33UnYU\",\"packageStr\":\"prepay_id=wx11030407018895349c421ab82302468473\",\"signType\":\"MD5\",\"paySign\":\"0961D43010DF42EA6021D76915F36F7A\"}",
+	keys:    []key{{"appId", 0, 0}, {"timeStamp", 1, 0}, {"nonceStr", 2, 0}, {"packageStr", 3, 0}, {"signType", 4, 0}, {"paySign", 5, 0}},
 	Members: []Member{
 		{Name: "appId", Description: "Id of the mini-program.", Kind: "string", Required: true, MinLength: 1, Example: "\"wx5f89682208cf8e88\""},
 		{Name: "timeStamp", Description: "Seconds since 1970.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"2018091015\""},
@@ -746,6 +772,7 @@ var schemaPayInfo = Schema{
 var schemaPrepayInitRequest = Schema{
 	Name: "PrepayInitRequest", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api"}, Request: true, Response: false,
 	Example: "{\"merchant_id\":\"ON00004652\",\"shop_id\":\"ON00004652001\",\"operator_id\":\"0000000696\",\"prepay_order_id\":\"prepay20220727132626764\",\"sale_num\":\"20220727132626764\",\"amount\":\"5\",\"currency_type\":\"CAD\",\"biz_type\":\"PREPAY\",\"redirect_url\":\"https://shop.example/thanks\",\"call_back_url\":\"https://shop.example/ottpay\",\"duration\":\"100\",\"remarks\":\"two teas\"}",
+	keys:    []key{{"merchant_id", 0, 0}, {"shop_id", 1, 0}, {"operator_id", 2, 0}, {"prepay_order_id", 3, 0}, {"sale_num", 4, 0}, {"amount", 5, 0}, {"currency_type", 6, 0}, {"biz_type", 7, 0}, {"redirect_url", 8, 0}, {"call_back_url", 9, 0}, {"duration", 10, 0}, {"email", 11, 0}, {"remarks", 12, 0}},
 	Members: []Member{
 		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 64, Example: "\"ON00004652\""},
 		{Name: "shop_id", Description: "The shop, given by OTT Pay.", Kind: "string", Required: true, MinLength: 1, MaxLength: 64, Example: "\"ON00004652001\""},
@@ -766,6 +793,7 @@ var schemaPrepayInitRequest = Schema{
 var schemaPrepayInitResponse = Schema{
 	Name: "PrepayInitResponse", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api"}, Request: false, Response: true,
 	Example: "{\"payinfo\":\"https://checkout.example/?id=20220727132626764\",\"expire_time\":\"2022-07-27 13:28:06\"}",
+	keys:    []key{{"payinfo", 0, 0}, {"payInfo", 0, 1}, {"expire_time", 1, 0}, {"prepay_order_id", 2, 0}},
 	Members: []Member{
 		{Name: "payinfo", Aliases: []string{"payInfo"}, Description: "Link to the checkout page.", Kind: "string", Role: "link", Required: true, Sensitive: true, MinLength: 1, Example: "\"https://checkout.example/?id=20220727132626764\""},
 		{Name: "expire_time", Description: "When the checkout closes.", Kind: "time", Role: "expiry", Nullable: true, Unknown: true, MaxLength: 64, Example: "\"2022-07-27 13:28:06\""},
@@ -776,6 +804,7 @@ var schemaPrepayInitResponse = Schema{
 var schemaPrepayQueryRequest = Schema{
 	Name: "PrepayQueryRequest", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api"}, Request: true, Response: false,
 	Example: "{\"prepay_order_id\":\"prepay20220727132626764\",\"merchant_id\":\"ON00004652\"}",
+	keys:    []key{{"prepay_order_id", 0, 0}, {"merchant_id", 1, 0}, {"order_id", 2, 0}},
 	Members: []Member{
 		{Name: "prepay_order_id", Description: "The checkout asked for.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"prepay20220727132626764\""},
 		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 64, Example: "\"ON00004652\""},
@@ -786,6 +815,7 @@ var schemaPrepayQueryRequest = Schema{
 var schemaPrepayQueryResponse = Schema{
 	Name: "PrepayQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api"}, Request: false, Response: true,
 	Example: "{\"rspCode\":\"SUCCESS\",\"rspMsg\":\"success\",\"status\":\"SUCCESS\",\"merchant_id\":\"ON00004652\",\"merchant_name\":\"Tea House\",\"shop_id\":\"ON00004652001\",\"operator_id\":\"0000000696\",\"amount\":\"5\",\"prepay_order_id\":\"prepay20220727132626764\",\"sale_num\":\"20220727132626764\",\"biz_type\":\"PREPAY\",\"currency_type\":\"CAD\",\"duration\":\"100\",\"create_time\":\"2022-07-27 13:26:26\",\"expire_time\":\"2022-07-27 13:28:06\",\"payments_methods\":[]}",
+	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"status", 2, 0}, {"merchant_id", 3, 0}, {"merchant_name", 4, 0}, {"shop_id", 5, 0}, {"operator_id", 6, 0}, {"amount", 7, 0}, {"tip", 8, 0}, {"Tip", 8, 1}, {"order_id", 9, 0}, {"prepay_order_id", 10, 0}, {"sale_num", 11, 0}, {"biz_type", 12, 0}, {"currency_type", 13, 0}, {"duration", 14, 0}, {"create_time", 15, 0}, {"expire_time", 16, 0}, {"call_back_url", 17, 0}, {"redirect_url", 18, 0}, {"payments_methods", 19, 0}, {"email", 20, 0}, {"remarks", 21, 0}, {"bizpay_order_id", 22, 0}, {"payNo", 22, 1}, {"pay_no", 22, 2}, {"out_trade_no", 22, 3}},
 	Members: []Member{
 		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result.", Kind: "string", Role: "code", Required: true, MinLength: 1, MaxLength: 64, Example: "\"SUCCESS\""},
 		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "Inner result as text.", Kind: "string", Role: "message", Required: true, MinLength: 1, MaxLength: 1024, Example: "\"success\""},
@@ -795,7 +825,7 @@ var schemaPrepayQueryResponse = Schema{
 		{Name: "shop_id", Description: "The shop.", Kind: "string", Nullable: true, MaxLength: 128, Example: "\"ON00004652001\""},
 		{Name: "operator_id", Description: "The operator.", Kind: "string", Role: "operator", Nullable: true, MaxLength: 128, Example: "\"0000000696\""},
 		{Name: "amount", Description: "Cents; never 0.", Kind: "amount", Role: "amount", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "\"5\""},
-		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
 		{Name: "order_id", Description: "OTT Pay's order, once a method was used.", Kind: "string", Nullable: true, MaxLength: 128},
 		{Name: "prepay_order_id", Description: "The checkout.", Kind: "string", Role: "order-id", Echo: "prepay_order_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"prepay20220727132626764\""},
 		{Name: "sale_num", Description: "The merchant's sale number.", Kind: "text", Required: true, Number: true, MinLength: 1, MaxLength: 128, Example: "\"20220727132626764\""},
@@ -816,6 +846,7 @@ var schemaPrepayQueryResponse = Schema{
 var schemaRefundRequest = Schema{
 	Name: "RefundRequest", Pages: []string{"https://docs.ottpay.com/payment-api/refund-transaction-and-query-api"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"R2020041553699\",\"ori_order_id\":\"2020041553699O153O0407\",\"refund_amt\":\"1\"}",
+	keys:    []key{{"order_id", 0, 0}, {"ori_order_id", 1, 0}, {"refund_amt", 2, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "Id of the refund itself, a new one. When empty the client makes one.", Kind: "string", Role: "order-id", Required: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"R2020041553699\""},
 		{Name: "ori_order_id", Description: "The payment to return.", Kind: "string", Role: "original-order-id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"2020041553699O153O0407\""},
@@ -826,17 +857,19 @@ var schemaRefundRequest = Schema{
 var schemaRefundResponse = Schema{
 	Name: "RefundResponse", Pages: []string{"https://docs.ottpay.com/payment-api/refund-transaction-and-query-api"}, Request: false, Response: true,
 	Example: "{\"order_id\":\"R2020041553699\",\"order_status\":\"success\",\"refund_fee\":1}",
+	keys:    []key{{"order_id", 0, 0}, {"order_status", 1, 0}, {"refund_status", 1, 1}, {"refund_fee", 2, 0}, {"amount", 3, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Nullable: true, Unknown: true, MaxLength: 128, Example: "\"R2020041553699\""},
 		{Name: "order_status", Aliases: []string{"refund_status"}, Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Nullable: true, Unknown: true, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"success\""},
-		{Name: "refund_fee", Description: "Cents.", Kind: "amount", Role: "refunded", Echo: "refund_amt", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "1"},
-		{Name: "amount", Description: "Cents.", Kind: "amount", Role: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "refund_fee", Description: "Cents.", Kind: "amount", Role: "refunded", Echo: "refund_amt", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "1"},
+		{Name: "amount", Description: "Cents.", Kind: "amount", Role: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
 	},
 }
 
 var schemaStatusQueryRequest = Schema{
 	Name: "StatusQueryRequest", Pages: []string{"https://docs.ottpay.com/payment-api/query-transaction-api-1", "https://docs.ottpay.com/payment-api/retail-api/query-transaction-api", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"2020041468976O124O000857\"}",
+	keys:    []key{{"order_id", 0, 0}, {"orderId", 1, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The order asked for.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"2020041468976O124O000857\""},
 		{Name: "orderId", Description: "The same id once more; card integrations were seen to send it.", Kind: "string", MaxLength: 128},
@@ -846,16 +879,17 @@ var schemaStatusQueryRequest = Schema{
 var schemaStatusQueryResponse = Schema{
 	Name: "StatusQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/query-transaction-api-1", "https://docs.ottpay.com/payment-api/retail-api/query-transaction-api", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api"}, Request: false, Response: true,
 	Example: "{\"order_status\":\"init\",\"order_id\":\"2020041468976O124O000857\",\"trade_time\":\"Apr 14, 2020 12:08:58 AM\",\"total_amount\":1,\"refund_fee\":0,\"tip\":0}",
+	keys:    []key{{"order_status", 0, 0}, {"order_id", 1, 0}, {"trade_time", 2, 0}, {"buyer_login_id", 3, 0}, {"buyer_logon_id", 3, 1}, {"total_amount", 4, 0}, {"receive_amount", 5, 0}, {"pay_amount", 6, 0}, {"refund_fee", 7, 0}, {"tip", 8, 0}, {"Tip", 8, 1}, {"bizpay_order_id", 9, 0}, {"exchange_rate", 10, 0}, {"payInfo", 11, 0}, {"payinfo", 11, 1}, {"return_code", 12, 0}},
 	Members: []Member{
 		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"init\""},
 		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Nullable: true, MaxLength: 128, Example: "\"2020041468976O124O000857\""},
 		{Name: "trade_time", Description: "When the trade happened, in an unknown zone.", Kind: "time", Role: "trade-time", Nullable: true, MaxLength: 64, Example: "\"Apr 14, 2020 12:08:58 AM\""},
 		{Name: "buyer_login_id", Aliases: []string{"buyer_logon_id"}, Description: "The payer's account.", Kind: "string", Nullable: true, Sensitive: true},
-		{Name: "total_amount", Description: "Cents.", Kind: "amount", Role: "amount", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "1"},
-		{Name: "receive_amount", Description: "Cents; exact meaning unknown.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
-		{Name: "pay_amount", Description: "Cents; exact meaning unknown.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
-		{Name: "refund_fee", Description: "Cents; other than 0 on refunds only.", Kind: "amount", Role: "refunded", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "0"},
-		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]+$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "0"},
+		{Name: "total_amount", Description: "Cents.", Kind: "amount", Role: "amount", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "1"},
+		{Name: "receive_amount", Description: "Cents; exact meaning unknown.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "pay_amount", Description: "Cents; exact meaning unknown.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "refund_fee", Description: "Cents; other than 0 on refunds only.", Kind: "amount", Role: "refunded", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "0"},
+		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "0"},
 		{Name: "bizpay_order_id", Description: "The channel's id; seen but not documented.", Kind: "string", Role: "channel-id", Nullable: true, Unknown: true, MaxLength: 128},
 		{Name: "exchange_rate", Description: "Exchange rate as written; seen but not documented.", Kind: "text", Nullable: true, Number: true, Unknown: true, MaxLength: 64},
 		{Name: "payInfo", Aliases: []string{"payinfo"}, Description: "Seen but not documented.", Kind: "json", Nullable: true, Sensitive: true, Unknown: true},

@@ -3,2961 +3,1656 @@
 package api
 
 import (
+	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 
 	"github.com/ottpaykit/ottpay/field"
+	"github.com/ottpaykit/ottpay/wire"
 )
 
-const redacted = "[redacted]"
-
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
 func (v *ActivePayRequest) UnmarshalJSON(data []byte) error {
-	var out ActivePayRequest
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "order_id":
-			out.OrderID = r.String()
-		case "operator_id":
-			out.OperatorID = r.String()
-		case "amount":
-			out.Amount = r.Digits()
-		case "tip":
-			out.Tip = r.Digits()
-		case "Tip":
-			if !r.Has("tip") {
-				out.Tip = r.Digits()
-			}
-		case "biz_type":
-			out.BizType = r.String()
-		case "call_back_url":
-			out.CallBackURL = r.String()
-		case "order_remark":
-			out.OrderRemark = r.String()
-		default:
-			r.Unknown()
-		}
-	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: ActivePayRequest: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *ActivePayRequest) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = ActivePayRequest{}
+	if err := decode(&schemaActivePayRequest, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
-// additional members that are no strings or bear card data.
-func (v ActivePayRequest) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("order_id", v.OrderID)
-	w.String("operator_id", v.OperatorID)
-	w.Cents("amount", v.Amount)
-	w.Cents("tip", v.Tip)
-	w.String("biz_type", v.BizType)
-	w.String("call_back_url", v.CallBackURL)
-	w.String("order_remark", v.OrderRemark)
-	known := []string{"order_id", "operator_id", "amount", "tip", "Tip", "biz_type", "call_back_url", "order_remark"}
-	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: ActivePayRequest: %w", err)
-	}
-	return out, nil
-}
+// additional members that are not strings or that have a name of card data.
+func (v ActivePayRequest) MarshalJSON() ([]byte, error) { return encode(&schemaActivePayRequest, &v) }
 
 // LogValue returns the members that may be shown.
-func (v ActivePayRequest) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 7+1)
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if v.OperatorID != "" {
-		attrs = append(attrs, slog.String("operator_id", v.OperatorID))
-	}
-	if v.Amount != 0 {
-		attrs = append(attrs, slog.String("amount", v.Amount.String()))
-	}
-	if v.Tip != 0 {
-		attrs = append(attrs, slog.String("tip", v.Tip.String()))
-	}
-	if v.BizType != "" {
-		attrs = append(attrs, slog.String("biz_type", v.BizType))
-	}
-	if v.CallBackURL != "" {
-		attrs = append(attrs, slog.String("call_back_url", redacted))
-	}
-	if v.OrderRemark != "" {
-		attrs = append(attrs, slog.String("order_remark", redacted))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v ActivePayRequest) LogValue() slog.Value { return logValue(&schemaActivePayRequest, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v ActivePayRequest) String() string { return "ActivePayRequest" + v.LogValue().String() }
+func (v ActivePayRequest) String() string { return text(&schemaActivePayRequest, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v ActivePayRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v ActivePayRequest) Format(s fmt.State, _ rune) { format(s, &schemaActivePayRequest, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *ActivePayResponse) UnmarshalJSON(data []byte) error {
-	var out ActivePayResponse
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "code_url":
-			out.CodeURL = r.String()
-		case "order_id":
-			out.OrderID = r.String()
-		case "bizpay_order_id":
-			if !r.Null() {
-				out.BizpayOrderID = r.String()
-			}
-		default:
-			r.Unknown()
-		}
+func (v *ActivePayRequest) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.OrderID
+	case 1:
+		return &v.OperatorID
+	case 2:
+		return &v.Amount
+	case 3:
+		return &v.Tip
+	case 4:
+		return &v.BizType
+	case 5:
+		return &v.CallBackURL
+	case 6:
+		return &v.OrderRemark
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *ActivePayRequest) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *ActivePayResponse) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: ActivePayResponse: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *ActivePayResponse) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = ActivePayResponse{}
+	if err := decode(&schemaActivePayResponse, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings.
-func (v ActivePayResponse) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("code_url", v.CodeURL)
-	w.String("order_id", v.OrderID)
-	w.String("bizpay_order_id", v.BizpayOrderID)
-	known := []string{"code_url", "order_id", "bizpay_order_id"}
-	w.Unknown(known, v.AdditionalProperties)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: ActivePayResponse: %w", err)
-	}
-	return out, nil
-}
+func (v ActivePayResponse) MarshalJSON() ([]byte, error) { return encode(&schemaActivePayResponse, &v) }
 
 // LogValue returns the members that may be shown.
-func (v ActivePayResponse) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 3+1)
-	if v.CodeURL != "" {
-		attrs = append(attrs, slog.String("code_url", redacted))
-	}
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if v.BizpayOrderID != "" {
-		attrs = append(attrs, slog.String("bizpay_order_id", v.BizpayOrderID))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v ActivePayResponse) LogValue() slog.Value { return logValue(&schemaActivePayResponse, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v ActivePayResponse) String() string { return "ActivePayResponse" + v.LogValue().String() }
+func (v ActivePayResponse) String() string { return text(&schemaActivePayResponse, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v ActivePayResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v ActivePayResponse) Format(s fmt.State, _ rune) { format(s, &schemaActivePayResponse, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *CardNotification) UnmarshalJSON(data []byte) error {
-	var out CardNotification
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "order_id":
-			out.OrderID = r.String()
-		case "bizpay_order_id":
-			out.BizpayOrderID = r.String()
-		case "amount":
-			out.Amount = r.Cents()
-		case "finish_time":
-			out.FinishTime = field.Time(r.String())
-		case "merchant_id":
-			if !r.Null() {
-				out.MerchantID = r.String()
-			}
-		case "tip":
-			if !r.Null() {
-				cents := r.Cents()
-				out.Tip = &cents
-			}
-		case "Tip":
-			if !r.Has("tip") {
-				if !r.Null() {
-					cents := r.Cents()
-					out.Tip = &cents
-				}
-			}
-		case "convenience_fee":
-			if !r.Null() {
-				cents := r.Cents()
-				out.ConvenienceFee = &cents
-			}
-		case "sale_num":
-			if !r.Null() {
-				out.SaleNum = r.Text()
-			}
-		case "prepay_order_id":
-			if !r.Null() {
-				out.PrepayOrderID = r.String()
-			}
-		case "order_status":
-			out.OrderStatus = OrderStatus(r.String())
-		case "reference":
-			if !r.Null() {
-				out.Reference = r.String()
-			}
-		case "exchange_rate":
-			if !r.Null() {
-				out.ExchangeRate = r.Text()
-			}
-		case "sub_openId":
-			if !r.Null() {
-				out.SubOpenID = r.String()
-			}
-		case "remarks":
-			if !r.Null() {
-				out.Remarks = r.String()
-			}
-		default:
-			r.Unknown()
-		}
+func (v *ActivePayResponse) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.CodeURL
+	case 1:
+		return &v.OrderID
+	case 2:
+		return &v.BizpayOrderID
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *ActivePayResponse) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *CardNotification) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: CardNotification: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *CardNotification) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = CardNotification{}
+	if err := decode(&schemaCardNotification, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings.
-func (v CardNotification) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("order_id", v.OrderID)
-	w.String("bizpay_order_id", v.BizpayOrderID)
-	w.Cents("amount", v.Amount)
-	w.String("finish_time", string(v.FinishTime))
-	w.String("merchant_id", v.MerchantID)
-	w.CentsPointer("tip", v.Tip)
-	w.CentsPointer("convenience_fee", v.ConvenienceFee)
-	w.String("sale_num", v.SaleNum)
-	w.String("prepay_order_id", v.PrepayOrderID)
-	w.String("order_status", string(v.OrderStatus))
-	w.String("reference", v.Reference)
-	w.String("exchange_rate", v.ExchangeRate)
-	w.String("sub_openId", v.SubOpenID)
-	w.String("remarks", v.Remarks)
-	known := []string{"order_id", "bizpay_order_id", "amount", "finish_time", "merchant_id", "tip", "Tip", "convenience_fee", "sale_num", "prepay_order_id", "order_status", "reference", "exchange_rate", "sub_openId", "remarks"}
-	w.Unknown(known, v.AdditionalProperties)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: CardNotification: %w", err)
-	}
-	return out, nil
-}
+func (v CardNotification) MarshalJSON() ([]byte, error) { return encode(&schemaCardNotification, &v) }
 
 // LogValue returns the members that may be shown.
-func (v CardNotification) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 14+1)
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if v.BizpayOrderID != "" {
-		attrs = append(attrs, slog.String("bizpay_order_id", v.BizpayOrderID))
-	}
-	if v.Amount != 0 {
-		attrs = append(attrs, slog.String("amount", v.Amount.String()))
-	}
-	if v.FinishTime != "" {
-		attrs = append(attrs, slog.String("finish_time", string(v.FinishTime)))
-	}
-	if v.MerchantID != "" {
-		attrs = append(attrs, slog.String("merchant_id", v.MerchantID))
-	}
-	if v.Tip != nil {
-		attrs = append(attrs, slog.String("tip", v.Tip.String()))
-	}
-	if v.ConvenienceFee != nil {
-		attrs = append(attrs, slog.String("convenience_fee", v.ConvenienceFee.String()))
-	}
-	if v.SaleNum != "" {
-		attrs = append(attrs, slog.String("sale_num", v.SaleNum))
-	}
-	if v.PrepayOrderID != "" {
-		attrs = append(attrs, slog.String("prepay_order_id", v.PrepayOrderID))
-	}
-	if v.OrderStatus != "" {
-		attrs = append(attrs, slog.String("order_status", string(v.OrderStatus)))
-	}
-	if v.Reference != "" {
-		attrs = append(attrs, slog.String("reference", v.Reference))
-	}
-	if v.ExchangeRate != "" {
-		attrs = append(attrs, slog.String("exchange_rate", v.ExchangeRate))
-	}
-	if v.SubOpenID != "" {
-		attrs = append(attrs, slog.String("sub_openId", redacted))
-	}
-	if v.Remarks != "" {
-		attrs = append(attrs, slog.String("remarks", redacted))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v CardNotification) LogValue() slog.Value { return logValue(&schemaCardNotification, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v CardNotification) String() string { return "CardNotification" + v.LogValue().String() }
+func (v CardNotification) String() string { return text(&schemaCardNotification, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v CardNotification) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v CardNotification) Format(s fmt.State, _ rune) { format(s, &schemaCardNotification, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *CardPreauthRequest) UnmarshalJSON(data []byte) error {
-	var out CardPreauthRequest
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "orderId":
-			out.OrderID = r.String()
-		case "merchant_id":
-			out.MerchantID = r.String()
-		case "operator_id":
-			out.OperatorID = r.String()
-		case "txnTime":
-			out.TxnTime = field.Time(r.String())
-		case "txnAmt":
-			out.TxnAmt = r.Digits()
-		case "frontUrl":
-			out.FrontURL = r.String()
-		case "backUrl":
-			out.BackURL = r.String()
-		case "channelType":
-			out.ChannelType = r.String()
-		case "bizType":
-			out.BizType = r.String()
-			out.BizTypeName = ""
-		case "biz_type":
-			if !r.Has("bizType") {
-				out.BizType = r.String()
-				if out.BizType != "" {
-					out.BizTypeName = "biz_type"
-				}
-			}
-		case "cc_channelType":
-			out.CCChannelType = r.String()
-		default:
-			r.Unknown()
-		}
+func (v *CardNotification) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.OrderID
+	case 1:
+		return &v.BizpayOrderID
+	case 2:
+		return &v.Amount
+	case 3:
+		return (*string)(&v.FinishTime)
+	case 4:
+		return &v.MerchantID
+	case 5:
+		return &v.Tip
+	case 6:
+		return &v.ConvenienceFee
+	case 7:
+		return &v.SaleNum
+	case 8:
+		return &v.PrepayOrderID
+	case 9:
+		return (*string)(&v.OrderStatus)
+	case 10:
+		return &v.Reference
+	case 11:
+		return &v.ExchangeRate
+	case 12:
+		return &v.SubOpenID
+	case 13:
+		return &v.Remarks
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *CardNotification) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *CardPreauthRequest) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: CardPreauthRequest: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *CardPreauthRequest) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = CardPreauthRequest{}
+	if err := decode(&schemaCardPreauthRequest, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
-// additional members that are no strings or bear card data.
+// additional members that are not strings or that have a name of card data.
 func (v CardPreauthRequest) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("orderId", v.OrderID)
-	w.String("merchant_id", v.MerchantID)
-	w.String("operator_id", v.OperatorID)
-	w.String("txnTime", string(v.TxnTime))
-	w.Cents("txnAmt", v.TxnAmt)
-	w.String("frontUrl", v.FrontURL)
-	w.String("backUrl", v.BackURL)
-	w.String("channelType", v.ChannelType)
-	w.Spelled([]string{"bizType", "biz_type"}, v.BizTypeName, v.BizType)
-	w.String("cc_channelType", v.CCChannelType)
-	known := []string{"orderId", "merchant_id", "operator_id", "txnTime", "txnAmt", "frontUrl", "backUrl", "channelType", "bizType", "biz_type", "cc_channelType"}
-	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: CardPreauthRequest: %w", err)
-	}
-	return out, nil
+	return encode(&schemaCardPreauthRequest, &v)
 }
 
 // LogValue returns the members that may be shown.
-func (v CardPreauthRequest) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 10+1)
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("orderId", v.OrderID))
-	}
-	if v.MerchantID != "" {
-		attrs = append(attrs, slog.String("merchant_id", v.MerchantID))
-	}
-	if v.OperatorID != "" {
-		attrs = append(attrs, slog.String("operator_id", v.OperatorID))
-	}
-	if v.TxnTime != "" {
-		attrs = append(attrs, slog.String("txnTime", string(v.TxnTime)))
-	}
-	if v.TxnAmt != 0 {
-		attrs = append(attrs, slog.String("txnAmt", v.TxnAmt.String()))
-	}
-	if v.FrontURL != "" {
-		attrs = append(attrs, slog.String("frontUrl", redacted))
-	}
-	if v.BackURL != "" {
-		attrs = append(attrs, slog.String("backUrl", redacted))
-	}
-	if v.ChannelType != "" {
-		attrs = append(attrs, slog.String("channelType", v.ChannelType))
-	}
-	if v.BizType != "" {
-		attrs = append(attrs, slog.String("bizType", v.BizType))
-	}
-	if v.CCChannelType != "" {
-		attrs = append(attrs, slog.String("cc_channelType", v.CCChannelType))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v CardPreauthRequest) LogValue() slog.Value { return logValue(&schemaCardPreauthRequest, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v CardPreauthRequest) String() string { return "CardPreauthRequest" + v.LogValue().String() }
+func (v CardPreauthRequest) String() string { return text(&schemaCardPreauthRequest, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v CardPreauthRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v CardPreauthRequest) Format(s fmt.State, _ rune) { format(s, &schemaCardPreauthRequest, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *CardPreauthResponse) UnmarshalJSON(data []byte) error {
-	var out CardPreauthResponse
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "rspCode":
-			if !r.Null() {
-				out.RspCode = r.String()
-			}
-		case "respcode":
-			if !r.Has("rspCode") {
-				if !r.Null() {
-					out.RspCode = r.String()
-				}
-			}
-		case "rspMsg":
-			if !r.Null() {
-				out.RspMsg = r.String()
-			}
-		case "respmsg":
-			if !r.Has("rspMsg") {
-				if !r.Null() {
-					out.RspMsg = r.String()
-				}
-			}
-		case "codeUrl":
-			if !r.Null() {
-				out.CodeURL = r.String()
-			}
-		case "code_url":
-			if !r.Has("codeUrl") {
-				if !r.Null() {
-					out.CodeURL = r.String()
-				}
-			}
-		case "tn":
-			if !r.Null() {
-				out.Tn = r.String()
-			}
-		case "amount":
-			if !r.Null() {
-				cents := r.Cents()
-				out.Amount = &cents
-			}
-		case "order_id":
-			if !r.Null() {
-				out.OrderID = r.String()
-			}
-		case "orderId":
-			if !r.Has("order_id") {
-				if !r.Null() {
-					out.OrderID = r.String()
-				}
-			}
-		default:
-			r.Unknown()
-		}
+func (v *CardPreauthRequest) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.OrderID
+	case 1:
+		return &v.MerchantID
+	case 2:
+		return &v.OperatorID
+	case 3:
+		return (*string)(&v.TxnTime)
+	case 4:
+		return &v.TxnAmt
+	case 5:
+		return &v.FrontURL
+	case 6:
+		return &v.BackURL
+	case 7:
+		return &v.ChannelType
+	case 8:
+		return &v.BizType
+	case 9:
+		return &v.CCChannelType
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *CardPreauthRequest) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+func (v *CardPreauthRequest) spelling(i int) *string {
+	switch i {
+	case 8:
+		return &v.BizTypeName
+	}
+	return nil
+}
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *CardPreauthResponse) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: CardPreauthResponse: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *CardPreauthResponse) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = CardPreauthResponse{}
+	if err := decode(&schemaCardPreauthResponse, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings.
 func (v CardPreauthResponse) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("rspCode", v.RspCode)
-	w.String("rspMsg", v.RspMsg)
-	w.String("codeUrl", v.CodeURL)
-	w.String("tn", v.Tn)
-	w.CentsPointer("amount", v.Amount)
-	w.String("order_id", v.OrderID)
-	known := []string{"rspCode", "respcode", "rspMsg", "respmsg", "codeUrl", "code_url", "tn", "amount", "order_id", "orderId"}
-	w.Unknown(known, v.AdditionalProperties)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: CardPreauthResponse: %w", err)
-	}
-	return out, nil
+	return encode(&schemaCardPreauthResponse, &v)
 }
 
 // LogValue returns the members that may be shown.
-func (v CardPreauthResponse) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 6+1)
-	if v.RspCode != "" {
-		attrs = append(attrs, slog.String("rspCode", v.RspCode))
-	}
-	if v.RspMsg != "" {
-		attrs = append(attrs, slog.String("rspMsg", v.RspMsg))
-	}
-	if v.CodeURL != "" {
-		attrs = append(attrs, slog.String("codeUrl", redacted))
-	}
-	if v.Tn != "" {
-		attrs = append(attrs, slog.String("tn", redacted))
-	}
-	if v.Amount != nil {
-		attrs = append(attrs, slog.String("amount", v.Amount.String()))
-	}
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v CardPreauthResponse) LogValue() slog.Value { return logValue(&schemaCardPreauthResponse, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v CardPreauthResponse) String() string { return "CardPreauthResponse" + v.LogValue().String() }
+func (v CardPreauthResponse) String() string { return text(&schemaCardPreauthResponse, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v CardPreauthResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v CardPreauthResponse) Format(s fmt.State, _ rune) { format(s, &schemaCardPreauthResponse, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *CardPurchaseRequest) UnmarshalJSON(data []byte) error {
-	var out CardPurchaseRequest
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "orderId":
-			out.OrderID = r.String()
-		case "merchant_id":
-			out.MerchantID = r.String()
-		case "operator_id":
-			out.OperatorID = r.String()
-		case "txnTime":
-			out.TxnTime = field.Time(r.String())
-		case "txnAmt":
-			out.TxnAmt = r.Digits()
-		case "frontUrl":
-			out.FrontURL = r.String()
-		case "backUrl":
-			out.BackURL = r.String()
-		case "channelType":
-			out.ChannelType = r.String()
-		case "bizType":
-			out.BizType = r.String()
-			out.BizTypeName = ""
-		case "biz_type":
-			if !r.Has("bizType") {
-				out.BizType = r.String()
-				if out.BizType != "" {
-					out.BizTypeName = "biz_type"
-				}
-			}
-		case "cc_channelType":
-			out.CCChannelType = r.String()
-		default:
-			r.Unknown()
-		}
+func (v *CardPreauthResponse) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.RspCode
+	case 1:
+		return &v.RspMsg
+	case 2:
+		return &v.CodeURL
+	case 3:
+		return &v.Tn
+	case 4:
+		return &v.Amount
+	case 5:
+		return &v.OrderID
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *CardPreauthResponse) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *CardPurchaseRequest) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: CardPurchaseRequest: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *CardPurchaseRequest) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = CardPurchaseRequest{}
+	if err := decode(&schemaCardPurchaseRequest, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
-// additional members that are no strings or bear card data.
+// additional members that are not strings or that have a name of card data.
 func (v CardPurchaseRequest) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("orderId", v.OrderID)
-	w.String("merchant_id", v.MerchantID)
-	w.String("operator_id", v.OperatorID)
-	w.String("txnTime", string(v.TxnTime))
-	w.Cents("txnAmt", v.TxnAmt)
-	w.String("frontUrl", v.FrontURL)
-	w.String("backUrl", v.BackURL)
-	w.String("channelType", v.ChannelType)
-	w.Spelled([]string{"bizType", "biz_type"}, v.BizTypeName, v.BizType)
-	w.String("cc_channelType", v.CCChannelType)
-	known := []string{"orderId", "merchant_id", "operator_id", "txnTime", "txnAmt", "frontUrl", "backUrl", "channelType", "bizType", "biz_type", "cc_channelType"}
-	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: CardPurchaseRequest: %w", err)
-	}
-	return out, nil
+	return encode(&schemaCardPurchaseRequest, &v)
 }
 
 // LogValue returns the members that may be shown.
-func (v CardPurchaseRequest) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 10+1)
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("orderId", v.OrderID))
-	}
-	if v.MerchantID != "" {
-		attrs = append(attrs, slog.String("merchant_id", v.MerchantID))
-	}
-	if v.OperatorID != "" {
-		attrs = append(attrs, slog.String("operator_id", v.OperatorID))
-	}
-	if v.TxnTime != "" {
-		attrs = append(attrs, slog.String("txnTime", string(v.TxnTime)))
-	}
-	if v.TxnAmt != 0 {
-		attrs = append(attrs, slog.String("txnAmt", v.TxnAmt.String()))
-	}
-	if v.FrontURL != "" {
-		attrs = append(attrs, slog.String("frontUrl", redacted))
-	}
-	if v.BackURL != "" {
-		attrs = append(attrs, slog.String("backUrl", redacted))
-	}
-	if v.ChannelType != "" {
-		attrs = append(attrs, slog.String("channelType", v.ChannelType))
-	}
-	if v.BizType != "" {
-		attrs = append(attrs, slog.String("bizType", v.BizType))
-	}
-	if v.CCChannelType != "" {
-		attrs = append(attrs, slog.String("cc_channelType", v.CCChannelType))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v CardPurchaseRequest) LogValue() slog.Value { return logValue(&schemaCardPurchaseRequest, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v CardPurchaseRequest) String() string { return "CardPurchaseRequest" + v.LogValue().String() }
+func (v CardPurchaseRequest) String() string { return text(&schemaCardPurchaseRequest, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v CardPurchaseRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v CardPurchaseRequest) Format(s fmt.State, _ rune) { format(s, &schemaCardPurchaseRequest, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *CardPurchaseResponse) UnmarshalJSON(data []byte) error {
-	var out CardPurchaseResponse
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "rspCode":
-			if !r.Null() {
-				out.RspCode = r.String()
-			}
-		case "respcode":
-			if !r.Has("rspCode") {
-				if !r.Null() {
-					out.RspCode = r.String()
-				}
-			}
-		case "rspMsg":
-			if !r.Null() {
-				out.RspMsg = r.String()
-			}
-		case "respmsg":
-			if !r.Has("rspMsg") {
-				if !r.Null() {
-					out.RspMsg = r.String()
-				}
-			}
-		case "codeUrl":
-			if !r.Null() {
-				out.CodeURL = r.String()
-			}
-		case "code_url":
-			if !r.Has("codeUrl") {
-				if !r.Null() {
-					out.CodeURL = r.String()
-				}
-			}
-		case "tn":
-			if !r.Null() {
-				out.Tn = r.String()
-			}
-		case "amount":
-			if !r.Null() {
-				cents := r.Cents()
-				out.Amount = &cents
-			}
-		case "order_id":
-			if !r.Null() {
-				out.OrderID = r.String()
-			}
-		case "orderId":
-			if !r.Has("order_id") {
-				if !r.Null() {
-					out.OrderID = r.String()
-				}
-			}
-		default:
-			r.Unknown()
-		}
+func (v *CardPurchaseRequest) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.OrderID
+	case 1:
+		return &v.MerchantID
+	case 2:
+		return &v.OperatorID
+	case 3:
+		return (*string)(&v.TxnTime)
+	case 4:
+		return &v.TxnAmt
+	case 5:
+		return &v.FrontURL
+	case 6:
+		return &v.BackURL
+	case 7:
+		return &v.ChannelType
+	case 8:
+		return &v.BizType
+	case 9:
+		return &v.CCChannelType
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *CardPurchaseRequest) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+func (v *CardPurchaseRequest) spelling(i int) *string {
+	switch i {
+	case 8:
+		return &v.BizTypeName
+	}
+	return nil
+}
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *CardPurchaseResponse) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: CardPurchaseResponse: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *CardPurchaseResponse) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = CardPurchaseResponse{}
+	if err := decode(&schemaCardPurchaseResponse, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings.
 func (v CardPurchaseResponse) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("rspCode", v.RspCode)
-	w.String("rspMsg", v.RspMsg)
-	w.String("codeUrl", v.CodeURL)
-	w.String("tn", v.Tn)
-	w.CentsPointer("amount", v.Amount)
-	w.String("order_id", v.OrderID)
-	known := []string{"rspCode", "respcode", "rspMsg", "respmsg", "codeUrl", "code_url", "tn", "amount", "order_id", "orderId"}
-	w.Unknown(known, v.AdditionalProperties)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: CardPurchaseResponse: %w", err)
-	}
-	return out, nil
+	return encode(&schemaCardPurchaseResponse, &v)
 }
 
 // LogValue returns the members that may be shown.
-func (v CardPurchaseResponse) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 6+1)
-	if v.RspCode != "" {
-		attrs = append(attrs, slog.String("rspCode", v.RspCode))
-	}
-	if v.RspMsg != "" {
-		attrs = append(attrs, slog.String("rspMsg", v.RspMsg))
-	}
-	if v.CodeURL != "" {
-		attrs = append(attrs, slog.String("codeUrl", redacted))
-	}
-	if v.Tn != "" {
-		attrs = append(attrs, slog.String("tn", redacted))
-	}
-	if v.Amount != nil {
-		attrs = append(attrs, slog.String("amount", v.Amount.String()))
-	}
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v CardPurchaseResponse) LogValue() slog.Value { return logValue(&schemaCardPurchaseResponse, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v CardPurchaseResponse) String() string { return "CardPurchaseResponse" + v.LogValue().String() }
+func (v CardPurchaseResponse) String() string { return text(&schemaCardPurchaseResponse, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v CardPurchaseResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v CardPurchaseResponse) Format(s fmt.State, _ rune) { format(s, &schemaCardPurchaseResponse, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *CardQueryRequest) UnmarshalJSON(data []byte) error {
-	var out CardQueryRequest
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "order_id":
-			out.OrderID = r.String()
-		default:
-			r.Unknown()
-		}
+func (v *CardPurchaseResponse) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.RspCode
+	case 1:
+		return &v.RspMsg
+	case 2:
+		return &v.CodeURL
+	case 3:
+		return &v.Tn
+	case 4:
+		return &v.Amount
+	case 5:
+		return &v.OrderID
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *CardPurchaseResponse) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *CardQueryRequest) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: CardQueryRequest: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *CardQueryRequest) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = CardQueryRequest{}
+	if err := decode(&schemaCardQueryRequest, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
-// additional members that are no strings or bear card data.
-func (v CardQueryRequest) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("order_id", v.OrderID)
-	known := []string{"order_id"}
-	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: CardQueryRequest: %w", err)
-	}
-	return out, nil
-}
+// additional members that are not strings or that have a name of card data.
+func (v CardQueryRequest) MarshalJSON() ([]byte, error) { return encode(&schemaCardQueryRequest, &v) }
 
 // LogValue returns the members that may be shown.
-func (v CardQueryRequest) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 1+1)
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v CardQueryRequest) LogValue() slog.Value { return logValue(&schemaCardQueryRequest, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v CardQueryRequest) String() string { return "CardQueryRequest" + v.LogValue().String() }
+func (v CardQueryRequest) String() string { return text(&schemaCardQueryRequest, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v CardQueryRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v CardQueryRequest) Format(s fmt.State, _ rune) { format(s, &schemaCardQueryRequest, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *CardQueryResponse) UnmarshalJSON(data []byte) error {
-	var out CardQueryResponse
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "rspCode":
-			if !r.Null() {
-				out.RspCode = r.String()
-			}
-		case "respcode":
-			if !r.Has("rspCode") {
-				if !r.Null() {
-					out.RspCode = r.String()
-				}
-			}
-		case "rspMsg":
-			if !r.Null() {
-				out.RspMsg = r.String()
-			}
-		case "respmsg":
-			if !r.Has("rspMsg") {
-				if !r.Null() {
-					out.RspMsg = r.String()
-				}
-			}
-		case "order_status":
-			out.OrderStatus = OrderStatus(r.String())
-		case "order_id":
-			if !r.Null() {
-				out.OrderID = r.String()
-			}
-		case "orderId":
-			if !r.Has("order_id") {
-				if !r.Null() {
-					out.OrderID = r.String()
-				}
-			}
-		case "bizpay_order_id":
-			if !r.Null() {
-				out.BizpayOrderID = r.String()
-			}
-		case "trade_time":
-			if !r.Null() {
-				out.TradeTime = field.Time(r.String())
-			}
-		case "amount":
-			if !r.Null() {
-				cents := r.Cents()
-				out.Amount = &cents
-			}
-		case "receipt_amount":
-			if !r.Null() {
-				cents := r.Cents()
-				out.ReceiptAmount = &cents
-			}
-		case "buyer_pay_amount":
-			if !r.Null() {
-				cents := r.Cents()
-				out.BuyerPayAmount = &cents
-			}
-		case "tip":
-			if !r.Null() {
-				cents := r.Cents()
-				out.Tip = &cents
-			}
-		case "Tip":
-			if !r.Has("tip") {
-				if !r.Null() {
-					cents := r.Cents()
-					out.Tip = &cents
-				}
-			}
-		case "refund_amount":
-			if !r.Null() {
-				cents := r.Cents()
-				out.RefundAmount = &cents
-			}
-		default:
-			r.Unknown()
-		}
+func (v *CardQueryRequest) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.OrderID
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *CardQueryRequest) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *CardQueryResponse) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: CardQueryResponse: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *CardQueryResponse) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = CardQueryResponse{}
+	if err := decode(&schemaCardQueryResponse, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings.
-func (v CardQueryResponse) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("rspCode", v.RspCode)
-	w.String("rspMsg", v.RspMsg)
-	w.String("order_status", string(v.OrderStatus))
-	w.String("order_id", v.OrderID)
-	w.String("bizpay_order_id", v.BizpayOrderID)
-	w.String("trade_time", string(v.TradeTime))
-	w.CentsPointer("amount", v.Amount)
-	w.CentsPointer("receipt_amount", v.ReceiptAmount)
-	w.CentsPointer("buyer_pay_amount", v.BuyerPayAmount)
-	w.CentsPointer("tip", v.Tip)
-	w.CentsPointer("refund_amount", v.RefundAmount)
-	known := []string{"rspCode", "respcode", "rspMsg", "respmsg", "order_status", "order_id", "orderId", "bizpay_order_id", "trade_time", "amount", "receipt_amount", "buyer_pay_amount", "tip", "Tip", "refund_amount"}
-	w.Unknown(known, v.AdditionalProperties)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: CardQueryResponse: %w", err)
-	}
-	return out, nil
-}
+func (v CardQueryResponse) MarshalJSON() ([]byte, error) { return encode(&schemaCardQueryResponse, &v) }
 
 // LogValue returns the members that may be shown.
-func (v CardQueryResponse) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 11+1)
-	if v.RspCode != "" {
-		attrs = append(attrs, slog.String("rspCode", v.RspCode))
-	}
-	if v.RspMsg != "" {
-		attrs = append(attrs, slog.String("rspMsg", v.RspMsg))
-	}
-	if v.OrderStatus != "" {
-		attrs = append(attrs, slog.String("order_status", string(v.OrderStatus)))
-	}
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if v.BizpayOrderID != "" {
-		attrs = append(attrs, slog.String("bizpay_order_id", v.BizpayOrderID))
-	}
-	if v.TradeTime != "" {
-		attrs = append(attrs, slog.String("trade_time", string(v.TradeTime)))
-	}
-	if v.Amount != nil {
-		attrs = append(attrs, slog.String("amount", v.Amount.String()))
-	}
-	if v.ReceiptAmount != nil {
-		attrs = append(attrs, slog.String("receipt_amount", v.ReceiptAmount.String()))
-	}
-	if v.BuyerPayAmount != nil {
-		attrs = append(attrs, slog.String("buyer_pay_amount", v.BuyerPayAmount.String()))
-	}
-	if v.Tip != nil {
-		attrs = append(attrs, slog.String("tip", v.Tip.String()))
-	}
-	if v.RefundAmount != nil {
-		attrs = append(attrs, slog.String("refund_amount", v.RefundAmount.String()))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v CardQueryResponse) LogValue() slog.Value { return logValue(&schemaCardQueryResponse, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v CardQueryResponse) String() string { return "CardQueryResponse" + v.LogValue().String() }
+func (v CardQueryResponse) String() string { return text(&schemaCardQueryResponse, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v CardQueryResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v CardQueryResponse) Format(s fmt.State, _ rune) { format(s, &schemaCardQueryResponse, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *CheckoutNotification) UnmarshalJSON(data []byte) error {
-	var out CheckoutNotification
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "order_id":
-			out.OrderID = r.String()
-		case "bizpay_order_id":
-			out.BizpayOrderID = r.String()
-		case "amount":
-			out.Amount = r.Cents()
-		case "finish_time":
-			out.FinishTime = field.Time(r.String())
-		case "merchant_id":
-			if !r.Null() {
-				out.MerchantID = r.String()
-			}
-		case "tip":
-			if !r.Null() {
-				cents := r.Cents()
-				out.Tip = &cents
-			}
-		case "Tip":
-			if !r.Has("tip") {
-				if !r.Null() {
-					cents := r.Cents()
-					out.Tip = &cents
-				}
-			}
-		case "convenience_fee":
-			if !r.Null() {
-				cents := r.Cents()
-				out.ConvenienceFee = &cents
-			}
-		case "sale_num":
-			if !r.Null() {
-				out.SaleNum = r.Text()
-			}
-		case "prepay_order_id":
-			out.PrepayOrderID = r.String()
-		case "order_status":
-			if !r.Null() {
-				out.OrderStatus = OrderStatus(r.String())
-			}
-		case "reference":
-			if !r.Null() {
-				out.Reference = r.String()
-			}
-		case "exchange_rate":
-			if !r.Null() {
-				out.ExchangeRate = r.Text()
-			}
-		case "sub_openId":
-			if !r.Null() {
-				out.SubOpenID = r.String()
-			}
-		case "remarks":
-			if !r.Null() {
-				out.Remarks = r.String()
-			}
-		default:
-			r.Unknown()
-		}
+func (v *CardQueryResponse) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.RspCode
+	case 1:
+		return &v.RspMsg
+	case 2:
+		return (*string)(&v.OrderStatus)
+	case 3:
+		return &v.OrderID
+	case 4:
+		return &v.BizpayOrderID
+	case 5:
+		return (*string)(&v.TradeTime)
+	case 6:
+		return &v.Amount
+	case 7:
+		return &v.ReceiptAmount
+	case 8:
+		return &v.BuyerPayAmount
+	case 9:
+		return &v.Tip
+	case 10:
+		return &v.RefundAmount
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *CardQueryResponse) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *CheckoutNotification) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: CheckoutNotification: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *CheckoutNotification) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = CheckoutNotification{}
+	if err := decode(&schemaCheckoutNotification, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings.
 func (v CheckoutNotification) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("order_id", v.OrderID)
-	w.String("bizpay_order_id", v.BizpayOrderID)
-	w.Cents("amount", v.Amount)
-	w.String("finish_time", string(v.FinishTime))
-	w.String("merchant_id", v.MerchantID)
-	w.CentsPointer("tip", v.Tip)
-	w.CentsPointer("convenience_fee", v.ConvenienceFee)
-	w.String("sale_num", v.SaleNum)
-	w.String("prepay_order_id", v.PrepayOrderID)
-	w.String("order_status", string(v.OrderStatus))
-	w.String("reference", v.Reference)
-	w.String("exchange_rate", v.ExchangeRate)
-	w.String("sub_openId", v.SubOpenID)
-	w.String("remarks", v.Remarks)
-	known := []string{"order_id", "bizpay_order_id", "amount", "finish_time", "merchant_id", "tip", "Tip", "convenience_fee", "sale_num", "prepay_order_id", "order_status", "reference", "exchange_rate", "sub_openId", "remarks"}
-	w.Unknown(known, v.AdditionalProperties)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: CheckoutNotification: %w", err)
-	}
-	return out, nil
+	return encode(&schemaCheckoutNotification, &v)
 }
 
 // LogValue returns the members that may be shown.
-func (v CheckoutNotification) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 14+1)
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if v.BizpayOrderID != "" {
-		attrs = append(attrs, slog.String("bizpay_order_id", v.BizpayOrderID))
-	}
-	if v.Amount != 0 {
-		attrs = append(attrs, slog.String("amount", v.Amount.String()))
-	}
-	if v.FinishTime != "" {
-		attrs = append(attrs, slog.String("finish_time", string(v.FinishTime)))
-	}
-	if v.MerchantID != "" {
-		attrs = append(attrs, slog.String("merchant_id", v.MerchantID))
-	}
-	if v.Tip != nil {
-		attrs = append(attrs, slog.String("tip", v.Tip.String()))
-	}
-	if v.ConvenienceFee != nil {
-		attrs = append(attrs, slog.String("convenience_fee", v.ConvenienceFee.String()))
-	}
-	if v.SaleNum != "" {
-		attrs = append(attrs, slog.String("sale_num", v.SaleNum))
-	}
-	if v.PrepayOrderID != "" {
-		attrs = append(attrs, slog.String("prepay_order_id", v.PrepayOrderID))
-	}
-	if v.OrderStatus != "" {
-		attrs = append(attrs, slog.String("order_status", string(v.OrderStatus)))
-	}
-	if v.Reference != "" {
-		attrs = append(attrs, slog.String("reference", v.Reference))
-	}
-	if v.ExchangeRate != "" {
-		attrs = append(attrs, slog.String("exchange_rate", v.ExchangeRate))
-	}
-	if v.SubOpenID != "" {
-		attrs = append(attrs, slog.String("sub_openId", redacted))
-	}
-	if v.Remarks != "" {
-		attrs = append(attrs, slog.String("remarks", redacted))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v CheckoutNotification) LogValue() slog.Value { return logValue(&schemaCheckoutNotification, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v CheckoutNotification) String() string { return "CheckoutNotification" + v.LogValue().String() }
+func (v CheckoutNotification) String() string { return text(&schemaCheckoutNotification, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v CheckoutNotification) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v CheckoutNotification) Format(s fmt.State, _ rune) { format(s, &schemaCheckoutNotification, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *ExchangeRateQueryRequest) UnmarshalJSON(data []byte) error {
-	var out ExchangeRateQueryRequest
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "fee_type":
-			out.FeeType = r.String()
-		default:
-			r.Unknown()
-		}
+func (v *CheckoutNotification) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.OrderID
+	case 1:
+		return &v.BizpayOrderID
+	case 2:
+		return &v.Amount
+	case 3:
+		return (*string)(&v.FinishTime)
+	case 4:
+		return &v.MerchantID
+	case 5:
+		return &v.Tip
+	case 6:
+		return &v.ConvenienceFee
+	case 7:
+		return &v.SaleNum
+	case 8:
+		return &v.PrepayOrderID
+	case 9:
+		return (*string)(&v.OrderStatus)
+	case 10:
+		return &v.Reference
+	case 11:
+		return &v.ExchangeRate
+	case 12:
+		return &v.SubOpenID
+	case 13:
+		return &v.Remarks
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *CheckoutNotification) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *ExchangeRateQueryRequest) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: ExchangeRateQueryRequest: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *ExchangeRateQueryRequest) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = ExchangeRateQueryRequest{}
+	if err := decode(&schemaExchangeRateQueryRequest, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
-// additional members that are no strings or bear card data.
+// additional members that are not strings or that have a name of card data.
 func (v ExchangeRateQueryRequest) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("fee_type", v.FeeType)
-	known := []string{"fee_type"}
-	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: ExchangeRateQueryRequest: %w", err)
-	}
-	return out, nil
+	return encode(&schemaExchangeRateQueryRequest, &v)
 }
 
 // LogValue returns the members that may be shown.
 func (v ExchangeRateQueryRequest) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 1+1)
-	if v.FeeType != "" {
-		attrs = append(attrs, slog.String("fee_type", v.FeeType))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
+	return logValue(&schemaExchangeRateQueryRequest, &v)
 }
 
 // String returns what LogValue shows, in one line.
-func (v ExchangeRateQueryRequest) String() string {
-	return "ExchangeRateQueryRequest" + v.LogValue().String()
-}
+func (v ExchangeRateQueryRequest) String() string { return text(&schemaExchangeRateQueryRequest, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v ExchangeRateQueryRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v ExchangeRateQueryRequest) Format(s fmt.State, _ rune) {
+	format(s, &schemaExchangeRateQueryRequest, &v)
+}
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *ExchangeRateQueryResponse) UnmarshalJSON(data []byte) error {
-	var out ExchangeRateQueryResponse
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "feeType":
-			out.FeeType = r.String()
-		case "fee_type":
-			if !r.Has("feeType") {
-				out.FeeType = r.String()
-			}
-		case "rate":
-			out.Rate = r.Rate()
-		default:
-			r.Unknown()
-		}
+func (v *ExchangeRateQueryRequest) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.FeeType
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *ExchangeRateQueryRequest) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *ExchangeRateQueryResponse) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: ExchangeRateQueryResponse: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *ExchangeRateQueryResponse) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = ExchangeRateQueryResponse{}
+	if err := decode(&schemaExchangeRateQueryResponse, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings.
 func (v ExchangeRateQueryResponse) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("feeType", v.FeeType)
-	w.Rate("rate", v.Rate)
-	known := []string{"feeType", "fee_type", "rate"}
-	w.Unknown(known, v.AdditionalProperties)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: ExchangeRateQueryResponse: %w", err)
-	}
-	return out, nil
+	return encode(&schemaExchangeRateQueryResponse, &v)
 }
 
 // LogValue returns the members that may be shown.
 func (v ExchangeRateQueryResponse) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 2+1)
-	if v.FeeType != "" {
-		attrs = append(attrs, slog.String("feeType", v.FeeType))
-	}
-	if v.Rate != 0 {
-		attrs = append(attrs, slog.String("rate", v.Rate.String()))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
+	return logValue(&schemaExchangeRateQueryResponse, &v)
 }
 
 // String returns what LogValue shows, in one line.
-func (v ExchangeRateQueryResponse) String() string {
-	return "ExchangeRateQueryResponse" + v.LogValue().String()
-}
+func (v ExchangeRateQueryResponse) String() string { return text(&schemaExchangeRateQueryResponse, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v ExchangeRateQueryResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v ExchangeRateQueryResponse) Format(s fmt.State, _ rune) {
+	format(s, &schemaExchangeRateQueryResponse, &v)
+}
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *H5PayRequest) UnmarshalJSON(data []byte) error {
-	var out H5PayRequest
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "merchant_id":
-			out.MerchantID = r.String()
-		case "shop_id":
-			out.ShopID = r.String()
-		case "amount":
-			out.Amount = r.Digits()
-		case "order_id":
-			out.OrderID = r.String()
-		case "currency_type":
-			out.CurrencyType = r.String()
-		case "biz_type":
-			out.BizType = r.String()
-		case "open_id":
-			out.OpenID = r.String()
-		case "operator_id":
-			out.OperatorID = r.String()
-		case "submit_type":
-			out.SubmitType = r.String()
-		case "call_back_url":
-			out.CallBackURL = r.String()
-		default:
-			r.Unknown()
-		}
+func (v *ExchangeRateQueryResponse) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.FeeType
+	case 1:
+		return (*field.Cents)(&v.Rate)
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *ExchangeRateQueryResponse) rest() *map[string]json.RawMessage {
+	return &v.AdditionalProperties
+}
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *H5PayRequest) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: H5PayRequest: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *H5PayRequest) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = H5PayRequest{}
+	if err := decode(&schemaH5PayRequest, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
-// additional members that are no strings or bear card data.
-func (v H5PayRequest) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("merchant_id", v.MerchantID)
-	w.String("shop_id", v.ShopID)
-	w.Cents("amount", v.Amount)
-	w.String("order_id", v.OrderID)
-	w.String("currency_type", v.CurrencyType)
-	w.String("biz_type", v.BizType)
-	w.String("open_id", v.OpenID)
-	w.String("operator_id", v.OperatorID)
-	w.String("submit_type", v.SubmitType)
-	w.String("call_back_url", v.CallBackURL)
-	known := []string{"merchant_id", "shop_id", "amount", "order_id", "currency_type", "biz_type", "open_id", "operator_id", "submit_type", "call_back_url"}
-	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: H5PayRequest: %w", err)
-	}
-	return out, nil
-}
+// additional members that are not strings or that have a name of card data.
+func (v H5PayRequest) MarshalJSON() ([]byte, error) { return encode(&schemaH5PayRequest, &v) }
 
 // LogValue returns the members that may be shown.
-func (v H5PayRequest) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 10+1)
-	if v.MerchantID != "" {
-		attrs = append(attrs, slog.String("merchant_id", v.MerchantID))
-	}
-	if v.ShopID != "" {
-		attrs = append(attrs, slog.String("shop_id", v.ShopID))
-	}
-	if v.Amount != 0 {
-		attrs = append(attrs, slog.String("amount", v.Amount.String()))
-	}
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if v.CurrencyType != "" {
-		attrs = append(attrs, slog.String("currency_type", v.CurrencyType))
-	}
-	if v.BizType != "" {
-		attrs = append(attrs, slog.String("biz_type", v.BizType))
-	}
-	if v.OpenID != "" {
-		attrs = append(attrs, slog.String("open_id", redacted))
-	}
-	if v.OperatorID != "" {
-		attrs = append(attrs, slog.String("operator_id", v.OperatorID))
-	}
-	if v.SubmitType != "" {
-		attrs = append(attrs, slog.String("submit_type", v.SubmitType))
-	}
-	if v.CallBackURL != "" {
-		attrs = append(attrs, slog.String("call_back_url", redacted))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v H5PayRequest) LogValue() slog.Value { return logValue(&schemaH5PayRequest, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v H5PayRequest) String() string { return "H5PayRequest" + v.LogValue().String() }
+func (v H5PayRequest) String() string { return text(&schemaH5PayRequest, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v H5PayRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v H5PayRequest) Format(s fmt.State, _ rune) { format(s, &schemaH5PayRequest, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *H5PayResponse) UnmarshalJSON(data []byte) error {
-	var out H5PayResponse
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "order_id":
-			out.OrderID = r.String()
-		case "merchant_id":
-			out.MerchantID = r.String()
-		case "amount":
-			out.Amount = r.Cents()
-		case "payinfo":
-			out.PayInfo = r.String()
-		case "payInfo":
-			if !r.Has("payinfo") {
-				out.PayInfo = r.String()
-			}
-		case "time_zone_id":
-			if !r.Null() {
-				out.TimeZoneID = r.String()
-			}
-		default:
-			r.Unknown()
-		}
+func (v *H5PayRequest) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.MerchantID
+	case 1:
+		return &v.ShopID
+	case 2:
+		return &v.Amount
+	case 3:
+		return &v.OrderID
+	case 4:
+		return &v.CurrencyType
+	case 5:
+		return &v.BizType
+	case 6:
+		return &v.OpenID
+	case 7:
+		return &v.OperatorID
+	case 8:
+		return &v.SubmitType
+	case 9:
+		return &v.CallBackURL
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *H5PayRequest) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *H5PayResponse) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: H5PayResponse: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *H5PayResponse) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = H5PayResponse{}
+	if err := decode(&schemaH5PayResponse, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings.
-func (v H5PayResponse) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("order_id", v.OrderID)
-	w.String("merchant_id", v.MerchantID)
-	w.Cents("amount", v.Amount)
-	w.String("payinfo", v.PayInfo)
-	w.String("time_zone_id", v.TimeZoneID)
-	known := []string{"order_id", "merchant_id", "amount", "payinfo", "payInfo", "time_zone_id"}
-	w.Unknown(known, v.AdditionalProperties)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: H5PayResponse: %w", err)
-	}
-	return out, nil
-}
+func (v H5PayResponse) MarshalJSON() ([]byte, error) { return encode(&schemaH5PayResponse, &v) }
 
 // LogValue returns the members that may be shown.
-func (v H5PayResponse) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 5+1)
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if v.MerchantID != "" {
-		attrs = append(attrs, slog.String("merchant_id", v.MerchantID))
-	}
-	if v.Amount != 0 {
-		attrs = append(attrs, slog.String("amount", v.Amount.String()))
-	}
-	if v.PayInfo != "" {
-		attrs = append(attrs, slog.String("payinfo", redacted))
-	}
-	if v.TimeZoneID != "" {
-		attrs = append(attrs, slog.String("time_zone_id", v.TimeZoneID))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v H5PayResponse) LogValue() slog.Value { return logValue(&schemaH5PayResponse, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v H5PayResponse) String() string { return "H5PayResponse" + v.LogValue().String() }
+func (v H5PayResponse) String() string { return text(&schemaH5PayResponse, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v H5PayResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v H5PayResponse) Format(s fmt.State, _ rune) { format(s, &schemaH5PayResponse, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *MiniProgramPayRequest) UnmarshalJSON(data []byte) error {
-	var out MiniProgramPayRequest
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "order_id":
-			out.OrderID = r.String()
-		case "operator_id":
-			out.OperatorID = r.String()
-		case "amount":
-			out.Amount = r.Digits()
-		case "tip":
-			out.Tip = r.Digits()
-		case "Tip":
-			if !r.Has("tip") {
-				out.Tip = r.Digits()
-			}
-		case "biz_type":
-			out.BizType = r.String()
-		case "app_id":
-			out.AppID = r.String()
-		case "open_id":
-			out.OpenID = r.String()
-		case "call_back_url":
-			out.CallBackURL = r.String()
-		default:
-			r.Unknown()
-		}
+func (v *H5PayResponse) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.OrderID
+	case 1:
+		return &v.MerchantID
+	case 2:
+		return &v.Amount
+	case 3:
+		return &v.PayInfo
+	case 4:
+		return &v.TimeZoneID
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *H5PayResponse) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *MiniProgramPayRequest) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: MiniProgramPayRequest: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *MiniProgramPayRequest) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = MiniProgramPayRequest{}
+	if err := decode(&schemaMiniProgramPayRequest, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
-// additional members that are no strings or bear card data.
+// additional members that are not strings or that have a name of card data.
 func (v MiniProgramPayRequest) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("order_id", v.OrderID)
-	w.String("operator_id", v.OperatorID)
-	w.Cents("amount", v.Amount)
-	w.Cents("tip", v.Tip)
-	w.String("biz_type", v.BizType)
-	w.String("app_id", v.AppID)
-	w.String("open_id", v.OpenID)
-	w.String("call_back_url", v.CallBackURL)
-	known := []string{"order_id", "operator_id", "amount", "tip", "Tip", "biz_type", "app_id", "open_id", "call_back_url"}
-	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: MiniProgramPayRequest: %w", err)
-	}
-	return out, nil
+	return encode(&schemaMiniProgramPayRequest, &v)
 }
 
 // LogValue returns the members that may be shown.
 func (v MiniProgramPayRequest) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 8+1)
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if v.OperatorID != "" {
-		attrs = append(attrs, slog.String("operator_id", v.OperatorID))
-	}
-	if v.Amount != 0 {
-		attrs = append(attrs, slog.String("amount", v.Amount.String()))
-	}
-	if v.Tip != 0 {
-		attrs = append(attrs, slog.String("tip", v.Tip.String()))
-	}
-	if v.BizType != "" {
-		attrs = append(attrs, slog.String("biz_type", v.BizType))
-	}
-	if v.AppID != "" {
-		attrs = append(attrs, slog.String("app_id", v.AppID))
-	}
-	if v.OpenID != "" {
-		attrs = append(attrs, slog.String("open_id", redacted))
-	}
-	if v.CallBackURL != "" {
-		attrs = append(attrs, slog.String("call_back_url", redacted))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
+	return logValue(&schemaMiniProgramPayRequest, &v)
 }
 
 // String returns what LogValue shows, in one line.
-func (v MiniProgramPayRequest) String() string {
-	return "MiniProgramPayRequest" + v.LogValue().String()
-}
+func (v MiniProgramPayRequest) String() string { return text(&schemaMiniProgramPayRequest, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v MiniProgramPayRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v MiniProgramPayRequest) Format(s fmt.State, _ rune) {
+	format(s, &schemaMiniProgramPayRequest, &v)
+}
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *MiniProgramPayResponse) UnmarshalJSON(data []byte) error {
-	var out MiniProgramPayResponse
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "payInfo":
-			out.PayInfo = field.JSONString(r.String())
-		case "payinfo":
-			if !r.Has("payInfo") {
-				out.PayInfo = field.JSONString(r.String())
-			}
-		case "merchant_id":
-			out.MerchantID = r.String()
-		case "order_id":
-			out.OrderID = r.String()
-		case "amount":
-			out.Amount = r.Cents()
-		case "sale_num":
-			out.SaleNum = r.Text()
-		default:
-			r.Unknown()
-		}
+func (v *MiniProgramPayRequest) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.OrderID
+	case 1:
+		return &v.OperatorID
+	case 2:
+		return &v.Amount
+	case 3:
+		return &v.Tip
+	case 4:
+		return &v.BizType
+	case 5:
+		return &v.AppID
+	case 6:
+		return &v.OpenID
+	case 7:
+		return &v.CallBackURL
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *MiniProgramPayRequest) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *MiniProgramPayResponse) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: MiniProgramPayResponse: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *MiniProgramPayResponse) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = MiniProgramPayResponse{}
+	if err := decode(&schemaMiniProgramPayResponse, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings.
 func (v MiniProgramPayResponse) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("payInfo", string(v.PayInfo))
-	w.String("merchant_id", v.MerchantID)
-	w.String("order_id", v.OrderID)
-	w.Cents("amount", v.Amount)
-	w.String("sale_num", v.SaleNum)
-	known := []string{"payInfo", "payinfo", "merchant_id", "order_id", "amount", "sale_num"}
-	w.Unknown(known, v.AdditionalProperties)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: MiniProgramPayResponse: %w", err)
-	}
-	return out, nil
+	return encode(&schemaMiniProgramPayResponse, &v)
 }
 
 // LogValue returns the members that may be shown.
 func (v MiniProgramPayResponse) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 5+1)
-	if v.PayInfo != "" {
-		attrs = append(attrs, slog.String("payInfo", redacted))
-	}
-	if v.MerchantID != "" {
-		attrs = append(attrs, slog.String("merchant_id", v.MerchantID))
-	}
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if v.Amount != 0 {
-		attrs = append(attrs, slog.String("amount", v.Amount.String()))
-	}
-	if v.SaleNum != "" {
-		attrs = append(attrs, slog.String("sale_num", v.SaleNum))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
+	return logValue(&schemaMiniProgramPayResponse, &v)
 }
 
 // String returns what LogValue shows, in one line.
-func (v MiniProgramPayResponse) String() string {
-	return "MiniProgramPayResponse" + v.LogValue().String()
-}
+func (v MiniProgramPayResponse) String() string { return text(&schemaMiniProgramPayResponse, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v MiniProgramPayResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v MiniProgramPayResponse) Format(s fmt.State, _ rune) {
+	format(s, &schemaMiniProgramPayResponse, &v)
+}
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *Notification) UnmarshalJSON(data []byte) error {
-	var out Notification
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "order_id":
-			out.OrderID = r.String()
-		case "bizpay_order_id":
-			out.BizpayOrderID = r.String()
-		case "amount":
-			out.Amount = r.Cents()
-		case "finish_time":
-			out.FinishTime = field.Time(r.String())
-		case "merchant_id":
-			if !r.Null() {
-				out.MerchantID = r.String()
-			}
-		case "tip":
-			if !r.Null() {
-				cents := r.Cents()
-				out.Tip = &cents
-			}
-		case "Tip":
-			if !r.Has("tip") {
-				if !r.Null() {
-					cents := r.Cents()
-					out.Tip = &cents
-				}
-			}
-		case "convenience_fee":
-			if !r.Null() {
-				cents := r.Cents()
-				out.ConvenienceFee = &cents
-			}
-		case "sale_num":
-			if !r.Null() {
-				out.SaleNum = r.Text()
-			}
-		case "prepay_order_id":
-			if !r.Null() {
-				out.PrepayOrderID = r.String()
-			}
-		case "order_status":
-			if !r.Null() {
-				out.OrderStatus = OrderStatus(r.String())
-			}
-		case "reference":
-			if !r.Null() {
-				out.Reference = r.String()
-			}
-		case "exchange_rate":
-			if !r.Null() {
-				out.ExchangeRate = r.Text()
-			}
-		case "sub_openId":
-			if !r.Null() {
-				out.SubOpenID = r.String()
-			}
-		case "remarks":
-			if !r.Null() {
-				out.Remarks = r.String()
-			}
-		default:
-			r.Unknown()
-		}
+func (v *MiniProgramPayResponse) slot(i int) any {
+	switch i {
+	case 0:
+		return (*string)(&v.PayInfo)
+	case 1:
+		return &v.MerchantID
+	case 2:
+		return &v.OrderID
+	case 3:
+		return &v.Amount
+	case 4:
+		return &v.SaleNum
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *MiniProgramPayResponse) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *Notification) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: Notification: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *Notification) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = Notification{}
+	if err := decode(&schemaNotification, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings.
-func (v Notification) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("order_id", v.OrderID)
-	w.String("bizpay_order_id", v.BizpayOrderID)
-	w.Cents("amount", v.Amount)
-	w.String("finish_time", string(v.FinishTime))
-	w.String("merchant_id", v.MerchantID)
-	w.CentsPointer("tip", v.Tip)
-	w.CentsPointer("convenience_fee", v.ConvenienceFee)
-	w.String("sale_num", v.SaleNum)
-	w.String("prepay_order_id", v.PrepayOrderID)
-	w.String("order_status", string(v.OrderStatus))
-	w.String("reference", v.Reference)
-	w.String("exchange_rate", v.ExchangeRate)
-	w.String("sub_openId", v.SubOpenID)
-	w.String("remarks", v.Remarks)
-	known := []string{"order_id", "bizpay_order_id", "amount", "finish_time", "merchant_id", "tip", "Tip", "convenience_fee", "sale_num", "prepay_order_id", "order_status", "reference", "exchange_rate", "sub_openId", "remarks"}
-	w.Unknown(known, v.AdditionalProperties)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: Notification: %w", err)
-	}
-	return out, nil
-}
+func (v Notification) MarshalJSON() ([]byte, error) { return encode(&schemaNotification, &v) }
 
 // LogValue returns the members that may be shown.
-func (v Notification) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 14+1)
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if v.BizpayOrderID != "" {
-		attrs = append(attrs, slog.String("bizpay_order_id", v.BizpayOrderID))
-	}
-	if v.Amount != 0 {
-		attrs = append(attrs, slog.String("amount", v.Amount.String()))
-	}
-	if v.FinishTime != "" {
-		attrs = append(attrs, slog.String("finish_time", string(v.FinishTime)))
-	}
-	if v.MerchantID != "" {
-		attrs = append(attrs, slog.String("merchant_id", v.MerchantID))
-	}
-	if v.Tip != nil {
-		attrs = append(attrs, slog.String("tip", v.Tip.String()))
-	}
-	if v.ConvenienceFee != nil {
-		attrs = append(attrs, slog.String("convenience_fee", v.ConvenienceFee.String()))
-	}
-	if v.SaleNum != "" {
-		attrs = append(attrs, slog.String("sale_num", v.SaleNum))
-	}
-	if v.PrepayOrderID != "" {
-		attrs = append(attrs, slog.String("prepay_order_id", v.PrepayOrderID))
-	}
-	if v.OrderStatus != "" {
-		attrs = append(attrs, slog.String("order_status", string(v.OrderStatus)))
-	}
-	if v.Reference != "" {
-		attrs = append(attrs, slog.String("reference", v.Reference))
-	}
-	if v.ExchangeRate != "" {
-		attrs = append(attrs, slog.String("exchange_rate", v.ExchangeRate))
-	}
-	if v.SubOpenID != "" {
-		attrs = append(attrs, slog.String("sub_openId", redacted))
-	}
-	if v.Remarks != "" {
-		attrs = append(attrs, slog.String("remarks", redacted))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v Notification) LogValue() slog.Value { return logValue(&schemaNotification, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v Notification) String() string { return "Notification" + v.LogValue().String() }
+func (v Notification) String() string { return text(&schemaNotification, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v Notification) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v Notification) Format(s fmt.State, _ rune) { format(s, &schemaNotification, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *PassivePayRequest) UnmarshalJSON(data []byte) error {
-	var out PassivePayRequest
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "order_id":
-			out.OrderID = r.String()
-		case "operator_id":
-			out.OperatorID = r.String()
-		case "amount":
-			out.Amount = r.Digits()
-		case "tip":
-			out.Tip = r.Digits()
-		case "Tip":
-			if !r.Has("tip") {
-				out.Tip = r.Digits()
-			}
-		case "sale_num":
-			out.SaleNum = r.String()
-		case "auth_code":
-			out.AuthCode = r.String()
-		case "biz_type":
-			out.BizType = r.String()
-		default:
-			r.Unknown()
-		}
+func (v *Notification) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.OrderID
+	case 1:
+		return &v.BizpayOrderID
+	case 2:
+		return &v.Amount
+	case 3:
+		return (*string)(&v.FinishTime)
+	case 4:
+		return &v.MerchantID
+	case 5:
+		return &v.Tip
+	case 6:
+		return &v.ConvenienceFee
+	case 7:
+		return &v.SaleNum
+	case 8:
+		return &v.PrepayOrderID
+	case 9:
+		return (*string)(&v.OrderStatus)
+	case 10:
+		return &v.Reference
+	case 11:
+		return &v.ExchangeRate
+	case 12:
+		return &v.SubOpenID
+	case 13:
+		return &v.Remarks
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *Notification) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *PassivePayRequest) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: PassivePayRequest: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *PassivePayRequest) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = PassivePayRequest{}
+	if err := decode(&schemaPassivePayRequest, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
-// additional members that are no strings or bear card data.
-func (v PassivePayRequest) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("order_id", v.OrderID)
-	w.String("operator_id", v.OperatorID)
-	w.Cents("amount", v.Amount)
-	w.Cents("tip", v.Tip)
-	w.String("sale_num", v.SaleNum)
-	w.String("auth_code", v.AuthCode)
-	w.String("biz_type", v.BizType)
-	known := []string{"order_id", "operator_id", "amount", "tip", "Tip", "sale_num", "auth_code", "biz_type"}
-	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: PassivePayRequest: %w", err)
-	}
-	return out, nil
-}
+// additional members that are not strings or that have a name of card data.
+func (v PassivePayRequest) MarshalJSON() ([]byte, error) { return encode(&schemaPassivePayRequest, &v) }
 
 // LogValue returns the members that may be shown.
-func (v PassivePayRequest) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 7+1)
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if v.OperatorID != "" {
-		attrs = append(attrs, slog.String("operator_id", v.OperatorID))
-	}
-	if v.Amount != 0 {
-		attrs = append(attrs, slog.String("amount", v.Amount.String()))
-	}
-	if v.Tip != 0 {
-		attrs = append(attrs, slog.String("tip", v.Tip.String()))
-	}
-	if v.SaleNum != "" {
-		attrs = append(attrs, slog.String("sale_num", v.SaleNum))
-	}
-	if v.AuthCode != "" {
-		attrs = append(attrs, slog.String("auth_code", redacted))
-	}
-	if v.BizType != "" {
-		attrs = append(attrs, slog.String("biz_type", v.BizType))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v PassivePayRequest) LogValue() slog.Value { return logValue(&schemaPassivePayRequest, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v PassivePayRequest) String() string { return "PassivePayRequest" + v.LogValue().String() }
+func (v PassivePayRequest) String() string { return text(&schemaPassivePayRequest, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v PassivePayRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v PassivePayRequest) Format(s fmt.State, _ rune) { format(s, &schemaPassivePayRequest, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *PassivePayResponse) UnmarshalJSON(data []byte) error {
-	var out PassivePayResponse
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "order_status":
-			out.OrderStatus = OrderStatus(r.String())
-		case "order_id":
-			out.OrderID = r.String()
-		case "buyer_login_id":
-			if !r.Null() {
-				out.BuyerLoginID = r.String()
-			}
-		case "buyer_logon_id":
-			if !r.Has("buyer_login_id") {
-				if !r.Null() {
-					out.BuyerLoginID = r.String()
-				}
-			}
-		case "total_amount":
-			out.TotalAmount = r.Cents()
-		case "trade_time":
-			if !r.Null() {
-				out.TradeTime = field.Time(r.String())
-			}
-		case "receive_amount":
-			if !r.Null() {
-				cents := r.Cents()
-				out.ReceiveAmount = &cents
-			}
-		case "exchange_rate":
-			if !r.Null() {
-				out.ExchangeRate = r.Text()
-			}
-		default:
-			r.Unknown()
-		}
+func (v *PassivePayRequest) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.OrderID
+	case 1:
+		return &v.OperatorID
+	case 2:
+		return &v.Amount
+	case 3:
+		return &v.Tip
+	case 4:
+		return &v.SaleNum
+	case 5:
+		return &v.AuthCode
+	case 6:
+		return &v.BizType
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *PassivePayRequest) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *PassivePayResponse) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: PassivePayResponse: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *PassivePayResponse) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = PassivePayResponse{}
+	if err := decode(&schemaPassivePayResponse, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings.
 func (v PassivePayResponse) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("order_status", string(v.OrderStatus))
-	w.String("order_id", v.OrderID)
-	w.String("buyer_login_id", v.BuyerLoginID)
-	w.Cents("total_amount", v.TotalAmount)
-	w.String("trade_time", string(v.TradeTime))
-	w.CentsPointer("receive_amount", v.ReceiveAmount)
-	w.String("exchange_rate", v.ExchangeRate)
-	known := []string{"order_status", "order_id", "buyer_login_id", "buyer_logon_id", "total_amount", "trade_time", "receive_amount", "exchange_rate"}
-	w.Unknown(known, v.AdditionalProperties)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: PassivePayResponse: %w", err)
-	}
-	return out, nil
+	return encode(&schemaPassivePayResponse, &v)
 }
 
 // LogValue returns the members that may be shown.
-func (v PassivePayResponse) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 7+1)
-	if v.OrderStatus != "" {
-		attrs = append(attrs, slog.String("order_status", string(v.OrderStatus)))
-	}
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if v.BuyerLoginID != "" {
-		attrs = append(attrs, slog.String("buyer_login_id", redacted))
-	}
-	if v.TotalAmount != 0 {
-		attrs = append(attrs, slog.String("total_amount", v.TotalAmount.String()))
-	}
-	if v.TradeTime != "" {
-		attrs = append(attrs, slog.String("trade_time", string(v.TradeTime)))
-	}
-	if v.ReceiveAmount != nil {
-		attrs = append(attrs, slog.String("receive_amount", v.ReceiveAmount.String()))
-	}
-	if v.ExchangeRate != "" {
-		attrs = append(attrs, slog.String("exchange_rate", v.ExchangeRate))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v PassivePayResponse) LogValue() slog.Value { return logValue(&schemaPassivePayResponse, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v PassivePayResponse) String() string { return "PassivePayResponse" + v.LogValue().String() }
+func (v PassivePayResponse) String() string { return text(&schemaPassivePayResponse, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v PassivePayResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v PassivePayResponse) Format(s fmt.State, _ rune) { format(s, &schemaPassivePayResponse, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *PayInfo) UnmarshalJSON(data []byte) error {
-	var out PayInfo
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "appId":
-			out.AppID = r.String()
-		case "timeStamp":
-			out.TimeStamp = r.String()
-		case "nonceStr":
-			out.NonceStr = r.String()
-		case "packageStr":
-			out.PackageStr = r.String()
-		case "signType":
-			out.SignType = r.String()
-		case "paySign":
-			out.PaySign = r.String()
-		default:
-			r.Unknown()
-		}
+func (v *PassivePayResponse) slot(i int) any {
+	switch i {
+	case 0:
+		return (*string)(&v.OrderStatus)
+	case 1:
+		return &v.OrderID
+	case 2:
+		return &v.BuyerLoginID
+	case 3:
+		return &v.TotalAmount
+	case 4:
+		return (*string)(&v.TradeTime)
+	case 5:
+		return &v.ReceiveAmount
+	case 6:
+		return &v.ExchangeRate
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *PassivePayResponse) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *PayInfo) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: PayInfo: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *PayInfo) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = PayInfo{}
+	if err := decode(&schemaPayInfo, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings.
-func (v PayInfo) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("appId", v.AppID)
-	w.String("timeStamp", v.TimeStamp)
-	w.String("nonceStr", v.NonceStr)
-	w.String("packageStr", v.PackageStr)
-	w.String("signType", v.SignType)
-	w.String("paySign", v.PaySign)
-	known := []string{"appId", "timeStamp", "nonceStr", "packageStr", "signType", "paySign"}
-	w.Unknown(known, v.AdditionalProperties)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: PayInfo: %w", err)
-	}
-	return out, nil
-}
+func (v PayInfo) MarshalJSON() ([]byte, error) { return encode(&schemaPayInfo, &v) }
 
 // LogValue returns the members that may be shown.
-func (v PayInfo) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 6+1)
-	if v.AppID != "" {
-		attrs = append(attrs, slog.String("appId", v.AppID))
-	}
-	if v.TimeStamp != "" {
-		attrs = append(attrs, slog.String("timeStamp", redacted))
-	}
-	if v.NonceStr != "" {
-		attrs = append(attrs, slog.String("nonceStr", redacted))
-	}
-	if v.PackageStr != "" {
-		attrs = append(attrs, slog.String("packageStr", redacted))
-	}
-	if v.SignType != "" {
-		attrs = append(attrs, slog.String("signType", v.SignType))
-	}
-	if v.PaySign != "" {
-		attrs = append(attrs, slog.String("paySign", redacted))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v PayInfo) LogValue() slog.Value { return logValue(&schemaPayInfo, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v PayInfo) String() string { return "PayInfo" + v.LogValue().String() }
+func (v PayInfo) String() string { return text(&schemaPayInfo, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v PayInfo) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v PayInfo) Format(s fmt.State, _ rune) { format(s, &schemaPayInfo, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *PrepayInitRequest) UnmarshalJSON(data []byte) error {
-	var out PrepayInitRequest
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "merchant_id":
-			out.MerchantID = r.String()
-		case "shop_id":
-			out.ShopID = r.String()
-		case "operator_id":
-			out.OperatorID = r.String()
-		case "prepay_order_id":
-			out.PrepayOrderID = r.String()
-		case "sale_num":
-			out.SaleNum = r.String()
-		case "amount":
-			out.Amount = r.Digits()
-		case "currency_type":
-			out.CurrencyType = r.String()
-		case "biz_type":
-			out.BizType = r.String()
-		case "redirect_url":
-			out.RedirectURL = r.String()
-		case "call_back_url":
-			out.CallBackURL = r.String()
-		case "duration":
-			out.Duration = r.String()
-		case "email":
-			out.Email = r.String()
-		case "remarks":
-			out.Remarks = r.String()
-		default:
-			r.Unknown()
-		}
+func (v *PayInfo) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.AppID
+	case 1:
+		return &v.TimeStamp
+	case 2:
+		return &v.NonceStr
+	case 3:
+		return &v.PackageStr
+	case 4:
+		return &v.SignType
+	case 5:
+		return &v.PaySign
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *PayInfo) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *PrepayInitRequest) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: PrepayInitRequest: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *PrepayInitRequest) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = PrepayInitRequest{}
+	if err := decode(&schemaPrepayInitRequest, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
-// additional members that are no strings or bear card data.
-func (v PrepayInitRequest) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("merchant_id", v.MerchantID)
-	w.String("shop_id", v.ShopID)
-	w.String("operator_id", v.OperatorID)
-	w.String("prepay_order_id", v.PrepayOrderID)
-	w.String("sale_num", v.SaleNum)
-	w.Cents("amount", v.Amount)
-	w.String("currency_type", v.CurrencyType)
-	w.String("biz_type", v.BizType)
-	w.String("redirect_url", v.RedirectURL)
-	w.String("call_back_url", v.CallBackURL)
-	w.String("duration", v.Duration)
-	w.String("email", v.Email)
-	w.String("remarks", v.Remarks)
-	known := []string{"merchant_id", "shop_id", "operator_id", "prepay_order_id", "sale_num", "amount", "currency_type", "biz_type", "redirect_url", "call_back_url", "duration", "email", "remarks"}
-	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: PrepayInitRequest: %w", err)
-	}
-	return out, nil
-}
+// additional members that are not strings or that have a name of card data.
+func (v PrepayInitRequest) MarshalJSON() ([]byte, error) { return encode(&schemaPrepayInitRequest, &v) }
 
 // LogValue returns the members that may be shown.
-func (v PrepayInitRequest) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 13+1)
-	if v.MerchantID != "" {
-		attrs = append(attrs, slog.String("merchant_id", v.MerchantID))
-	}
-	if v.ShopID != "" {
-		attrs = append(attrs, slog.String("shop_id", v.ShopID))
-	}
-	if v.OperatorID != "" {
-		attrs = append(attrs, slog.String("operator_id", v.OperatorID))
-	}
-	if v.PrepayOrderID != "" {
-		attrs = append(attrs, slog.String("prepay_order_id", v.PrepayOrderID))
-	}
-	if v.SaleNum != "" {
-		attrs = append(attrs, slog.String("sale_num", v.SaleNum))
-	}
-	if v.Amount != 0 {
-		attrs = append(attrs, slog.String("amount", v.Amount.String()))
-	}
-	if v.CurrencyType != "" {
-		attrs = append(attrs, slog.String("currency_type", v.CurrencyType))
-	}
-	if v.BizType != "" {
-		attrs = append(attrs, slog.String("biz_type", v.BizType))
-	}
-	if v.RedirectURL != "" {
-		attrs = append(attrs, slog.String("redirect_url", redacted))
-	}
-	if v.CallBackURL != "" {
-		attrs = append(attrs, slog.String("call_back_url", redacted))
-	}
-	if v.Duration != "" {
-		attrs = append(attrs, slog.String("duration", v.Duration))
-	}
-	if v.Email != "" {
-		attrs = append(attrs, slog.String("email", redacted))
-	}
-	if v.Remarks != "" {
-		attrs = append(attrs, slog.String("remarks", redacted))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v PrepayInitRequest) LogValue() slog.Value { return logValue(&schemaPrepayInitRequest, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v PrepayInitRequest) String() string { return "PrepayInitRequest" + v.LogValue().String() }
+func (v PrepayInitRequest) String() string { return text(&schemaPrepayInitRequest, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v PrepayInitRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v PrepayInitRequest) Format(s fmt.State, _ rune) { format(s, &schemaPrepayInitRequest, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *PrepayInitResponse) UnmarshalJSON(data []byte) error {
-	var out PrepayInitResponse
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "payinfo":
-			out.PayInfo = r.String()
-		case "payInfo":
-			if !r.Has("payinfo") {
-				out.PayInfo = r.String()
-			}
-		case "expire_time":
-			if !r.Null() {
-				out.ExpireTime = field.Time(r.String())
-			}
-		case "prepay_order_id":
-			if !r.Null() {
-				out.PrepayOrderID = r.String()
-			}
-		default:
-			r.Unknown()
-		}
+func (v *PrepayInitRequest) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.MerchantID
+	case 1:
+		return &v.ShopID
+	case 2:
+		return &v.OperatorID
+	case 3:
+		return &v.PrepayOrderID
+	case 4:
+		return &v.SaleNum
+	case 5:
+		return &v.Amount
+	case 6:
+		return &v.CurrencyType
+	case 7:
+		return &v.BizType
+	case 8:
+		return &v.RedirectURL
+	case 9:
+		return &v.CallBackURL
+	case 10:
+		return &v.Duration
+	case 11:
+		return &v.Email
+	case 12:
+		return &v.Remarks
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *PrepayInitRequest) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *PrepayInitResponse) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: PrepayInitResponse: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *PrepayInitResponse) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = PrepayInitResponse{}
+	if err := decode(&schemaPrepayInitResponse, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings.
 func (v PrepayInitResponse) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("payinfo", v.PayInfo)
-	w.String("expire_time", string(v.ExpireTime))
-	w.String("prepay_order_id", v.PrepayOrderID)
-	known := []string{"payinfo", "payInfo", "expire_time", "prepay_order_id"}
-	w.Unknown(known, v.AdditionalProperties)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: PrepayInitResponse: %w", err)
-	}
-	return out, nil
+	return encode(&schemaPrepayInitResponse, &v)
 }
 
 // LogValue returns the members that may be shown.
-func (v PrepayInitResponse) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 3+1)
-	if v.PayInfo != "" {
-		attrs = append(attrs, slog.String("payinfo", redacted))
-	}
-	if v.ExpireTime != "" {
-		attrs = append(attrs, slog.String("expire_time", string(v.ExpireTime)))
-	}
-	if v.PrepayOrderID != "" {
-		attrs = append(attrs, slog.String("prepay_order_id", v.PrepayOrderID))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v PrepayInitResponse) LogValue() slog.Value { return logValue(&schemaPrepayInitResponse, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v PrepayInitResponse) String() string { return "PrepayInitResponse" + v.LogValue().String() }
+func (v PrepayInitResponse) String() string { return text(&schemaPrepayInitResponse, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v PrepayInitResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v PrepayInitResponse) Format(s fmt.State, _ rune) { format(s, &schemaPrepayInitResponse, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *PrepayQueryRequest) UnmarshalJSON(data []byte) error {
-	var out PrepayQueryRequest
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "prepay_order_id":
-			out.PrepayOrderID = r.String()
-		case "merchant_id":
-			out.MerchantID = r.String()
-		case "order_id":
-			out.OrderID = r.String()
-		default:
-			r.Unknown()
-		}
+func (v *PrepayInitResponse) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.PayInfo
+	case 1:
+		return (*string)(&v.ExpireTime)
+	case 2:
+		return &v.PrepayOrderID
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *PrepayInitResponse) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *PrepayQueryRequest) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: PrepayQueryRequest: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *PrepayQueryRequest) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = PrepayQueryRequest{}
+	if err := decode(&schemaPrepayQueryRequest, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
-// additional members that are no strings or bear card data.
+// additional members that are not strings or that have a name of card data.
 func (v PrepayQueryRequest) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("prepay_order_id", v.PrepayOrderID)
-	w.String("merchant_id", v.MerchantID)
-	w.String("order_id", v.OrderID)
-	known := []string{"prepay_order_id", "merchant_id", "order_id"}
-	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: PrepayQueryRequest: %w", err)
-	}
-	return out, nil
+	return encode(&schemaPrepayQueryRequest, &v)
 }
 
 // LogValue returns the members that may be shown.
-func (v PrepayQueryRequest) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 3+1)
-	if v.PrepayOrderID != "" {
-		attrs = append(attrs, slog.String("prepay_order_id", v.PrepayOrderID))
-	}
-	if v.MerchantID != "" {
-		attrs = append(attrs, slog.String("merchant_id", v.MerchantID))
-	}
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v PrepayQueryRequest) LogValue() slog.Value { return logValue(&schemaPrepayQueryRequest, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v PrepayQueryRequest) String() string { return "PrepayQueryRequest" + v.LogValue().String() }
+func (v PrepayQueryRequest) String() string { return text(&schemaPrepayQueryRequest, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v PrepayQueryRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v PrepayQueryRequest) Format(s fmt.State, _ rune) { format(s, &schemaPrepayQueryRequest, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *PrepayQueryResponse) UnmarshalJSON(data []byte) error {
-	var out PrepayQueryResponse
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "rspCode":
-			out.RspCode = r.String()
-		case "respcode":
-			if !r.Has("rspCode") {
-				out.RspCode = r.String()
-			}
-		case "rspMsg":
-			out.RspMsg = r.String()
-		case "respmsg":
-			if !r.Has("rspMsg") {
-				out.RspMsg = r.String()
-			}
-		case "status":
-			out.OrderStatus = OrderStatus(r.String())
-		case "merchant_id":
-			out.MerchantID = r.String()
-		case "merchant_name":
-			if !r.Null() {
-				out.MerchantName = r.String()
-			}
-		case "shop_id":
-			if !r.Null() {
-				out.ShopID = r.String()
-			}
-		case "operator_id":
-			if !r.Null() {
-				out.OperatorID = r.String()
-			}
-		case "amount":
-			out.Amount = r.Cents()
-		case "tip":
-			if !r.Null() {
-				cents := r.Cents()
-				out.Tip = &cents
-			}
-		case "Tip":
-			if !r.Has("tip") {
-				if !r.Null() {
-					cents := r.Cents()
-					out.Tip = &cents
-				}
-			}
-		case "order_id":
-			if !r.Null() {
-				out.OrderID = r.String()
-			}
-		case "prepay_order_id":
-			out.PrepayOrderID = r.String()
-		case "sale_num":
-			out.SaleNum = r.Text()
-		case "biz_type":
-			if !r.Null() {
-				out.BizType = r.String()
-			}
-		case "currency_type":
-			if !r.Null() {
-				out.CurrencyType = r.String()
-			}
-		case "duration":
-			if !r.Null() {
-				out.Duration = r.Text()
-			}
-		case "create_time":
-			if !r.Null() {
-				out.CreateTime = field.Time(r.String())
-			}
-		case "expire_time":
-			if !r.Null() {
-				out.ExpireTime = field.Time(r.String())
-			}
-		case "call_back_url":
-			if !r.Null() {
-				out.CallBackURL = r.String()
-			}
-		case "redirect_url":
-			if !r.Null() {
-				out.RedirectURL = r.String()
-			}
-		case "payments_methods":
-			if !r.Null() {
-				out.PaymentsMethods = r.Raw()
-			}
-		case "email":
-			if !r.Null() {
-				out.Email = r.String()
-			}
-		case "remarks":
-			if !r.Null() {
-				out.Remarks = r.String()
-			}
-		case "bizpay_order_id":
-			if !r.Null() {
-				out.BizpayOrderID = r.String()
-			}
-		case "payNo":
-			if !r.Has("bizpay_order_id") {
-				if !r.Null() {
-					out.BizpayOrderID = r.String()
-				}
-			}
-		case "pay_no":
-			if !r.Has("bizpay_order_id") {
-				if !r.Null() {
-					out.BizpayOrderID = r.String()
-				}
-			}
-		case "out_trade_no":
-			if !r.Has("bizpay_order_id") {
-				if !r.Null() {
-					out.BizpayOrderID = r.String()
-				}
-			}
-		default:
-			r.Unknown()
-		}
+func (v *PrepayQueryRequest) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.PrepayOrderID
+	case 1:
+		return &v.MerchantID
+	case 2:
+		return &v.OrderID
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *PrepayQueryRequest) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *PrepayQueryResponse) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: PrepayQueryResponse: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *PrepayQueryResponse) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = PrepayQueryResponse{}
+	if err := decode(&schemaPrepayQueryResponse, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings.
 func (v PrepayQueryResponse) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("rspCode", v.RspCode)
-	w.String("rspMsg", v.RspMsg)
-	w.String("status", string(v.OrderStatus))
-	w.String("merchant_id", v.MerchantID)
-	w.String("merchant_name", v.MerchantName)
-	w.String("shop_id", v.ShopID)
-	w.String("operator_id", v.OperatorID)
-	w.Cents("amount", v.Amount)
-	w.CentsPointer("tip", v.Tip)
-	w.String("order_id", v.OrderID)
-	w.String("prepay_order_id", v.PrepayOrderID)
-	w.String("sale_num", v.SaleNum)
-	w.String("biz_type", v.BizType)
-	w.String("currency_type", v.CurrencyType)
-	w.String("duration", v.Duration)
-	w.String("create_time", string(v.CreateTime))
-	w.String("expire_time", string(v.ExpireTime))
-	w.String("call_back_url", v.CallBackURL)
-	w.String("redirect_url", v.RedirectURL)
-	w.Raw("payments_methods", v.PaymentsMethods)
-	w.String("email", v.Email)
-	w.String("remarks", v.Remarks)
-	w.String("bizpay_order_id", v.BizpayOrderID)
-	known := []string{"rspCode", "respcode", "rspMsg", "respmsg", "status", "merchant_id", "merchant_name", "shop_id", "operator_id", "amount", "tip", "Tip", "order_id", "prepay_order_id", "sale_num", "biz_type", "currency_type", "duration", "create_time", "expire_time", "call_back_url", "redirect_url", "payments_methods", "email", "remarks", "bizpay_order_id", "payNo", "pay_no", "out_trade_no"}
-	w.Unknown(known, v.AdditionalProperties)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: PrepayQueryResponse: %w", err)
-	}
-	return out, nil
+	return encode(&schemaPrepayQueryResponse, &v)
 }
 
 // LogValue returns the members that may be shown.
-func (v PrepayQueryResponse) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 23+1)
-	if v.RspCode != "" {
-		attrs = append(attrs, slog.String("rspCode", v.RspCode))
-	}
-	if v.RspMsg != "" {
-		attrs = append(attrs, slog.String("rspMsg", v.RspMsg))
-	}
-	if v.OrderStatus != "" {
-		attrs = append(attrs, slog.String("status", string(v.OrderStatus)))
-	}
-	if v.MerchantID != "" {
-		attrs = append(attrs, slog.String("merchant_id", v.MerchantID))
-	}
-	if v.MerchantName != "" {
-		attrs = append(attrs, slog.String("merchant_name", v.MerchantName))
-	}
-	if v.ShopID != "" {
-		attrs = append(attrs, slog.String("shop_id", v.ShopID))
-	}
-	if v.OperatorID != "" {
-		attrs = append(attrs, slog.String("operator_id", v.OperatorID))
-	}
-	if v.Amount != 0 {
-		attrs = append(attrs, slog.String("amount", v.Amount.String()))
-	}
-	if v.Tip != nil {
-		attrs = append(attrs, slog.String("tip", v.Tip.String()))
-	}
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if v.PrepayOrderID != "" {
-		attrs = append(attrs, slog.String("prepay_order_id", v.PrepayOrderID))
-	}
-	if v.SaleNum != "" {
-		attrs = append(attrs, slog.String("sale_num", v.SaleNum))
-	}
-	if v.BizType != "" {
-		attrs = append(attrs, slog.String("biz_type", v.BizType))
-	}
-	if v.CurrencyType != "" {
-		attrs = append(attrs, slog.String("currency_type", v.CurrencyType))
-	}
-	if v.Duration != "" {
-		attrs = append(attrs, slog.String("duration", v.Duration))
-	}
-	if v.CreateTime != "" {
-		attrs = append(attrs, slog.String("create_time", string(v.CreateTime)))
-	}
-	if v.ExpireTime != "" {
-		attrs = append(attrs, slog.String("expire_time", string(v.ExpireTime)))
-	}
-	if v.CallBackURL != "" {
-		attrs = append(attrs, slog.String("call_back_url", redacted))
-	}
-	if v.RedirectURL != "" {
-		attrs = append(attrs, slog.String("redirect_url", redacted))
-	}
-	if v.PaymentsMethods != nil {
-		attrs = append(attrs, slog.String("payments_methods", redacted))
-	}
-	if v.Email != "" {
-		attrs = append(attrs, slog.String("email", redacted))
-	}
-	if v.Remarks != "" {
-		attrs = append(attrs, slog.String("remarks", redacted))
-	}
-	if v.BizpayOrderID != "" {
-		attrs = append(attrs, slog.String("bizpay_order_id", v.BizpayOrderID))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v PrepayQueryResponse) LogValue() slog.Value { return logValue(&schemaPrepayQueryResponse, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v PrepayQueryResponse) String() string { return "PrepayQueryResponse" + v.LogValue().String() }
+func (v PrepayQueryResponse) String() string { return text(&schemaPrepayQueryResponse, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v PrepayQueryResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v PrepayQueryResponse) Format(s fmt.State, _ rune) { format(s, &schemaPrepayQueryResponse, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *RefundRequest) UnmarshalJSON(data []byte) error {
-	var out RefundRequest
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "order_id":
-			out.OrderID = r.String()
-		case "ori_order_id":
-			out.OriOrderID = r.String()
-		case "refund_amt":
-			out.RefundAmt = r.Digits()
-		default:
-			r.Unknown()
-		}
+func (v *PrepayQueryResponse) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.RspCode
+	case 1:
+		return &v.RspMsg
+	case 2:
+		return (*string)(&v.OrderStatus)
+	case 3:
+		return &v.MerchantID
+	case 4:
+		return &v.MerchantName
+	case 5:
+		return &v.ShopID
+	case 6:
+		return &v.OperatorID
+	case 7:
+		return &v.Amount
+	case 8:
+		return &v.Tip
+	case 9:
+		return &v.OrderID
+	case 10:
+		return &v.PrepayOrderID
+	case 11:
+		return &v.SaleNum
+	case 12:
+		return &v.BizType
+	case 13:
+		return &v.CurrencyType
+	case 14:
+		return &v.Duration
+	case 15:
+		return (*string)(&v.CreateTime)
+	case 16:
+		return (*string)(&v.ExpireTime)
+	case 17:
+		return &v.CallBackURL
+	case 18:
+		return &v.RedirectURL
+	case 19:
+		return &v.PaymentsMethods
+	case 20:
+		return &v.Email
+	case 21:
+		return &v.Remarks
+	case 22:
+		return &v.BizpayOrderID
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *PrepayQueryResponse) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *RefundRequest) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: RefundRequest: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *RefundRequest) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = RefundRequest{}
+	if err := decode(&schemaRefundRequest, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
-// additional members that are no strings or bear card data.
-func (v RefundRequest) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("order_id", v.OrderID)
-	w.String("ori_order_id", v.OriOrderID)
-	w.Cents("refund_amt", v.RefundAmt)
-	known := []string{"order_id", "ori_order_id", "refund_amt"}
-	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: RefundRequest: %w", err)
-	}
-	return out, nil
-}
+// additional members that are not strings or that have a name of card data.
+func (v RefundRequest) MarshalJSON() ([]byte, error) { return encode(&schemaRefundRequest, &v) }
 
 // LogValue returns the members that may be shown.
-func (v RefundRequest) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 3+1)
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if v.OriOrderID != "" {
-		attrs = append(attrs, slog.String("ori_order_id", v.OriOrderID))
-	}
-	if v.RefundAmt != 0 {
-		attrs = append(attrs, slog.String("refund_amt", v.RefundAmt.String()))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v RefundRequest) LogValue() slog.Value { return logValue(&schemaRefundRequest, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v RefundRequest) String() string { return "RefundRequest" + v.LogValue().String() }
+func (v RefundRequest) String() string { return text(&schemaRefundRequest, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v RefundRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v RefundRequest) Format(s fmt.State, _ rune) { format(s, &schemaRefundRequest, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *RefundResponse) UnmarshalJSON(data []byte) error {
-	var out RefundResponse
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "order_id":
-			if !r.Null() {
-				out.OrderID = r.String()
-			}
-		case "order_status":
-			if !r.Null() {
-				out.OrderStatus = OrderStatus(r.String())
-			}
-		case "refund_status":
-			if !r.Has("order_status") {
-				if !r.Null() {
-					out.OrderStatus = OrderStatus(r.String())
-				}
-			}
-		case "refund_fee":
-			if !r.Null() {
-				cents := r.Cents()
-				out.RefundFee = &cents
-			}
-		case "amount":
-			if !r.Null() {
-				cents := r.Cents()
-				out.Amount = &cents
-			}
-		default:
-			r.Unknown()
-		}
+func (v *RefundRequest) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.OrderID
+	case 1:
+		return &v.OriOrderID
+	case 2:
+		return &v.RefundAmt
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *RefundRequest) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *RefundResponse) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: RefundResponse: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *RefundResponse) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = RefundResponse{}
+	if err := decode(&schemaRefundResponse, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings.
-func (v RefundResponse) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("order_id", v.OrderID)
-	w.String("order_status", string(v.OrderStatus))
-	w.CentsPointer("refund_fee", v.RefundFee)
-	w.CentsPointer("amount", v.Amount)
-	known := []string{"order_id", "order_status", "refund_status", "refund_fee", "amount"}
-	w.Unknown(known, v.AdditionalProperties)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: RefundResponse: %w", err)
-	}
-	return out, nil
-}
+func (v RefundResponse) MarshalJSON() ([]byte, error) { return encode(&schemaRefundResponse, &v) }
 
 // LogValue returns the members that may be shown.
-func (v RefundResponse) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 4+1)
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if v.OrderStatus != "" {
-		attrs = append(attrs, slog.String("order_status", string(v.OrderStatus)))
-	}
-	if v.RefundFee != nil {
-		attrs = append(attrs, slog.String("refund_fee", v.RefundFee.String()))
-	}
-	if v.Amount != nil {
-		attrs = append(attrs, slog.String("amount", v.Amount.String()))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v RefundResponse) LogValue() slog.Value { return logValue(&schemaRefundResponse, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v RefundResponse) String() string { return "RefundResponse" + v.LogValue().String() }
+func (v RefundResponse) String() string { return text(&schemaRefundResponse, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v RefundResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v RefundResponse) Format(s fmt.State, _ rune) { format(s, &schemaRefundResponse, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *StatusQueryRequest) UnmarshalJSON(data []byte) error {
-	var out StatusQueryRequest
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "order_id":
-			out.OrderID = r.String()
-		case "orderId":
-			out.CardOrderID = r.String()
-		default:
-			r.Unknown()
-		}
+func (v *RefundResponse) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.OrderID
+	case 1:
+		return (*string)(&v.OrderStatus)
+	case 2:
+		return &v.RefundFee
+	case 3:
+		return &v.Amount
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *RefundResponse) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *StatusQueryRequest) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: StatusQueryRequest: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *StatusQueryRequest) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = StatusQueryRequest{}
+	if err := decode(&schemaStatusQueryRequest, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
-// additional members that are no strings or bear card data.
+// additional members that are not strings or that have a name of card data.
 func (v StatusQueryRequest) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("order_id", v.OrderID)
-	w.String("orderId", v.CardOrderID)
-	known := []string{"order_id", "orderId"}
-	w.UnknownStrings(known, v.AdditionalProperties, BearsCardData)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: StatusQueryRequest: %w", err)
-	}
-	return out, nil
+	return encode(&schemaStatusQueryRequest, &v)
 }
 
 // LogValue returns the members that may be shown.
-func (v StatusQueryRequest) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 2+1)
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if v.CardOrderID != "" {
-		attrs = append(attrs, slog.String("orderId", v.CardOrderID))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v StatusQueryRequest) LogValue() slog.Value { return logValue(&schemaStatusQueryRequest, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v StatusQueryRequest) String() string { return "StatusQueryRequest" + v.LogValue().String() }
+func (v StatusQueryRequest) String() string { return text(&schemaStatusQueryRequest, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v StatusQueryRequest) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v StatusQueryRequest) Format(s fmt.State, _ rune) { format(s, &schemaStatusQueryRequest, &v) }
 
-// UnmarshalJSON reads one JSON object strictly and replaces all of v.
-func (v *StatusQueryResponse) UnmarshalJSON(data []byte) error {
-	var out StatusQueryResponse
-	r := field.NewReader(data)
-	for r.Next() {
-		switch r.Name() {
-		case "order_status":
-			out.OrderStatus = OrderStatus(r.String())
-		case "order_id":
-			if !r.Null() {
-				out.OrderID = r.String()
-			}
-		case "trade_time":
-			if !r.Null() {
-				out.TradeTime = field.Time(r.String())
-			}
-		case "buyer_login_id":
-			if !r.Null() {
-				out.BuyerLoginID = r.String()
-			}
-		case "buyer_logon_id":
-			if !r.Has("buyer_login_id") {
-				if !r.Null() {
-					out.BuyerLoginID = r.String()
-				}
-			}
-		case "total_amount":
-			if !r.Null() {
-				cents := r.Cents()
-				out.TotalAmount = &cents
-			}
-		case "receive_amount":
-			if !r.Null() {
-				cents := r.Cents()
-				out.ReceiveAmount = &cents
-			}
-		case "pay_amount":
-			if !r.Null() {
-				cents := r.Cents()
-				out.PayAmount = &cents
-			}
-		case "refund_fee":
-			if !r.Null() {
-				cents := r.Cents()
-				out.RefundFee = &cents
-			}
-		case "tip":
-			if !r.Null() {
-				cents := r.Cents()
-				out.Tip = &cents
-			}
-		case "Tip":
-			if !r.Has("tip") {
-				if !r.Null() {
-					cents := r.Cents()
-					out.Tip = &cents
-				}
-			}
-		case "bizpay_order_id":
-			if !r.Null() {
-				out.BizpayOrderID = r.String()
-			}
-		case "exchange_rate":
-			if !r.Null() {
-				out.ExchangeRate = r.Text()
-			}
-		case "payInfo":
-			if !r.Null() {
-				out.PayInfo = field.JSONString(r.String())
-			}
-		case "payinfo":
-			if !r.Has("payInfo") {
-				if !r.Null() {
-					out.PayInfo = field.JSONString(r.String())
-				}
-			}
-		case "return_code":
-			if !r.Null() {
-				out.ReturnCode = r.Text()
-			}
-		default:
-			r.Unknown()
-		}
+func (v *StatusQueryRequest) slot(i int) any {
+	switch i {
+	case 0:
+		return &v.OrderID
+	case 1:
+		return &v.CardOrderID
 	}
-	var err error
-	if out.AdditionalProperties, err = r.Close(); err != nil {
+	return nil
+}
+
+func (v *StatusQueryRequest) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+// UnmarshalJSON reads one strict JSON object and replaces all of v. If it
+// returns an error, v is as it was.
+func (v *StatusQueryResponse) UnmarshalJSON(data []byte) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
 		return fmt.Errorf("api: StatusQueryResponse: %w", err)
 	}
-	*v = out
+	return v.UnmarshalMembers(&m)
+}
+
+// UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
+func (v *StatusQueryResponse) UnmarshalMembers(m *wire.Members) error {
+	old := *v
+	*v = StatusQueryResponse{}
+	if err := decode(&schemaStatusQueryResponse, m, v); err != nil {
+		*v = old
+		return err
+	}
 	return nil
 }
 
 // MarshalJSON writes the members that are set, as strings.
 func (v StatusQueryResponse) MarshalJSON() ([]byte, error) {
-	w := field.NewWriter()
-	w.String("order_status", string(v.OrderStatus))
-	w.String("order_id", v.OrderID)
-	w.String("trade_time", string(v.TradeTime))
-	w.String("buyer_login_id", v.BuyerLoginID)
-	w.CentsPointer("total_amount", v.TotalAmount)
-	w.CentsPointer("receive_amount", v.ReceiveAmount)
-	w.CentsPointer("pay_amount", v.PayAmount)
-	w.CentsPointer("refund_fee", v.RefundFee)
-	w.CentsPointer("tip", v.Tip)
-	w.String("bizpay_order_id", v.BizpayOrderID)
-	w.String("exchange_rate", v.ExchangeRate)
-	w.String("payInfo", string(v.PayInfo))
-	w.String("return_code", v.ReturnCode)
-	known := []string{"order_status", "order_id", "trade_time", "buyer_login_id", "buyer_logon_id", "total_amount", "receive_amount", "pay_amount", "refund_fee", "tip", "Tip", "bizpay_order_id", "exchange_rate", "payInfo", "payinfo", "return_code"}
-	w.Unknown(known, v.AdditionalProperties)
-	out, err := w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("api: StatusQueryResponse: %w", err)
-	}
-	return out, nil
+	return encode(&schemaStatusQueryResponse, &v)
 }
 
 // LogValue returns the members that may be shown.
-func (v StatusQueryResponse) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 13+1)
-	if v.OrderStatus != "" {
-		attrs = append(attrs, slog.String("order_status", string(v.OrderStatus)))
-	}
-	if v.OrderID != "" {
-		attrs = append(attrs, slog.String("order_id", v.OrderID))
-	}
-	if v.TradeTime != "" {
-		attrs = append(attrs, slog.String("trade_time", string(v.TradeTime)))
-	}
-	if v.BuyerLoginID != "" {
-		attrs = append(attrs, slog.String("buyer_login_id", redacted))
-	}
-	if v.TotalAmount != nil {
-		attrs = append(attrs, slog.String("total_amount", v.TotalAmount.String()))
-	}
-	if v.ReceiveAmount != nil {
-		attrs = append(attrs, slog.String("receive_amount", v.ReceiveAmount.String()))
-	}
-	if v.PayAmount != nil {
-		attrs = append(attrs, slog.String("pay_amount", v.PayAmount.String()))
-	}
-	if v.RefundFee != nil {
-		attrs = append(attrs, slog.String("refund_fee", v.RefundFee.String()))
-	}
-	if v.Tip != nil {
-		attrs = append(attrs, slog.String("tip", v.Tip.String()))
-	}
-	if v.BizpayOrderID != "" {
-		attrs = append(attrs, slog.String("bizpay_order_id", v.BizpayOrderID))
-	}
-	if v.ExchangeRate != "" {
-		attrs = append(attrs, slog.String("exchange_rate", v.ExchangeRate))
-	}
-	if v.PayInfo != "" {
-		attrs = append(attrs, slog.String("payInfo", redacted))
-	}
-	if v.ReturnCode != "" {
-		attrs = append(attrs, slog.String("return_code", v.ReturnCode))
-	}
-	if n := len(v.AdditionalProperties); n > 0 {
-		attrs = append(attrs, slog.Int("additional", n))
-	}
-	return slog.GroupValue(attrs...)
-}
+func (v StatusQueryResponse) LogValue() slog.Value { return logValue(&schemaStatusQueryResponse, &v) }
 
 // String returns what LogValue shows, in one line.
-func (v StatusQueryResponse) String() string { return "StatusQueryResponse" + v.LogValue().String() }
+func (v StatusQueryResponse) String() string { return text(&schemaStatusQueryResponse, &v) }
 
 // Format writes String for every verb, so that none shows more.
-func (v StatusQueryResponse) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, v.String()) }
+func (v StatusQueryResponse) Format(s fmt.State, _ rune) { format(s, &schemaStatusQueryResponse, &v) }
+
+func (v *StatusQueryResponse) slot(i int) any {
+	switch i {
+	case 0:
+		return (*string)(&v.OrderStatus)
+	case 1:
+		return &v.OrderID
+	case 2:
+		return (*string)(&v.TradeTime)
+	case 3:
+		return &v.BuyerLoginID
+	case 4:
+		return &v.TotalAmount
+	case 5:
+		return &v.ReceiveAmount
+	case 6:
+		return &v.PayAmount
+	case 7:
+		return &v.RefundFee
+	case 8:
+		return &v.Tip
+	case 9:
+		return &v.BizpayOrderID
+	case 10:
+		return &v.ExchangeRate
+	case 11:
+		return (*string)(&v.PayInfo)
+	case 12:
+		return &v.ReturnCode
+	}
+	return nil
+}
+
+func (v *StatusQueryResponse) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }

@@ -187,7 +187,7 @@ func (m *member) amounts() []value {
 	number := m.Number()
 	digits := m.MaxLength
 	return []value{
-		{"empty", `""`, false},
+		{"empty", `""`, number && !m.Required},
 		{"one", `"1"`, true},
 		{"zero", `"0"`, number && !m.Required},
 		{"most digits", text(strings.Repeat("9", digits)), true},

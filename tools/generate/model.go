@@ -40,6 +40,11 @@ type schema struct {
 	value                     *openapi3.Schema
 }
 
+// Respelled reports whether a request may send a member under an alias.
+func (s *schema) Respelled() bool {
+	return slices.ContainsFunc(s.Members, func(m *member) bool { return m.Respell })
+}
+
 type member struct {
 	Name, GoName, Description string
 	Kind, GoType              string
@@ -74,6 +79,13 @@ type action struct {
 // Number reports whether the value may be a JSON number.
 func (m *member) Number() bool {
 	return m.value.Type.Permits("number") || m.value.Type.Permits("integer")
+}
+
+// HasRate reports whether a schema has an exchange rate.
+func (m *model) HasRate() bool {
+	return slices.ContainsFunc(m.Schemas, func(s *schema) bool {
+		return slices.ContainsFunc(s.Members, func(m *member) bool { return m.Kind == "rate" })
+	})
 }
 
 // Roles are all roles.
@@ -400,7 +412,7 @@ func (b *builder) pattern(m *member, where string) {
 const (
 	requestAmount  = "^[1-9][0-9]*$"
 	paidAmount     = "^0*[1-9][0-9]*$"
-	optionalAmount = "^[0-9]+$"
+	optionalAmount = "^[0-9]*$"
 )
 
 func (b *builder) amount(m *member, where string) {

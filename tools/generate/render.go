@@ -49,9 +49,8 @@ func render(m *model, root string) (map[string][]byte, error) {
 		"quote":    strconv.Quote,
 		"name":     goName,
 		"comment":  comment,
-		"read":     read,
-		"write":    writeCall,
-		"present":  present,
+		"slot":     slot,
+		"alias":    func(i int) int { return i + 1 },
 		"article":  article,
 		"aliases":  aliases,
 		"sentence": sentence,
@@ -127,18 +126,24 @@ func removeStale(root string, files map[string][]byte) error {
 		return nil
 	}
 	return filepath.WalkDir(gen, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".gen.go") && filepath.Base(filepath.Dir(path)) != "testdata" {
+		if err != nil || d.IsDir() {
 			return err
 		}
 		rel, err := filepath.Rel(root, path)
 		if err != nil {
 			return err
 		}
-		if _, ok := files[filepath.ToSlash(rel)]; ok {
+		rel = filepath.ToSlash(rel)
+		if _, ok := files[rel]; ok || !isGenerated(rel) {
 			return nil
 		}
 		return os.Remove(path)
 	})
+}
+
+// isGenerated reports whether a file under gen/ is made by the generator.
+func isGenerated(path string) bool {
+	return strings.HasSuffix(path, ".gen.go") || filepath.Dir(path) == "gen/api/testdata" && strings.HasSuffix(path, ".json")
 }
 
 // comment writes text as lines of a Go comment.
@@ -202,63 +207,16 @@ func aliases(m *member) string {
 	return strings.Join(quoted, ", ")
 }
 
-// read is the statement that decodes the reader's current value into out.
-func read(m *member, request bool) string {
-	var s string
-	switch {
-	case m.Kind == "amount" && request:
-		s = "out.%s = r.Digits()"
-	case m.GoType == "*field.Cents":
-		s = "cents := r.Cents()\nout.%s = &cents"
-	case m.Kind == "amount":
-		s = "out.%s = r.Cents()"
-	case m.Kind == "rate":
-		s = "out.%s = r.Rate()"
-	case m.Kind == "text":
-		s = "out.%s = r.Text()"
-	case m.Kind == "raw":
-		s = "out.%s = r.Raw()"
-	case m.GoType == "string":
-		s = "out.%s = r.String()"
+// slot is the pointer to a member's field, of one of the types that package
+// api's object lists.
+func slot(m *member) string {
+	switch m.GoType {
+	case "string", "field.Cents", "*field.Cents", "json.RawMessage":
+		return "&v." + m.GoName
+	case "field.Rate":
+		return "(*field.Cents)(&v." + m.GoName + ")"
 	default:
-		s = "out.%s = " + m.GoType + "(r.String())"
-	}
-	s = fmt.Sprintf(s, m.GoName)
-	if m.Nullable {
-		return "if !r.Null() {\n" + s + "\n}"
-	}
-	return s
-}
-
-func writeCall(m *member) string {
-	method, value := "String", "v."+m.GoName
-	switch {
-	case m.GoType == "*field.Cents":
-		method = "CentsPointer"
-	case m.Kind == "amount":
-		method = "Cents"
-	case m.Kind == "rate":
-		method = "Rate"
-	case m.Kind == "raw":
-		method = "Raw"
-	case m.GoType != "string":
-		value = "string(" + value + ")"
-	}
-	if m.Respell {
-		return fmt.Sprintf("w.Spelled([]string{%q, %s}, v.%sName, %s)", m.Name, aliases(m), m.GoName, value)
-	}
-	return fmt.Sprintf("w.%s(%q, %s)", method, m.Name, value)
-}
-
-// present is the condition under which a member is set.
-func present(m *member) string {
-	switch {
-	case m.GoType == "*field.Cents", m.Kind == "raw":
-		return "v." + m.GoName + " != nil"
-	case m.Kind == "amount", m.Kind == "rate":
-		return "v." + m.GoName + " != 0"
-	default:
-		return "v." + m.GoName + ` != ""`
+		return "(*string)(&v." + m.GoName + ")"
 	}
 }
 

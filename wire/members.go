@@ -1,0 +1,495 @@
+package wire
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"log/slog"
+	"slices"
+	"unicode/utf8"
+)
+
+const (
+	// maxDepth is how deep an object may nest; the object itself is level one.
+	maxDepth = 32
+	// maxSize bounds what is read. No message of the gateway comes near it.
+	maxSize = 1 << 20
+	// room is how many members an index holds without an allocation.
+	room = 16
+)
+
+// Members is an index of the members of one JSON object: where each name and
+// each value stands. A member is named by its place in the document, from 0.
+// The zero value is the index of no members, and so is a nil *Members.
+//
+// A Members refers to the text that was parsed; the text must not change while
+// the index is in use. It may be read by several goroutines at once. A value
+// that is copied shares memory with the original: use Clone.
+type Members struct {
+	json   []byte
+	first  [room]entry
+	order  [room]uint8 // of first, by name
+	n      int
+	more   []entry      // all members, once they do not fit into first
+	sorted []int32      // of more, by name
+	names  []byte       // names that are written with escapes, decoded; each ends with endOfName
+	nested []nestedName // of the nested objects that are still open
+	number bool
+	null   bool
+}
+
+// entry is one member. It holds positions and no pointer.
+type entry struct {
+	prefix          uint64 // orders most names by itself; see prefixUTF16
+	nameAt, nameEnd int32  // between the quotation marks
+	at, end         int32  // of the value
+	decoded         int32  // where the name stands in Members.names, plus one; 0: nowhere
+	escaped         bool   // the value is a string with escapes
+}
+
+// nestedName is a name of a nested object: where it stands in the text, or in
+// Members.names if it is written with escapes.
+type nestedName struct {
+	at, end int32
+	escaped bool
+}
+
+const endOfName = 0xFF // occurs in no UTF-8
+
+// Span says where a member stands in the text: its name as it is written,
+// between the quotation marks, and its value.
+type Span struct {
+	NameAt, NameEnd int
+	At, End         int
+}
+
+// Parse reads one JSON object into m and replaces all of it. The memory of m is
+// used again: after a few calls Parse does not allocate. The error is an [Error],
+// and m is then empty.
+//
+// The text is RFC 8259 JSON in valid UTF-8, of at most 1 MiB, with white space
+// around the object and nothing else. No name stands twice in an object at any
+// depth, names being compared with their escapes resolved. No escape is half of
+// a surrogate pair. Every number is a finite double. Nothing nests more than 32
+// levels deep, the object included.
+func Parse(json []byte, m *Members) error {
+	m.begin(json)
+	p := parser{b: json, m: m}
+	if p.document() && (!p.high || utf8.Valid(json)) {
+		return nil
+	}
+	m.Reset()
+	switch {
+	case p.fault == ErrTooLarge:
+	case !utf8.Valid(json):
+		return ErrNotUTF8
+	}
+	return p.fault
+}
+
+// Valid reports whether value is one JSON value, of any kind, that a member of
+// an object that [Parse] accepts can have.
+func Valid(value []byte) bool {
+	var m Members
+	p := parser{b: value, m: &m}
+	return len(value) <= maxSize && utf8.Valid(value) && p.value(1) && skipSpace(value, p.at) == len(value)
+}
+
+// begin empties m for another text.
+func (m *Members) begin(json []byte) {
+	m.json, m.n, m.number, m.null = json, 0, false, false
+	m.more, m.sorted, m.names, m.nested = m.more[:0], m.sorted[:0], m.names[:0], m.nested[:0]
+}
+
+// Reset empties m and drops what it holds of the text.
+func (m *Members) Reset() { *m = Members{} }
+
+// Clone returns a copy of m, text included, that shares no memory with it.
+func (m *Members) Clone() *Members {
+	c := new(Members)
+	*c = *m
+	c.json = make([]byte, len(m.json)) // to the byte: bytes.Clone may take more
+	copy(c.json, m.json)
+	c.more, c.sorted, c.names, c.nested = slices.Clone(m.more), slices.Clone(m.sorted), bytes.Clone(m.names), nil
+	return c
+}
+
+// JSON returns the text that was parsed.
+func (m *Members) JSON() []byte { return m.json }
+
+// Len returns the number of members.
+func (m *Members) Len() int {
+	if m == nil {
+		return 0
+	}
+	return m.n
+}
+
+// Name returns the name of member i, escapes resolved.
+func (m *Members) Name(i int) []byte {
+	e := m.entry(i)
+	if e.decoded == 0 {
+		return m.json[e.nameAt:e.nameEnd]
+	}
+	name := m.names[e.decoded-1:]
+	return name[:bytes.IndexByte(name, endOfName)]
+}
+
+// Value returns the value of member i as it is written.
+func (m *Members) Value(i int) []byte {
+	e := m.entry(i)
+	return m.json[e.at:e.end:e.end]
+}
+
+// Text returns the text of member i, escapes resolved. It reports false if the
+// value is not a string.
+func (m *Members) Text(i int) (text string, ok bool) {
+	e := m.entry(i)
+	if m.json[e.at] != '"' {
+		return "", false
+	}
+	inner := string(m.json[e.at+1 : e.end-1])
+	if e.escaped {
+		inner = unescape(inner)
+	}
+	return inner, true
+}
+
+// TextIn is [Members.Text] for a caller that has the text of m as a string: the
+// result shares its memory unless there are escapes.
+func (m *Members) TextIn(json string, i int) (text string, ok bool) {
+	e := m.entry(i)
+	if json[e.at] != '"' {
+		return "", false
+	}
+	if !e.escaped {
+		return json[e.at+1 : e.end-1], true
+	}
+	return unescape(json[e.at+1 : e.end-1]), true
+}
+
+// AppendText appends what [Members.Text] returns of a string.
+func (m *Members) AppendText(dst []byte, i int) []byte {
+	e := m.entry(i)
+	inner := m.json[e.at+1 : e.end-1]
+	if e.escaped {
+		return appendDecoded(dst, inner)
+	}
+	return append(dst, inner...)
+}
+
+// Span returns where member i stands in the text.
+func (m *Members) Span(i int) Span {
+	e := m.entry(i)
+	return Span{NameAt: int(e.nameAt), NameEnd: int(e.nameEnd), At: int(e.at), End: int(e.end)}
+}
+
+// Sorted returns the place in the document of the member that is the n-th by
+// name, from 0. Names are ordered by UTF-16 code unit, as Java orders them; the
+// digest joins the values in this order.
+func (m *Members) Sorted(n int) int {
+	if len(m.more) > 0 {
+		return int(m.sorted[n])
+	}
+	return int(m.order[n])
+}
+
+// Find returns the member of this name, or -1. The name is exact.
+func (m *Members) Find(name string) int {
+	for i := range m.Len() {
+		if string(m.Name(i)) == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// HasNumber reports whether a number stands anywhere in the object.
+func (m *Members) HasNumber() bool { return m.number }
+
+// HasNull reports whether a member of the object itself is null.
+func (m *Members) HasNull() bool { return m.null }
+
+// Format writes how many members there are, whatever the verb: the text is a
+// payment's.
+func (m Members) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "members(%d)", m.n) }
+
+// LogValue returns how many members there are.
+func (m Members) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(m)) }
+
+func (m *Members) entry(i int) *entry {
+	if len(m.more) > 0 {
+		return &m.more[i]
+	}
+	return &m.first[:m.n][i]
+}
+
+func (m *Members) add(e entry) {
+	switch {
+	case m.n < room:
+		m.first[m.n] = e
+	case m.n == room:
+		m.more = append(append(m.more[:0], m.first[:]...), e)
+	default:
+		m.more = append(m.more, e)
+	}
+	m.n++
+}
+
+// sort orders the members by name and reports whether the names are unique.
+func (m *Members) sort() bool {
+	if m.n > room {
+		for i := range m.n {
+			m.sorted = append(m.sorted, int32(i))
+		}
+		slices.SortFunc(m.sorted, func(a, b int32) int { return m.compare(int(a), int(b)) })
+		for i := 1; i < m.n; i++ {
+			if m.compare(int(m.sorted[i-1]), int(m.sorted[i])) == 0 {
+				return false
+			}
+		}
+		return true
+	}
+	for i := range m.n {
+		j := i
+		for ; j > 0; j-- {
+			before := m.order[j-1]
+			c := m.compare(i, int(before))
+			if c == 0 {
+				return false
+			}
+			if c > 0 {
+				break
+			}
+			m.order[j] = before
+		}
+		m.order[j] = uint8(i)
+	}
+	return true
+}
+
+func (m *Members) compare(a, b int) int {
+	x, y := m.entry(a), m.entry(b)
+	if x.prefix != y.prefix {
+		return cmp.Compare(x.prefix, y.prefix)
+	}
+	return compareUTF16(m.Name(a), m.Name(b))
+}
+
+// parser is one pass over a text. Its methods return false when they have set
+// fault.
+type parser struct {
+	b     []byte
+	at    int
+	m     *Members
+	high  bool // a string holds a byte beyond ASCII
+	fault Error
+}
+
+func (p *parser) fail(err Error) bool {
+	p.fault = err
+	return false
+}
+
+func (p *parser) document() bool {
+	if len(p.b) > maxSize {
+		return p.fail(ErrTooLarge)
+	}
+	p.at = skipSpace(p.b, 0)
+	switch {
+	case p.at == len(p.b):
+		return p.fail(ErrSyntax)
+	case p.b[p.at] != '{':
+		return p.fail(ErrNotObject)
+	case !p.object(1):
+		return false
+	}
+	if skipSpace(p.b, p.at) != len(p.b) {
+		return p.fail(ErrTrailing)
+	}
+	return true
+}
+
+// next skips white space and takes the byte c.
+func (p *parser) next(c byte) bool {
+	p.at = skipSpace(p.b, p.at)
+	if p.at < len(p.b) && p.b[p.at] == c {
+		p.at++
+		return true
+	}
+	return false
+}
+
+// value reads one value, white space before it included, that stands depth
+// levels deep.
+func (p *parser) value(depth int) bool {
+	p.at = skipSpace(p.b, p.at)
+	if p.at == len(p.b) {
+		return p.fail(ErrSyntax)
+	}
+	start, end := p.at, -1
+	switch p.b[p.at] {
+	case '"':
+		_, ok := p.str()
+		return ok
+	case '{':
+		return p.object(depth + 1)
+	case '[':
+		return p.array(depth + 1)
+	case 't':
+		end = wordEnd(p.b, p.at, "true")
+	case 'f':
+		end = wordEnd(p.b, p.at, "false")
+	case 'n':
+		p.m.null = p.m.null || depth == 1
+		end = wordEnd(p.b, p.at, "null")
+	default:
+		p.m.number = true
+		if end = numberEnd(p.b, p.at); end >= 0 && !finite(p.b[start:end]) {
+			return p.fail(ErrNumber)
+		}
+	}
+	if end < 0 {
+		return p.fail(ErrSyntax)
+	}
+	p.at = end
+	return true
+}
+
+func (p *parser) str() (escaped, ok bool) {
+	end, escaped, high := stringEnd(p.b, p.at)
+	p.high = p.high || high
+	if end < 0 {
+		return false, p.fail(ErrSyntax)
+	}
+	p.at = end
+	return escaped, true
+}
+
+// object reads the members of an object that stands depth levels deep.
+func (p *parser) object(depth int) bool {
+	if depth > maxDepth {
+		return p.fail(ErrDepth)
+	}
+	p.at++
+	base := len(p.m.nested)
+	if p.next('}') {
+		return true
+	}
+	for {
+		p.at = skipSpace(p.b, p.at)
+		nameAt := p.at + 1
+		escaped, ok := p.str()
+		if !ok {
+			return false
+		}
+		name := p.b[nameAt : p.at-1]
+		if !p.next(':') {
+			return p.fail(ErrSyntax)
+		}
+		p.at = skipSpace(p.b, p.at)
+		if depth == 1 {
+			ok = p.member(name, nameAt, escaped)
+		} else {
+			p.nest(name, nameAt, escaped)
+			ok = p.value(depth)
+		}
+		if !ok {
+			return false
+		}
+		if p.next(',') {
+			continue
+		}
+		if !p.next('}') {
+			return p.fail(ErrSyntax)
+		}
+		if depth == 1 {
+			if !p.m.sort() {
+				return p.fail(ErrDuplicate)
+			}
+			return true
+		}
+		return p.distinct(base)
+	}
+}
+
+// member reads the value of a member of the outer object and enters both.
+func (p *parser) member(name []byte, nameAt int, escapedName bool) bool {
+	e := entry{nameAt: int32(nameAt), nameEnd: int32(nameAt + len(name)), at: int32(p.at)}
+	if escapedName {
+		start := len(p.m.names)
+		p.m.names = appendDecoded(p.m.names, name)
+		name = p.m.names[start:]
+		p.m.names = append(p.m.names, endOfName)
+		e.decoded = int32(start + 1)
+	}
+	e.prefix = prefixUTF16(name)
+	if p.at < len(p.b) && p.b[p.at] == '"' {
+		var ok bool
+		if e.escaped, ok = p.str(); !ok {
+			return false
+		}
+	} else if !p.value(1) {
+		return false
+	}
+	e.end = int32(p.at)
+	p.m.add(e)
+	return true
+}
+
+// nest keeps a name of a nested object until distinct has seen it.
+func (p *parser) nest(name []byte, at int, escaped bool) {
+	n := nestedName{at: int32(at), end: int32(at + len(name)), escaped: escaped}
+	if escaped {
+		n.at = int32(len(p.m.names))
+		p.m.names = appendDecoded(p.m.names, name)
+		n.end = int32(len(p.m.names))
+	}
+	p.m.nested = append(p.m.nested, n)
+}
+
+// distinct ends the nested object whose names begin at base of Members.nested.
+func (p *parser) distinct(base int) bool {
+	names := p.m.nested[base:]
+	slices.SortFunc(names, p.compareNested)
+	for i := 1; i < len(names); i++ {
+		if p.compareNested(names[i-1], names[i]) == 0 {
+			return p.fail(ErrDuplicate)
+		}
+	}
+	p.m.nested = p.m.nested[:base]
+	return true
+}
+
+func (p *parser) compareNested(a, b nestedName) int {
+	return bytes.Compare(p.nestedText(a), p.nestedText(b))
+}
+
+func (p *parser) nestedText(n nestedName) []byte {
+	if n.escaped {
+		return p.m.names[n.at:n.end]
+	}
+	return p.b[n.at:n.end]
+}
+
+func (p *parser) array(depth int) bool {
+	if depth > maxDepth {
+		return p.fail(ErrDepth)
+	}
+	p.at++
+	if p.next(']') {
+		return true
+	}
+	for {
+		if !p.value(depth) {
+			return false
+		}
+		if p.next(',') {
+			continue
+		}
+		if !p.next(']') {
+			return p.fail(ErrSyntax)
+		}
+		return true
+	}
+}
