@@ -315,7 +315,7 @@ func TestSealRefuses(t *testing.T) {
 // TestAllocations gates what the benchmarks show.
 func TestAllocations(t *testing.T) {
 	key, sealed := sealSeed(t)
-	forged := sealed
+	forged, plaintext := sealed, []byte(seedPayload)
 	forged.MD5 = strings.Repeat("0", 32)
 	body, err := json.Marshal(envelope.Response{Code: "SUCCESS", Message: "success", MerchantID: "QC00005496", Sealed: sealed})
 	if err != nil {
@@ -329,6 +329,8 @@ func TestAllocations(t *testing.T) {
 		// The AES key, and of a message that opens the plaintext and its members.
 		{"Open", 3, func() { key.Open(sealed) }},
 		{"Open of a forgery", 1, func() { key.Open(forged) }},
+		// The AES key, the digest and the data.
+		{"Seal", 3, func() { key.Seal(plaintext) }},
 		{"ReadResponse", 1, func() { envelope.ReadResponse(body) }},
 		{"ReadResponse of what is no envelope", 0, func() { envelope.ReadResponse(body[1:]) }},
 	} {

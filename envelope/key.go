@@ -35,11 +35,11 @@ type secret struct {
 	scratch sync.Pool     // of *scratch: what Open needs besides the plaintext that it returns
 }
 
-// scratch is what Open works in, so that a message that does not open leaves
-// nothing to collect.
+// scratch is what Open and Seal work in, so that a message that does not open
+// leaves nothing to collect.
 type scratch struct {
 	members wire.Members
-	plain   []byte // the decrypted data
+	plain   []byte // the data without Base64, encrypted or not
 	text    []byte // what the digest is taken of
 }
 
@@ -70,24 +70,22 @@ func (k Key) Seal(plaintext []byte) (Sealed, error) {
 	if k.IsZero() {
 		return Sealed{}, errZeroKey
 	}
-	var m wire.Members
-	if err := wire.Parse(plaintext, &m); err != nil {
+	w := k.secret.borrow()
+	defer k.secret.giveBack(w)
+	if err := wire.Parse(plaintext, &w.members); err != nil {
 		return Sealed{}, malformed(err)
 	}
-	sum := md5.Sum(appendDigested(make([]byte, 0, len(plaintext)), &m, FormJava))
-	digest := string(appendHex(nil, sum[:]))
+	w.text = appendDigested(w.text[:0], &w.members, FormJava)
+	sum := md5.Sum(w.text)
+	digest := string(appendHex(w.text[:0], sum[:]))
 
-	padding := aes.BlockSize - len(plaintext)%aes.BlockSize
-	padded := make([]byte, len(plaintext)+padding)
-	copy(padded, plaintext)
-	for i := len(plaintext); i < len(padded); i++ {
-		padded[i] = byte(padding)
-	}
+	w.plain = pad(append(w.plain[:0], plaintext...))
 	block := k.cipher(digest)
-	for b := padded; len(b) > 0; b = b[aes.BlockSize:] {
+	for b := w.plain; len(b) > 0; b = b[aes.BlockSize:] {
 		block.Encrypt(b, b)
 	}
-	return Sealed{Data: base64.StdEncoding.EncodeToString(padded), MD5: digest}, nil
+	w.text = base64.StdEncoding.AppendEncode(w.text[:0], w.plain)
+	return Sealed{Data: string(w.text), MD5: digest}, nil
 }
 
 // Open decrypts s and verifies its digest. There is no other way to the
@@ -158,6 +156,15 @@ func (k Key) cipher(md5Text string) cipher.Block {
 		panic("envelope: " + err.Error()) // 16 bytes are an AES key
 	}
 	return block
+}
+
+// pad appends PKCS#5 padding.
+func pad(b []byte) []byte {
+	n := aes.BlockSize - len(b)%aes.BlockSize
+	for range n {
+		b = append(b, byte(n))
+	}
+	return b
 }
 
 // unpad takes PKCS#5 padding off and looks at every byte of it.
