@@ -286,7 +286,7 @@ func (s sealedAnswer) wrongDigest() ([]byte, error) {
 	if sealed.Data, err = swapped(sealed.Data); err != nil {
 		return nil, err
 	}
-	return wire(s.quirks, s.code, s.message, s.merchant, sealed), nil
+	return envelopeOf(s.quirks, s.code, s.message, s.merchant, sealed), nil
 }
 
 // send writes the answer, or what the fault has made of it.
