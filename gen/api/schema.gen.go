@@ -761,7 +761,7 @@ var schemaPayInfo = Schema{
 	keys:    []key{{"appId", 0, 0}, {"timeStamp", 1, 0}, {"nonceStr", 2, 0}, {"packageStr", 3, 0}, {"signType", 4, 0}, {"paySign", 5, 0}},
 	Members: []Member{
 		{Name: "appId", Description: "Id of the mini-program.", Kind: "string", Required: true, MinLength: 1, Example: "\"wx5f89682208cf8e88\""},
-		{Name: "timeStamp", Description: "Seconds since 1970.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"2018091015\""},
+		{Name: "timeStamp", Description: "Ten digits, yyyyMMddHH of Toronto; goes to WeChat unchanged.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"2018091015\""},
 		{Name: "nonceStr", Description: "Random text of the signature.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"fGzn4apm4g33UnYU\""},
 		{Name: "packageStr", Description: "prepay_id=… of the order.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"prepay_id=wx11030407018895349c421ab82302468473\""},
 		{Name: "signType", Description: "MD5 in every example.", Kind: "string", Required: true, MinLength: 1, Example: "\"MD5\""},

@@ -582,7 +582,7 @@ type PayInfo struct {
 	// AppID Id of the mini-program.
 	AppID string `json:"appId" validate:"required"`
 
-	// TimeStamp Seconds since 1970.
+	// TimeStamp Ten digits, yyyyMMddHH of Toronto; goes to WeChat unchanged.
 	TimeStamp string `json:"timeStamp" validate:"required"`
 
 	// NonceStr Random text of the signature.

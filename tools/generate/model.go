@@ -214,12 +214,12 @@ func (b *builder) pages(where string, extension any) []string {
 // decision is what was decided about a difference between the vendor's page
 // and the document.
 type decision struct {
-	About  drift.Kind `json:"about"`
-	Member string     `json:"member"` // where it does not stand beside the member
-	Pages  []string   `json:"pages"`  // actions or addresses; none: all pages
-	Says   *string    `json:"says"`   // what the page says; "" where it says nothing
-	Does   string     `json:"does"`
-	Why    string     `json:"why"`
+	About   drift.Kind `json:"about"`
+	Members []string   `json:"members"` // where it does not stand beside the member
+	Pages   []string   `json:"pages"`   // actions or addresses; none: all pages
+	Says    *string    `json:"says"`    // what the page says; "" where it says nothing
+	Does    string     `json:"does"`
+	Why     string     `json:"why"`
 }
 
 // decisions reads the decisions that stand at one place of the document.
@@ -238,10 +238,11 @@ func (b *builder) decisions(where, member string, extensions map[string]any) []d
 			b.fault("%s: x-ottpay-decision about %s: says is missing: what the page says, or the empty text", where, d.About)
 		case d.Does == "" || d.Why == "":
 			b.fault("%s: x-ottpay-decision about %s: does and why are missing: what the kit does, and for what reason", where, d.About)
-		case d.Member == "":
-			d.Member = member
-		case member != "":
-			b.fault("%s: x-ottpay-decision about %s: member is for decisions that do not stand beside it", where, d.About)
+		case member == "":
+		case len(d.Members) > 0:
+			b.fault("%s: x-ottpay-decision about %s: members is for decisions that do not stand beside the member", where, d.About)
+		default:
+			d.Members = []string{member}
 		}
 	}
 	return out
