@@ -5,9 +5,11 @@ BENCHCOUNT ?= 6
 CRASH_N ?= 10000
 CHAOS_N ?= 100000
 SPLICE_N ?= 10
+MUTATE_MIN ?= 90
+PACKAGES ?= ./envelope ./wire ./field ./dedupe ./middleware .
 GOLANGCI = v2.15.0
 
-.PHONY: help generate fuzz bench crash chaos splice lint release-check ci
+.PHONY: help generate fuzz bench crash chaos splice mutate lint release-check ci
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -36,6 +38,10 @@ chaos:
 ## splice         what block operations make of honest callbacks: a longer search than the test's (SPLICE_N=10)
 splice:
 	OTTPAY_SPLICE=$(SPLICE_N) go test -run='^TestSearch$$' -count=1 -v -timeout=1h ./internal/splice
+
+## mutate         change the code one thing at a time: do the tests notice? (PACKAGES="./envelope ./wire")
+mutate:
+	go run ./tools/mutate -min $(MUTATE_MIN) $(PACKAGES)
 
 ## lint           go vet and golangci-lint in every module
 lint:

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+const subject = `package subject
+
+// Fee returns what is added to an amount.
+func Fee(amount int, card bool) int {
+	fee := 0
+	if card && amount > 100 {
+		fee += 3
+	}
+	return fee
+}
+
+// Never is run by no test.
+func Never() bool { return true && os }
+
+var os = true
+`
+
+const subjectTest = `package subject
+
+import "testing"
+
+func TestFee(t *testing.T) {
+	if Fee(200, true) != 3 || Fee(200, false) != 0 {
+		t.Error("fee")
+	}
+}
+`
+
+// TestMutate: the bound at 100 is tested by no one, so exactly the mutants that
+// move it, or that leave its term out, survive.
+func TestMutate(t *testing.T) { // not parallel: it sets GOWORK
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod": "module subject\n\ngo 1.25\n", "subject.go": subject, "subject_test.go": subjectTest,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := exec.CommandContext(t.Context(), "git", "init", "-q", dir).CombinedOutput(); err != nil {
+		t.Skipf("git: %v %s", err, out)
+	}
+	t.Setenv("GOWORK", "off")
+	p, err := load(t.Context(), options{dir: dir, parallel: 2}, ".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.judge(t.Context(), options{parallel: 2, skip: "^$"}); err != nil {
+		t.Fatal(err)
+	}
+	var alive, dead []string
+	for _, m := range p.mutants {
+		switch {
+		case m.function == "Never" && m.state != unreached:
+			t.Errorf("%s: state %d of code that no test runs", m.was, m.state)
+		case m.state == survived:
+			alive = append(alive, m.kind)
+		case m.state == killed:
+			dead = append(dead, m.kind)
+		}
+	}
+	slices.Sort(alive)
+	want := []string{"100 is one more", "> is >=", "only the left term"}
+	if !slices.Equal(alive, want) {
+		t.Errorf("survivors %q, want %q", alive, want)
+	}
+	for _, kind := range []string{"if true", "if false", "dropped", "result is zero", "> is <=", "only the right term", "&& is ||", "3 is one more"} {
+		if !slices.Contains(dead, kind) {
+			t.Errorf("%q was not noticed; killed are %q", kind, dead)
+		}
+	}
+}
