@@ -1,5 +1,8 @@
 package ottpay
 
-// Everything that is generated comes from openapi/ottpay.yaml by this one line.
+// What is generated for the wire comes from openapi/ottpay.yaml by the first
+// line. The second writes openapi/sandbox.yaml as the JSON that the sandbox
+// serves.
 //
 //go:generate go run -C tools ./generate -root ..
+//go:generate go run -C tools ./openapijson ../openapi/sandbox.yaml ../cmd/ottpay/sandbox/openapi.json

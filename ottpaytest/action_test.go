@@ -556,6 +556,7 @@ func TestCard(t *testing.T) {
 	if err := g.Pay("CC1"); err != nil {
 		t.Fatal(err)
 	}
+	wait(t, g)
 	if a, b := status(api.ActionCC_QUERYPAY, "CC1"), status(api.ActionSTATUS_QUERY, "CC1"); a != "success" || b != a {
 		t.Errorf("status %s, %s", a, b)
 	}

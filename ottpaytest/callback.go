@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/ottpaykit/ottpay/envelope"
@@ -23,6 +24,7 @@ const (
 	Redelivery DeliveryKind = "redelivery" // by Gateway.Redeliver
 	Replay     DeliveryKind = "replay"     // by Gateway.Replay
 	Tampered   DeliveryKind = "tampered"   // by Gateway.Tamper
+	Edited     DeliveryKind = "edited"     // by Merchant.Post
 )
 
 // ErrBlocked is for Config.Callbacks: a callback whose error matches it is not
@@ -52,6 +54,14 @@ func (d Delivery) Acknowledged() bool { return d.Status == http.StatusOK }
 
 // Blocked reports whether it was not sent because of its address.
 func (d Delivery) Blocked() bool { return errors.Is(d.Err, ErrBlocked) }
+
+// Why is Err in the words of the log, "" for none.
+func (d Delivery) Why() string {
+	if d.Err == nil {
+		return ""
+	}
+	return why(d.Err)
+}
 
 const maxAcknowledgement = 64 << 10
 
@@ -141,6 +151,45 @@ func (g *Gateway) Tamper(id string, how CallbackFault) (Delivery, error) {
 	return g.again(anyones(id), Tampered, how)
 }
 
+// Post posts bytes to an order's callback URL, whatever they are and whatever
+// the order's state is. With a seal they are JSON that is sealed with the
+// merchant's first key and put into an envelope.
+func (m Merchant) Post(id string, body []byte, seal bool) (Delivery, error) {
+	g := m.g
+	g.lock()
+	r := g.payment(m.find(id))
+	var err error
+	switch {
+	case r == nil:
+		err = ErrNoOrder
+	case r.CallbackURL == "":
+		err = fmt.Errorf("%w: %s has no callback URL", ErrState, r.ID)
+	case seal:
+		body, err = g.sealed(m.id, body)
+	}
+	if err != nil {
+		g.unlock()
+		return Delivery{}, err
+	}
+	e := g.errand(r)
+	e.kind, e.try, e.bytes = Edited, len(r.deliveries), append(make([]byte, 0, len(body)), body...)
+	g.unlock()
+	return g.carryOut(g.ctx, e), nil
+}
+
+// sealed returns plaintext in a callback's envelope. g.mu is held.
+func (g *Gateway) sealed(merchant string, plaintext []byte) ([]byte, error) {
+	keys := g.keysOf(merchant)
+	if len(keys) == 0 {
+		return nil, ErrNoMerchant
+	}
+	s, err := keys[0].Seal(plaintext)
+	if err != nil {
+		return nil, fmt.Errorf("ottpaytest: it is not a JSON object: %w", err)
+	}
+	return envelopeOf(g.quirks(), string(api.CodeSuccess), api.CodeSuccess.Message(), merchant, s), nil
+}
+
 func (g *Gateway) again(find finder, kind DeliveryKind, how CallbackFault) (Delivery, error) {
 	g.lock()
 	r := g.payment(find)
@@ -190,7 +239,8 @@ type errand struct {
 	held  bool // until another one has been posted
 	index int  // in the queue; -1 when it is in no more
 
-	number int // the how manieth it was in the queue
+	number int    // the how manieth it was in the queue
+	bytes  []byte // instead of what it says
 }
 
 // errand returns the first try of an order's callback. g.mu is held.
@@ -317,6 +367,9 @@ func (g *Gateway) deliver(ctx context.Context, e *errand) Delivery {
 
 // parcel writes what an errand brings. g.mu is held.
 func (g *Gateway) parcel(e *errand) (parcel, error) {
+	if e.bytes != nil {
+		return parcel{method: http.MethodPost, contentType: "application/json", cut: -1, stall: -1, body: e.bytes}, nil
+	}
 	if e.kind == Replay || e.fault.Callback == CallbackReplay && e.turn > 0 {
 		p := parcel{method: http.MethodPost, contentType: "application/json", cut: -1, stall: -1, body: g.firstSent(e.row)}
 		if p.body == nil {
@@ -364,7 +417,7 @@ func why(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "the gateway was closed"
 	}
-	return err.Error()
+	return strings.TrimPrefix(err.Error(), "ottpaytest: ")
 }
 
 // verdict says in one sentence what the shop made of a callback.

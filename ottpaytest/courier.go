@@ -29,6 +29,24 @@ func (g *Gateway) Wait(ctx context.Context) error {
 // Quiet reports whether no callback is under way and none is to be tried again.
 func (g *Gateway) Quiet() bool { return g.courier.quiet() == nil }
 
+// quietOf is quiet for the orders of a merchant, or one of them.
+func (c *courier) quietOf(merchant string, key *orderKey) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	mine := func(r *row) bool { return r.MerchantID == merchant && (key == nil || r.key() == *key) }
+	for r, n := range c.busy {
+		if n > 0 && mine(r) {
+			return false
+		}
+	}
+	for _, e := range c.queue {
+		if mine(e.row) {
+			return false
+		}
+	}
+	return true
+}
+
 // courier posts callbacks from a few goroutines and brings each back to the
 // queue until it is acknowledged or has been tried often enough. One more
 // goroutine keeps the queue.
@@ -42,11 +60,13 @@ type courier struct {
 	queue errands
 	last  int           // numbers errands in the order in which they came
 	open  int           // errands in the queue or under way
+	busy  map[*row]int  // those under way
 	idle  chan struct{} // closed when open falls to 0; nil while it is 0
 }
 
 func (c *courier) start(g *Gateway) {
 	c.gateway = g
+	c.busy = make(map[*row]int)
 	c.work = make(chan *errand)
 	c.wake = make(chan struct{}, 1)
 	c.running.Go(c.dispatch)
@@ -160,6 +180,16 @@ func (c *courier) remove(e *errand) {
 	defer c.mu.Unlock()
 	if e.index >= 0 {
 		heap.Remove(&c.queue, e.index)
+		c.count(e.row, 1)
+	}
+}
+
+// count adds to how many errands of a row are under way. What carries an errand
+// may be done with it before it is out of the queue, so that a number is
+// negative for a moment. c.mu is held.
+func (c *courier) count(r *row, n int) {
+	if c.busy[r] += n; c.busy[r] == 0 {
+		delete(c.busy, r)
 	}
 }
 
@@ -214,15 +244,16 @@ func (c *courier) carry() {
 		case <-c.gateway.ctx.Done():
 			return
 		case e := <-c.work:
-			c.done(c.gateway.attempt(c.gateway.ctx, e))
+			c.done(e, c.gateway.attempt(c.gateway.ctx, e))
 		}
 	}
 }
 
 // done puts the next try of an errand into the queue, or ends it.
-func (c *courier) done(next *errand) {
+func (c *courier) done(e, next *errand) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.count(e.row, -1)
 	if next != nil {
 		c.enqueue(next)
 		return

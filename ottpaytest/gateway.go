@@ -317,6 +317,25 @@ func (g *Gateway) Advance(d time.Duration) error {
 	return nil
 }
 
+// SetManual makes Config.Clock stand still, or go on. The error matches ErrState
+// if there is no such clock.
+func (g *Gateway) SetManual(manual bool) error {
+	c := g.cfg.Clock
+	if c == nil {
+		return fmt.Errorf("%w: the clock is the machine's and cannot be stopped", ErrState)
+	}
+	g.lock()
+	if manual {
+		c.Stop()
+	} else {
+		c.Start()
+	}
+	g.emit(Event{Type: EventConfigChanged, Why: "clock"})
+	g.unlock()
+	g.courier.look()
+	return nil
+}
+
 // Reset forgets everything but the merchants and the settings: orders,
 // messages, events, faults, and the callbacks that are still to be tried.
 func (g *Gateway) Reset() {

@@ -28,7 +28,7 @@ func (g *Gateway) openInApp(m *message) (asked, envelope.Key, *refusal) {
 	a.merchant, _ = a.role(api.RoleMerchant)
 	m.merchant = a.merchant
 	if len(g.keysOf(a.merchant)) == 0 {
-		return a, envelope.Key{}, &refusal{api.CodePwdIncorrect, ""}
+		return a, envelope.Key{}, refuse(api.CodePwdIncorrect, "")
 	}
 	return a, envelope.Key{}, nil
 }

@@ -248,3 +248,79 @@ func (m Merchant) PageOpened(id string) {
 		m.g.emit(Event{Type: EventPageOpened, Merchant: m.id, Order: id, By: "payer"})
 	}
 }
+
+// Payment returns the id under which the callbacks of an order go: that of a
+// paid checkout's payment, or id itself.
+func (m Merchant) Payment(id string) string {
+	m.g.mu.Lock()
+	defer m.g.mu.Unlock()
+	if r := m.g.payment(m.find(id)); r != nil {
+		return r.ID
+	}
+	return id
+}
+
+// Quiet reports whether no callback of an order is under way and none is to be
+// tried again; of any order, if id is empty.
+func (m Merchant) Quiet(id string) bool {
+	var key *orderKey
+	if id != "" {
+		m.g.mu.Lock()
+		r := m.g.payment(m.find(id))
+		m.g.mu.Unlock()
+		if r == nil {
+			return true
+		}
+		k := r.key()
+		key = &k
+	}
+	return m.g.courier.quietOf(m.id, key)
+}
+
+// Seal encrypts a JSON object with the merchant's first key.
+func (m Merchant) Seal(plaintext []byte) (envelope.Sealed, error) {
+	m.g.mu.Lock()
+	keys := m.g.keysOf(m.id)
+	m.g.mu.Unlock()
+	if len(keys) == 0 {
+		return envelope.Sealed{}, ErrNoMerchant
+	}
+	return keys[0].Seal(plaintext)
+}
+
+// Opened is what a merchant's key makes of an envelope.
+type Opened struct {
+	Plaintext []byte
+	Form      envelope.Form
+	Key, Keys int // the how manieth key it was, from 1, and how many there are
+}
+
+// Open decrypts with the merchant's keys. It is for tests and people that look
+// at messages; nothing that receives callbacks should have such a method.
+func (m Merchant) Open(s envelope.Sealed) (Opened, error) {
+	m.g.mu.Lock()
+	keys := m.g.keysOf(m.id)
+	m.g.mu.Unlock()
+	err := error(ErrNoMerchant)
+	for i, key := range keys {
+		var p envelope.Payload
+		if p, err = key.Open(s); err == nil {
+			return Opened{p.JSON, p.Form, i + 1, len(keys)}, nil
+		}
+	}
+	return Opened{}, err
+}
+
+// ConfigureMerchant changes the currency and the convenience fee of a merchant,
+// for orders to come.
+func (g *Gateway) ConfigureMerchant(id, currency string, fee field.Cents) error {
+	g.lock()
+	defer g.unlock()
+	m := g.merchants[id]
+	if m == nil {
+		return ErrNoMerchant
+	}
+	m.currency, m.fee = currency, fee
+	g.emit(Event{Type: EventConfigChanged, Merchant: id, Why: "merchant changed"})
+	return nil
+}

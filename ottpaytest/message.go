@@ -61,6 +61,9 @@ type Message struct {
 	Lenient []string
 	// Err is why there was no answer.
 	Err string
+	// Member and Rule say what of the document a request breaks, "" if it breaks
+	// nothing.
+	Member, Rule string
 	// Verdict is one sentence about the outcome.
 	Verdict string
 }
@@ -74,7 +77,7 @@ type message struct {
 	method, url                                      string
 	header                                           http.Header
 	body, answer                                     []byte
-	code, fault, err, verdict                        string
+	code, fault, err, verdict, member, rule          string
 	lenient                                          []string
 	status                                           int
 	ms                                               int64
@@ -157,6 +160,7 @@ func (m *message) public() Message {
 		Version: m.version, TerminalNo: m.terminal, OperatorID: m.oper, Method: m.method, URL: m.url,
 		Header: m.header.Clone(), Body: slices.Clone(m.body), Code: m.code, Status: m.status, Answer: slices.Clone(m.answer),
 		MS: m.ms, Fault: m.fault, Lenient: slices.Clone(m.lenient), Err: m.err, Verdict: m.verdict,
+		Member: m.member, Rule: m.rule,
 	}
 }
 

@@ -216,9 +216,12 @@ func (a asked) orderID() string {
 
 // refusal is why the gateway does not do as asked.
 type refusal struct {
-	code   api.Code
-	detail string
+	code         api.Code
+	detail       string
+	member, rule string // of the document, that the request breaks
 }
+
+func refuse(code api.Code, detail string) *refusal { return &refusal{code: code, detail: detail} }
 
 // apply makes a valid request take effect, or answers a query. The order is
 // nil if the request has to do with none. g.mu is held.
@@ -230,7 +233,7 @@ func (g *Gateway) apply(a asked, f Fault) (*row, *refusal) {
 	}
 	m := g.merchants[a.merchant]
 	if currency, ok := a.role(api.RoleCurrency); ok && m.currency != "" && currency != "" && currency != m.currency {
-		return nil, &refusal{api.CodeCurrencyNotSupport, "the merchant's currency is another"}
+		return nil, refuse(api.CodeCurrencyNotSupport, "the merchant's currency is another")
 	}
 	switch a.action.Effect {
 	case api.EffectRefund:
@@ -238,13 +241,13 @@ func (g *Gateway) apply(a asked, f Fault) (*row, *refusal) {
 	case api.EffectQueryOrder, api.EffectQueryCheckout:
 		r := g.find(orderKey{a.merchant, a.orderID(), a.action.Effect == api.EffectQueryCheckout})
 		if r == nil {
-			return nil, &refusal{api.CodeParamInvalid, "no such order"}
+			return nil, refuse(api.CodeParamInvalid, "no such order")
 		}
 		return r, nil
 	case api.EffectQueryRate:
 		currency, _ := a.role(api.RoleCurrency)
 		if _, ok := g.rate(currency); !ok {
-			return nil, &refusal{api.CodeCurrencyNotSupport, "no rate"}
+			return nil, refuse(api.CodeCurrencyNotSupport, "no rate")
 		}
 		return nil, nil
 	}
@@ -361,7 +364,7 @@ func (g *Gateway) create(a asked, f Fault) (*row, *refusal) {
 		case api.CodeProcessing:
 			r.Status = api.StatusProcessing
 		default:
-			return nil, &refusal{code, ""}
+			return nil, refuse(code, "")
 		}
 	} else if answersProcessing(a.action) {
 		r.Status = api.StatusProcessing
@@ -423,9 +426,9 @@ func (g *Gateway) draft(a asked) (*row, *refusal) {
 			r.Effects = old.Effects + 1
 			r.deliveries = old.deliveries
 		case old.Effect != api.EffectRefund && (old.Status.Paid() || old.Status.Refunded()):
-			return nil, &refusal{api.CodeOrderPaid, ""}
+			return nil, refuse(api.CodeOrderPaid, "")
 		default:
-			return nil, &refusal{api.CodeOrderUsed, ""}
+			return nil, refuse(api.CodeOrderUsed, "")
 		}
 	}
 	return r, nil
@@ -438,19 +441,19 @@ func (g *Gateway) refund(a asked, by string) (*row, *refusal) {
 	amount := a.cents(api.RoleAmount)
 	switch {
 	case paid == nil:
-		return nil, &refusal{api.CodeParamInvalid, "no such payment"}
+		return nil, refuse(api.CodeParamInvalid, "no such payment")
 	case paid.Effect == api.EffectRefund:
-		return nil, &refusal{api.CodeParamInvalid, "a refund cannot be refunded"}
+		return nil, refuse(api.CodeParamInvalid, "a refund cannot be refunded")
 	case paid.Status == api.StatusAuthfinish:
-		return nil, &refusal{api.CodeOrderTypeError, ""}
+		return nil, refuse(api.CodeOrderTypeError, "")
 	case !paid.Status.Paid() && paid.Status != api.StatusPartialRefunded && paid.Status != api.StatusFullyRefunded:
-		return nil, &refusal{api.CodeParamInvalid, "not paid"}
+		return nil, refuse(api.CodeParamInvalid, "not paid")
 	}
 	if old := g.find(orderKey{a.merchant, a.orderID(), false}); old != nil && !g.settings.Reuse {
-		return nil, &refusal{api.CodeOrderUsed, ""}
+		return nil, refuse(api.CodeOrderUsed, "")
 	}
 	if amount > paid.Total()-paid.Refunded {
-		return nil, &refusal{api.CodeParamInvalid, "more than the rest of the payment"}
+		return nil, refuse(api.CodeParamInvalid, "more than the rest of the payment")
 	}
 	r, refused := g.draft(a)
 	if refused != nil {

@@ -3,6 +3,7 @@ package ottpaytest
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 
 	"github.com/ottpaykit/ottpay/envelope"
@@ -26,6 +27,47 @@ const (
 
 // AllQuirks are all of them.
 const AllQuirks = QuirkNumbers | QuirkEscapes | QuirkBlanks | QuirkBareFailures
+
+// quirkNames are the words for the quirks.
+var quirkNames = [...]struct {
+	quirk Quirk
+	name  string
+}{{QuirkNumbers, "numbers"}, {QuirkEscapes, "escapes"}, {QuirkBlanks, "blanks"}, {QuirkBareFailures, "bare-failures"}}
+
+// Names returns the words for the quirks of the set.
+func (q Quirk) Names() []string {
+	names := []string{}
+	for _, n := range quirkNames {
+		if q.has(n.quirk) {
+			names = append(names, n.name)
+		}
+	}
+	return names
+}
+
+// ParseQuirks reads all, none, or words of Names with commas between them.
+func ParseQuirks(text string) (Quirk, error) {
+	var q Quirk
+	for word := range strings.SplitSeq(text, ",") {
+		switch word = strings.TrimSpace(word); word {
+		case "all":
+			q = AllQuirks
+			continue
+		case "none", "":
+			continue
+		}
+		found := false
+		for _, n := range quirkNames {
+			if n.name == word {
+				q, found = q|n.quirk, true
+			}
+		}
+		if !found {
+			return 0, fmt.Errorf("ottpaytest: there is no quirk %q; there are %s", word, strings.Join(AllQuirks.Names(), ", "))
+		}
+	}
+	return q, nil
+}
 
 func (q Quirk) has(one Quirk) bool { return q&one != 0 }
 

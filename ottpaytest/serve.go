@@ -23,6 +23,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		g.page(w, r)
 		return
 	}
+	var seq uint64
+	g.serve(w, r, base(g.URL, r), &seq)
+}
+
+// serve answers an envelope and sets seq to the number of its message.
+func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, base string, seq *uint64) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		http.Error(w, "POST only", http.StatusMethodNotAllowed)
@@ -38,7 +44,11 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if strings.HasSuffix(r.URL.Path, inAppPath) {
 		read = g.openInApp
 	}
-	o := g.answer(m, read, base(g.URL, r), r.URL.RequestURI())
+	if base == "" {
+		base = g.URL
+	}
+	o := g.answer(m, read, base, r.URL.RequestURI())
+	*seq = m.seq
 	if o.early != nil {
 		if next := g.attempt(g.ctx, o.early); next != nil {
 			g.courier.send(next)
@@ -87,6 +97,9 @@ func (g *Gateway) answer(m *message, read func(*message) (asked, envelope.Key, *
 	m.code, m.status, m.answer, m.err = s.code, o.status, clip(o.body, maxKeptBody), o.note
 	m.fault = f.name()
 	m.ms = max(0, g.now().Sub(m.at).Milliseconds())
+	if refused != nil {
+		m.member, m.rule = refused.member, refused.rule
+	}
 	m.verdict = s.verdict(refused)
 	g.messages.add(m)
 
@@ -177,7 +190,7 @@ func (s sealedAnswer) verdict(refused *refusal) string {
 func (g *Gateway) open(m *message) (asked, envelope.Key, *refusal) {
 	e, err := envelope.ReadRequest(m.body)
 	if err != nil {
-		return asked{}, envelope.Key{}, &refusal{api.CodeParamError, "the envelope is malformed: " + envelope.Reason(err)}
+		return asked{}, envelope.Key{}, refuse(api.CodeParamError, "the envelope is malformed: "+envelope.Reason(err))
 	}
 	m.action, m.version, m.merchant = e.Action, e.Version, e.MerchantID
 	m.terminal, m.oper = e.TerminalNo, e.OperatorID
@@ -185,23 +198,23 @@ func (g *Gateway) open(m *message) (asked, envelope.Key, *refusal) {
 	// An unknown merchant and a wrong key get the same answer.
 	key, payload, ok := g.decrypt(e)
 	if !ok {
-		return asked{}, envelope.Key{}, &refusal{api.CodePwdIncorrect, ""}
+		return asked{}, envelope.Key{}, refuse(api.CodePwdIncorrect, "")
 	}
 	a := asked{merchant: e.MerchantID, inStore: e.TerminalNo != ""}
 	if a.action, ok = api.LookupAction(e.Action); !ok {
-		return a, key, &refusal{api.CodeParamError, "unknown action"}
+		return a, key, refuse(api.CodeParamError, "unknown action")
 	}
 	if e.Version != a.action.Version && !slices.Contains(g.cfg.Versions[a.action.Name], e.Version) {
-		return a, key, &refusal{api.CodeParamError, "version"}
+		return a, key, breaks("version", "const")
 	}
 	if !a.action.Terminal && (e.TerminalNo != "" || e.OperatorID != "") {
-		return a, key, &refusal{api.CodeParamError, "terminal_no and operator_id are for actions in store"}
+		return a, key, refuse(api.CodeParamError, "terminal_no and operator_id are for actions in store")
 	}
 	if a.schema, ok = api.LookupSchema(a.action.Request); !ok {
-		return a, key, &refusal{api.CodeSystemError, "the document does not describe the request"}
+		return a, key, refuse(api.CodeSystemError, "the document does not describe the request")
 	}
 	if a.reply, ok = api.LookupSchema(a.action.Response); !ok {
-		return a, key, &refusal{api.CodeSystemError, "the document does not describe the answer"}
+		return a, key, refuse(api.CodeSystemError, "the document does not describe the answer")
 	}
 	refused := a.judge(m, payload)
 	return a, key, refused
@@ -210,25 +223,30 @@ func (g *Gateway) open(m *message) (asked, envelope.Key, *refusal) {
 // judge checks a decrypted request against its schema and takes its members.
 func (a *asked) judge(m *message, payload []byte) *refusal {
 	if err := a.schema.Check(payload); err != nil {
-		return &refusal{api.CodeParamError, broken(err)}
+		return broken(err)
 	}
 	if err := json.Unmarshal(payload, &a.members); err != nil {
-		return &refusal{api.CodeParamError, "not an object"}
+		return refuse(api.CodeParamError, "not an object")
 	}
 	m.order = a.orderID()
 	if inner, _ := a.role(api.RoleMerchant); inner != "" && a.merchant != "" && inner != a.merchant {
-		return &refusal{api.CodeParamInvalid, "merchant_id"}
+		return &refusal{code: api.CodeParamInvalid, detail: "merchant_id", member: "merchant_id", rule: "is not the envelope's"}
 	}
 	return nil
 }
 
 // broken says which member breaks which rule; a SchemaError has no values.
-func broken(err error) string {
+func broken(err error) *refusal {
 	var e *api.SchemaError
 	if !errors.As(err, &e) {
-		return "data"
+		return &refusal{code: api.CodeParamError, detail: "data"}
 	}
-	return strings.TrimSpace(e.Member + " " + e.Rule)
+	return breaks(e.Member, e.Rule)
+}
+
+// breaks is the refusal of a request whose member breaks a rule.
+func breaks(member, rule string) *refusal {
+	return &refusal{code: api.CodeParamError, detail: strings.TrimSpace(member + " " + rule), member: member, rule: rule}
 }
 
 // decrypt opens a request with one of the merchant's keys. The gateway knows
