@@ -41,7 +41,7 @@ func (i invoices) run(ctx context.Context, query string, order string) error {
 	if !ok {
 		return errors.New("no transaction in the context")
 	}
-	_, err := tx.ExecContext(ctx, i.dialect.Bind(fmt.Sprintf(query, i.name)), order)
+	_, err := tx.ExecContext(ctx, i.bind(fmt.Sprintf(query, i.name)), order)
 	return err
 }
 
@@ -173,7 +173,7 @@ func TestReconcileReplicas(t *testing.T) {
 				write := table.write
 				if mode == dedupe.Lease {
 					write = func(ctx context.Context, n *api.Notification) error {
-						_, err := db.ExecContext(ctx, server.dialect.Bind("INSERT INTO "+table.name+" (order_id, written, mended) VALUES (?, 1, 0)"), n.OrderID)
+						_, err := db.ExecContext(ctx, server.bind("INSERT INTO "+table.name+" (order_id, written, mended) VALUES (?, 1, 0)"), n.OrderID)
 						return err
 					}
 				}

@@ -65,18 +65,25 @@ func TestJournal(t *testing.T) {
 				{MerchantID: "Mérchant '\"\\%?", ID: dedupe.ID{Key: newID().Key}, Body: bytes.Repeat([]byte("é\x00"), 1<<16)},
 				{MerchantID: "", ID: dedupe.ID{}, Body: []byte{}},
 			}
+			// The same event with something else said about it is another content.
+			other := want[0]
+			other.MerchantID, other.ID.Mark[0] = "other mark", other.ID.Mark[0]^1
+			want = append(want, other)
 			before := time.Now().Add(-time.Minute)
 			for i, e := range want {
 				if err := j.Append(t.Context(), e.MerchantID, e.Body, e.ID); err != nil {
 					t.Fatal(err)
 				}
-				// The same delivery is kept each time it comes.
-				if err := j.Append(t.Context(), e.MerchantID, e.Body, e.ID); err != nil {
-					t.Fatal(err)
+				// However often it comes, and however it is padded, it is kept once.
+				for n := range 3 {
+					padded := append(bytes.Repeat([]byte(" "), n), e.Body...)
+					if err := j.Append(t.Context(), e.MerchantID, padded, e.ID); err != nil {
+						t.Fatal(err)
+					}
 				}
 				got := all(t, j, time.Time{}, time.Time{})
-				if len(got) != 2*(i+1) {
-					t.Fatalf("%d entries, want %d", len(got), 2*(i+1))
+				if len(got) != i+1 {
+					t.Fatalf("%d entries, want %d", len(got), i+1)
 				}
 			}
 			got := all(t, j, time.Time{}, time.Time{})
@@ -109,15 +116,17 @@ func TestJournalRangesAndPages(t *testing.T) {
 			j, table := server.journal(t, db, journal.SQLConfig{})
 			// Three hundred in one microsecond, and one in each of some seconds around.
 			instant := time.Date(2024, 11, 3, 5, 30, 0, 123456000, time.UTC) // a doubled hour somewhere
-			insert := "INSERT INTO " + table + " (received_at, nonce, merchant_id, id, mark, body) VALUES "
+			insert := "INSERT INTO " + table + " (received_at, id, mark, merchant_id, body) VALUES "
 			var rows []string
 			add := func(at time.Time, i int) {
-				hex := fmt.Sprintf("%032x", i*7919)
-				literal := "x'" + hex + "'"
-				if server.dialect == dedupe.PostgreSQL {
-					literal = "'\\x" + hex + "'"
+				literal := func(n int) string {
+					if server.dialect == dedupe.PostgreSQL {
+						return fmt.Sprintf("'\\x%064x'", n)
+					}
+					return fmt.Sprintf("x'%064x'", n)
 				}
-				rows = append(rows, fmt.Sprintf("(%d, %s, 'M', %s, %s, %s)", at.UnixMicro(), literal, literal, literal, literal))
+				// Ten marks for each id.
+				rows = append(rows, fmt.Sprintf("(%d, %s, %s, 'M', %s)", at.UnixMicro(), literal(i/10*7919), literal(i%10), literal(i)))
 			}
 			for i := range 300 {
 				add(instant, i)
@@ -186,12 +195,13 @@ func TestJournalFailures(t *testing.T) {
 	for _, server := range servers {
 		t.Run(server.name, func(t *testing.T) {
 			t.Parallel()
-			j, _ := server.journal(t, server.open(t), journal.SQLConfig{Random: strings.NewReader("too short")})
-			if err := j.Append(t.Context(), "M", []byte("{}"), newID()); err == nil {
-				t.Error("Append succeeded without random bytes")
+			j, _ := server.journal(t, server.open(t), journal.SQLConfig{})
+			if err := j.Append(t.Context(), strings.Repeat("M", 256), []byte("{}"), newID()); err == nil {
+				t.Error("Append succeeded with a merchant's id that is too long")
 			}
-
-			j, _ = server.journal(t, server.open(t), journal.SQLConfig{})
+			if err := j.Append(t.Context(), "M", make([]byte, 1<<20+1), newID()); err == nil {
+				t.Error("Append succeeded with a body that is too long")
+			}
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			if err := j.Append(ctx, "M", []byte("{}"), newID()); err == nil {

@@ -18,6 +18,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/ottpaykit/ottpay/dedupe"
+	"github.com/ottpaykit/ottpay/internal/sqldb"
 )
 
 // server is a database that the tests run against.
@@ -140,7 +141,7 @@ func (s server) table(t testing.TB, db *sql.DB, prefix string) string {
 	t.Helper()
 	name := prefix + "_" + strings.ToLower(rand.Text()[:12])
 	t.Cleanup(func() {
-		quoted, err := s.dialect.Quote(name)
+		quoted, err := sqldb.Dialect(s.dialect).Quote(name)
 		if err == nil {
 			_, err = db.ExecContext(context.Background(), "DROP TABLE IF EXISTS "+quoted)
 		}
@@ -174,10 +175,13 @@ func newSQL(t testing.TB, db *sql.DB, cfg dedupe.SQLConfig) *dedupe.SQL {
 	return store
 }
 
+// bind returns a statement in the dialect's spelling.
+func (s server) bind(query string) string { return sqldb.Dialect(s.dialect).Bind(query) }
+
 // exec runs a statement in the dialect's spelling.
 func (s server) exec(t testing.TB, db *sql.DB, query string, args ...any) {
 	t.Helper()
-	if _, err := db.ExecContext(context.Background(), s.dialect.Bind(query), args...); err != nil {
+	if _, err := db.ExecContext(context.Background(), s.bind(query), args...); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
 }

@@ -147,7 +147,7 @@ func TestPostgreSQLPruneUsesIndex(t *testing.T) {
 	if _, err := conn.ExecContext(t.Context(), "SET enable_seqscan = off"); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := conn.QueryContext(t.Context(), "EXPLAIN SELECT id FROM "+table+" WHERE done_at < (SELECT "+s.dialect.Now()+") - 5 LIMIT 1000")
+	rows, err := conn.QueryContext(t.Context(), "EXPLAIN SELECT id FROM "+table+" WHERE done_at < (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) - 5 LIMIT 1000")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +315,7 @@ func TestSQLConfirmedWhileTakingOver(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer tx.Rollback()
-				confirmed, err := tx.ExecContext(t.Context(), server.dialect.Bind("UPDATE "+table+" SET done_at = 1 WHERE id = ?"), id.Key[:])
+				confirmed, err := tx.ExecContext(t.Context(), server.bind("UPDATE "+table+" SET done_at = 1 WHERE id = ?"), id.Key[:])
 				if err != nil {
 					t.Fatal(err)
 				}

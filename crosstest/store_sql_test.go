@@ -134,14 +134,14 @@ func (w workTable) write(ctx context.Context, name string) error {
 	if !ok {
 		return errors.New("no transaction in the context")
 	}
-	_, err := tx.ExecContext(ctx, w.dialect.Bind("INSERT INTO "+w.name+" (name) VALUES (?)"), name)
+	_, err := tx.ExecContext(ctx, w.bind("INSERT INTO "+w.name+" (name) VALUES (?)"), name)
 	return err
 }
 
 func (w workTable) written(t *testing.T, name string) bool {
 	t.Helper()
 	var n int
-	err := w.db.QueryRowContext(t.Context(), w.dialect.Bind("SELECT COUNT(*) FROM "+w.name+" WHERE name = ?"), name).Scan(&n)
+	err := w.db.QueryRowContext(t.Context(), w.bind("SELECT COUNT(*) FROM "+w.name+" WHERE name = ?"), name).Scan(&n)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -348,7 +348,11 @@ func TestSQLTransactionalConnectionKilled(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			db := test.open(t)
-			store := test.store(t, db, dedupe.SQLConfig{Mode: dedupe.Transactional, LockTimeout: 20 * time.Second, Timeout: time.Minute})
+			cfg := dedupe.SQLConfig{
+				Dialect: test.dialect, Table: test.table(t, db, "tx"),
+				Mode: dedupe.Transactional, LockTimeout: 20 * time.Second, Timeout: time.Minute,
+			}
+			store, replica := test.store(t, db, cfg), newSQL(t, db, cfg)
 			work := test.workTable(t, db)
 			for _, end := range []string{"confirm", "release", "nothing"} {
 				id, name := newID(), rand.Text()
@@ -365,7 +369,7 @@ func TestSQLTransactionalConnectionKilled(t *testing.T) {
 				}
 				test.exec(t, db, fmt.Sprintf(test.kill, self))
 
-				heir := mustClaim(t, store, id) // waits until the server has rolled back
+				heir := mustClaim(t, replica, id) // waits until the server has rolled back
 				switch end {
 				case "confirm":
 					if err := c.Confirm(t.Context()); err == nil {
@@ -482,7 +486,7 @@ func TestSQLTransactionalExactlyOnce(t *testing.T) {
 				store := server.store(t, db, dedupe.SQLConfig{Mode: dedupe.Transactional, Isolation: level, Timeout: time.Minute})
 				table := server.table(t, db, "ledger")
 				server.exec(t, db, "CREATE TABLE "+table+" (name VARCHAR(100))") // which would keep doubles
-				insert := server.dialect.Bind("INSERT INTO " + table + " (name) VALUES (?)")
+				insert := server.bind("INSERT INTO " + table + " (name) VALUES (?)")
 
 				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 				defer cancel()

@@ -5,28 +5,44 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
+
+	"github.com/ottpaykit/ottpay/internal/sqldb"
 )
 
 type txKey struct{}
 
 // TxFromContext returns the transaction of a claim in [Transactional] mode, for
-// the handler that runs under it. The handler neither commits nor rolls it back
-// and does not keep it.
+// the handler that runs under it. The handler must not commit it, roll it back,
+// or keep it.
+//
+// A false means that ctx is not the context of such a handler: the store is not
+// transactional, or the context was lost on the way. Treat it as an error. A
+// handler that writes through the pool instead writes outside the claim, and
+// that work is done again when the delivery comes again.
 func TxFromContext(ctx context.Context) (*sql.Tx, bool) {
 	tx, ok := ctx.Value(txKey{}).(*sql.Tx)
 	return tx, ok
 }
 
-// txClaim is a claim of [Transactional] mode.
+// txClaim is a claim of [Transactional] mode. It holds a connection, with a
+// transaction on it, until it ends.
+//
+// Drivers do not look at a context when they commit and roll back, so that both
+// would wait as long as the network swallows packets. Therefore the end of the
+// claim runs in a goroutine of its own, which owns the connection from then on,
+// and nobody waits for it longer than the context says. Where a driver can be
+// interrupted in a statement only, the statement that matters comes first and
+// breaks a connection that is dead.
 type txClaim struct {
 	row
-	conn *sql.Conn
-	tx   *sql.Tx
-	life context.Context // the transaction's: the lease, and not the request
-	end  context.CancelFunc
-	stop func() bool // keeps the end of life from closing conn; nil when nothing would
-
-	state txState
+	session *sqldb.Session
+	tx      *sql.Tx
+	life    context.Context // the transaction's: the lease, and not the request
+	end     context.CancelFunc
+	stop    func() bool // keeps the end of life from ending the claim
+	leave   func()      // gives the places in the queue back
+	state   txState
 }
 
 type txState int
@@ -38,114 +54,141 @@ const (
 	txUnknown // the commit failed, or its answer was lost
 )
 
-// begin begins a transaction whose first statement takes the row. What failed
-// only because of others is repeated: a new transaction sees what they did.
+// begin waits for its turn, and begins a transaction whose first statement takes
+// the row. What failed only because of others is repeated: a new transaction
+// sees what they did.
 func (r row) begin(ctx context.Context) (_ Claim, err error) {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
-	defer cancel()
-	for range attempts {
-		var c *txClaim
-		if c, err = r.beginOnce(ctx); err == nil {
+	leaveKey, waited, err := r.queue.key(ctx, r.id.Key, r.cfg.LockTimeout)
+	if err != nil {
+		return nil, err
+	}
+	leaveConnection, err := r.queue.connection(ctx, r.limit())
+	if err != nil {
+		leaveKey()
+		return nil, err
+	}
+	leave := func() {
+		leaveConnection()
+		leaveKey()
+	}
+	if waited {
+		if err := r.table.Run(ctx, r.look); err != nil {
+			leave()
+			return nil, err
+		}
+	}
+	for attempt := 1; ; attempt++ {
+		c := &txClaim{row: r, leave: func() {}}
+		if err = c.begin(ctx); err == nil {
+			c.leave = leave
+			c.arm()
 			return c, nil
 		}
-		if r.cfg.Dialect.lockTimeout(err) {
+		if attempt < sqldb.Attempts && r.table.Dialect.Transient(err) {
+			continue
+		}
+		leave()
+		if r.table.Dialect.LockTimeout(err) {
 			return nil, ErrInFlight
 		}
-		if !r.cfg.Dialect.transient(err) {
-			break
+		return nil, err
+	}
+}
+
+// limit is how many connections the claims may hold: one of the pool is for
+// others, such as handlers that read through the pool. SQLite has one writer at a
+// time; a queue is fairer than its lock.
+func (r row) limit() int {
+	if r.cfg.Dialect == SQLite {
+		return 1
+	}
+	n := r.table.DB.Stats().MaxOpenConnections
+	if n == 1 {
+		return 1
+	}
+	return n - 1 // of an unlimited pool, 0, which is no limit
+}
+
+// begin begins the transaction on a connection of the pool and takes the row.
+func (c *txClaim) begin(ctx context.Context) (err error) {
+	if c.session, err = c.table.Session(ctx); err != nil {
+		return err
+	}
+	c.life, c.end = context.WithTimeout(context.WithoutCancel(ctx), c.lease)
+	if err = c.open(ctx); err == nil {
+		return nil
+	}
+	if c.tx == nil {
+		c.finish(ctx, ctx.Err) // no time to restore the session is no time to keep it
+		return err
+	}
+	if errors.Is(err, ErrDone) { // which a duplicate is told after it has waited for the row
+		// As a transaction of its own, after this one.
+		if e := c.finish(ctx, c.tx.Rollback); e != nil {
+			return e
 		}
+		return c.table.Run(ctx, c.lookAgain)
 	}
-	return nil, err
+	c.finish(ctx, c.tx.Rollback)
+	return err
 }
 
-func (r row) beginOnce(ctx context.Context) (_ *txClaim, err error) {
-	conn, err := r.db.Conn(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c := &txClaim{row: r, conn: conn}
-	c.life, c.end = context.WithTimeout(context.WithoutCancel(ctx), r.lease)
-	defer func() {
-		if err != nil {
-			c.close()
-		}
-	}()
-
-	restore, err := r.setSession(ctx, conn, r.cfg.LockTimeout)
-	if err != nil {
-		return nil, err
-	}
-	err = c.open(ctx)
-	restore()
-	if errors.Is(err, ErrDone) { // which a duplicate is told after it has waited
-		return nil, r.lookAgain(ctx, conn)
-	}
-	if err != nil {
-		return nil, err
-	}
-	c.arm()
-	return c, nil
-}
-
-// arm sees to it that the connection is free again after the lease, should
-// nobody end the claim. Closing waits until database/sql has rolled back.
-func (c *txClaim) arm() {
-	c.stop = context.AfterFunc(c.life, func() { c.conn.Close() })
-}
-
-// disarm undoes arm. It reports false if that is too late: then conn is being
-// closed and must not be used, for database/sql does not bear both at a time.
-func (c *txClaim) disarm() bool {
-	if c.stop != nil && !c.stop() {
-		return false
-	}
-	c.stop = nil
-	return true
-}
-
-// lapse ends a claim whose connection the end of its lease is closing.
-func (c *txClaim) lapse() error {
-	c.state = txOver
-	_ = c.tx.Rollback() // which is done, or is being done
-	c.end()
-	return ErrLost
-}
-
-func (c *txClaim) open(ctx context.Context) (err error) {
-	c.tx, err = c.conn.BeginTx(c.life, &sql.TxOptions{Isolation: c.isolation()})
+// open begins the transaction, takes the row, and leaves the session as the
+// handler shall have it. It must not wait longer than ctx.
+func (c *txClaim) open(ctx context.Context) error {
+	restore, err := c.session.LockWait(ctx, c.cfg.LockTimeout) // first: all others may meet a lock
 	if err != nil {
 		return err
 	}
-	restore, err := c.setLocal(ctx)
-	if err == nil {
-		err = c.take(ctx, c.tx)
+	if err := c.session.Durable(ctx); err != nil {
+		return err
 	}
-	if err == nil {
-		err = restore()
-	}
+	// The transaction's context is its life. Until it is open, ctx ends it, too.
+	stop := context.AfterFunc(ctx, c.end)
+	tx, err := c.session.Conn.BeginTx(c.life, &sql.TxOptions{Isolation: c.isolation()})
 	if err != nil {
-		c.rollback()
+		stop()
+		return err
 	}
-	return err
+	c.tx = tx
+	if !stop() {
+		return ctx.Err()
+	}
+	restoreLocal, err := c.setLocal(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.take(ctx, tx); err != nil {
+		return err
+	}
+	if err := restoreLocal(); err != nil {
+		return err
+	}
+	return restore(ctx, tx)
 }
 
 func (c *txClaim) isolation() sql.IsolationLevel {
 	if c.cfg.Dialect == SQLite {
-		return sql.LevelDefault // serializable, whatever one asks for; some drivers refuse to be asked
+		return sql.LevelDefault // always serializable; some drivers refuse to be asked for a level
 	}
 	return c.cfg.Isolation
 }
 
 // setLocal sets the lock time-out where that is a property of the transaction,
-// and returns a function that restores what was there.
+// and returns a function that restores it. It also has the server end the
+// transaction soon after its lease if this machine vanishes.
 func (c *txClaim) setLocal(ctx context.Context) (restore func() error, err error) {
 	if c.cfg.Dialect != PostgreSQL {
 		return func() error { return nil }, nil
 	}
-	var was, set string
+	var was, set, idle string
 	wait := fmt.Sprintf("%dms", max(1, c.cfg.LockTimeout.Milliseconds()))
-	err = c.tx.QueryRowContext(ctx, `SELECT was, set_config('lock_timeout', $1, true)
-		FROM (SELECT current_setting('lock_timeout') AS was OFFSET 0) AS now`, wait).Scan(&was, &set)
+	const longest = 1<<31 - 1 // of PostgreSQL's setting, milliseconds
+	lease := fmt.Sprintf("%dms", min(micros(c.lease)/1000+1000, longest))
+	err = c.tx.QueryRowContext(ctx, `SELECT was, set_config('lock_timeout', $1, true),
+		set_config('idle_in_transaction_session_timeout', CASE idle WHEN '0' THEN $2 ELSE idle END, true)
+		FROM (SELECT current_setting('lock_timeout') AS was, current_setting('idle_in_transaction_session_timeout') AS idle OFFSET 0) AS now`,
+		wait, lease).Scan(&was, &set, &idle)
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +196,47 @@ func (c *txClaim) setLocal(ctx context.Context) (restore func() error, err error
 		_, err := c.tx.ExecContext(ctx, `SELECT set_config('lock_timeout', $1, true)`, was)
 		return err
 	}, nil
+}
+
+// arm ends the claim at the end of its lease, should its owner not do so.
+// database/sql has rolled back when it is over.
+func (c *txClaim) arm() {
+	c.stop = context.AfterFunc(c.life, func() { c.settle(c.tx.Rollback) })
+}
+
+// disarm undoes arm. It reports false if that is too late: then the connection
+// belongs to the end of the lease.
+func (c *txClaim) disarm() bool { return c.stop() }
+
+// finish ends the transaction by f in a goroutine of its own, which gives the
+// connection back, and waits for f, but not longer than ctx.
+func (c *txClaim) finish(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- c.settle(f) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// settle runs f, which ends the transaction, and gives the connection back, or
+// closes it if f fails: to database/sql the transaction is over then, but the
+// connection may still be in it.
+func (c *txClaim) settle(f func() error) error {
+	err := f()
+	if errors.Is(err, sql.ErrTxDone) { // database/sql or the handler was faster
+		err = nil
+	}
+	c.end()
+	if err != nil {
+		c.session.Discard()
+	} else {
+		c.session.Close()
+	}
+	c.leave()
+	return err
 }
 
 // Context implements [Contexter]: [TxFromContext] finds the transaction in the
@@ -163,87 +247,86 @@ func (c *txClaim) Context(ctx context.Context) context.Context {
 
 // Confirm implements [Claim]: it commits.
 func (c *txClaim) Confirm(ctx context.Context) error {
+	if err := ctx.Err(); err != nil { // a statement under ctx would break the connection
+		return fmt.Errorf("dedupe: confirm: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.table.Timeout)
+	defer cancel()
+	var err error
 	switch c.state {
 	case txConfirmed:
 		return nil
 	case txOver:
 		return ErrLost
 	case txUnknown:
-		return c.afterAll(ctx)
+		err = c.table.Run(ctx, c.check)
+	default:
+		err = c.confirm(ctx)
 	}
-	if !c.disarm() {
-		return c.lapse()
+	if err == nil {
+		c.state = txConfirmed
+		return nil
 	}
-	if err := c.confirm(ctx); errors.Is(err, ErrLost) {
-		c.rollback()
-		c.close()
+	if errors.Is(err, ErrLost) {
 		return err
-	} else if err != nil {
-		if c.state == txOpen {
-			c.arm()
-		}
-		return fmt.Errorf("dedupe: confirm: %w", err)
 	}
-	c.state = txConfirmed
-	c.close()
-	return nil
+	return fmt.Errorf("dedupe: confirm: %w", err)
 }
 
 // confirm marks the row as done, which shows that the transaction is still the
 // one of the claim: MySQL ends it without a word at DDL and, on a deadlock, with
-// an error that the handler may have passed over. Then it commits.
+// an error that the handler may have ignored. Then it commits.
+//
+// What fails before the commit was sent is certainly not kept, and the claim is
+// lost. What fails from then on is unknown.
 func (c *txClaim) confirm(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-	defer cancel()
-	n, err := exec(ctx, c.tx, c.confirmRow, c.id.Key[:], c.token)
-	if errors.Is(err, sql.ErrTxDone) && c.life.Err() == nil {
-		// The handler ended the transaction, against the rule. If it committed, the
-		// row and its writes are there.
-		if n, err = exec(ctx, c.conn, c.confirmRow, c.id.Key[:], c.token); err == nil && n == 1 {
-			return nil
-		}
-	}
-	if c.life.Err() != nil {
+	if !c.disarm() {
+		c.state = txOver
 		return ErrLost
 	}
-	if err != nil {
+	n, err := sqldb.Exec(ctx, c.tx, c.confirmRow, c.id.Key[:], c.token)
+	if errors.Is(err, sql.ErrTxDone) && c.life.Err() == nil {
+		return c.confirmCommitted(ctx)
+	}
+	if err == nil && n == 1 && c.cfg.Dialect == SQLite {
+		// The commit waits for readers, and ends before ctx does, so that its outcome
+		// is known.
+		deadline, _ := ctx.Deadline()
+		_, err = c.session.LockWait(ctx, time.Until(deadline)*3/4)
+	}
+	if err != nil || n == 0 {
+		c.state = txOver
+		c.finish(ctx, c.tx.Rollback)
+		if err == nil || c.life.Err() != nil {
+			return ErrLost
+		}
+		return fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	c.state = txUnknown
+	return c.commit(ctx)
+}
+
+func (c *txClaim) commit(ctx context.Context) error {
+	if c.cfg.Dialect != MySQL {
+		// pgx looks at the context of BeginTx.
+		defer context.AfterFunc(ctx, c.end)()
+		return c.finish(ctx, c.tx.Commit)
+	}
+	// go-sql-driver looks at a context in statements only.
+	if _, err := c.tx.ExecContext(ctx, "COMMIT"); err != nil {
+		c.finish(ctx, c.tx.Rollback) // on a connection that is broken, or with nothing to roll back
 		return err
 	}
-	if n == 0 {
-		return ErrLost
-	}
-	if c.cfg.Dialect == SQLite { // the commit waits for readers
-		restore, err := c.setSession(ctx, c.conn, c.cfg.Timeout)
-		if err != nil {
-			return err
-		}
-		defer restore()
-	}
-	return c.commit()
+	go c.settle(c.tx.Rollback) // with nothing to roll back
+	return nil
 }
 
-func (c *txClaim) commit() error {
-	err := c.tx.Commit()
-	if err == nil {
-		return nil
-	}
-	// To database/sql the transaction is over, but the connection may still be in
-	// it, and it may have been committed.
-	discard(c.conn)
-	c.end()
+// confirmCommitted is for a handler that has ended the transaction, against the
+// rule. If it committed, the row and its writes are there.
+func (c *txClaim) confirmCommitted(ctx context.Context) error {
 	c.state = txUnknown
-	return err
-}
-
-// afterAll looks for what a commit that failed has done.
-func (c *txClaim) afterAll(ctx context.Context) error {
-	err := c.again(ctx, func(ctx context.Context, x execer) error { return c.check(ctx, x) })
-	if err == nil {
-		c.state = txConfirmed
-	}
-	if err != nil && !errors.Is(err, ErrLost) {
-		return fmt.Errorf("dedupe: confirm: %w", err)
-	}
+	err := c.row.confirm(ctx, c.session.Conn)
+	c.finish(ctx, func() error { return err })
 	return err
 }
 
@@ -252,45 +335,21 @@ func (c *txClaim) Release(ctx context.Context) error {
 	if c.state != txOpen {
 		return ErrLost
 	}
+	ctx, cancel := context.WithTimeout(ctx, c.table.Timeout)
+	defer cancel()
+	c.state = txOver
 	if !c.disarm() {
-		return c.lapse()
-	}
-	lost := c.life.Err() != nil
-	if c.cfg.Dialect == MySQL && !lost {
-		// This is undone with the rest, unless DDL in the handler has committed the
-		// row. After the rollback it would wait for whoever claims the row next.
-		ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
-		exec(ctx, c.tx, c.releaseRow, c.id.Key[:], c.token)
-		cancel()
-	}
-	err := c.rollback()
-	c.close()
-	if lost {
 		return ErrLost
 	}
-	if err != nil {
+	if c.cfg.Dialect == MySQL {
+		// This is undone with the rest, unless DDL in the handler has committed the
+		// row. After the rollback it would wait for whoever claims the row next. And
+		// it breaks a connection on which nothing comes back: the rollback would
+		// not.
+		sqldb.Exec(ctx, c.tx, c.releaseRow, c.id.Key[:], c.token)
+	}
+	if err := c.finish(ctx, c.tx.Rollback); err != nil {
 		return fmt.Errorf("dedupe: release: %w", err)
 	}
 	return nil
-}
-
-// rollback ends the transaction. If that fails, so does the connection, which
-// has the same effect.
-func (c *txClaim) rollback() error {
-	c.state = txOver
-	err := c.tx.Rollback()
-	if errors.Is(err, sql.ErrTxDone) {
-		return nil
-	}
-	if err != nil {
-		discard(c.conn)
-	}
-	return err
-}
-
-// close gives the connection back.
-func (c *txClaim) close() {
-	c.disarm()
-	c.end()
-	c.conn.Close()
 }

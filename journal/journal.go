@@ -1,28 +1,29 @@
-// Package journal keeps authentic deliveries as they came, sealed, so that a
-// handler's mistake can be mended and the deliveries of a day handled again.
+// Package journal keeps authentic deliveries as they came, sealed, so that the
+// deliveries of a day can be handled again after a handler's mistake.
+//
+// Most programs put a [SQL] into middleware.Config.Journal and call [SQL.All] in
+// a repair.
 package journal
 
 import (
+	"bytes"
 	"context"
-	"crypto/rand"
 	"database/sql"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"log/slog"
 	"math"
-	"regexp"
-	"strings"
 	"time"
 
 	"github.com/ottpaykit/ottpay/dedupe"
+	"github.com/ottpaykit/ottpay/internal/sqldb"
 )
 
 // Entry is a delivery as it came.
 type Entry struct {
-	// Received is when it was appended, by the database's clock, in UTC.
+	// Received is when it was first appended, by the database's clock, in UTC.
 	Received time.Time
 
 	// MerchantID is the merchant whose sign key opened the envelope.
@@ -31,192 +32,151 @@ type Entry struct {
 	// ID is the delivery's identity for duplicates.
 	ID dedupe.ID
 
-	// Body is the sealed envelope, byte for byte. It opens with the merchant's
-	// sign key of that time, and posted to the webhook again it is handled again
-	// once its ID is no longer confirmed.
+	// Body is the sealed envelope, byte for byte. It opens with the merchant's sign
+	// key of that time. If it is posted to the webhook again, it is handled again,
+	// unless its ID is confirmed.
 	Body []byte
 }
 
-// Format writes the delivery's identity, whatever the verb: envelopes have no
-// place in logs.
+// Format writes the delivery's identity, whatever the verb: an envelope must not
+// get into a log.
 func (e Entry) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "journal entry %s (%d bytes)", e.ID, len(e.Body))
 }
 
-// LogValue names the delivery's identity.
+// LogValue returns the delivery's identity and size.
 func (e Entry) LogValue() slog.Value {
 	return slog.GroupValue(slog.Time("received", e.Received), slog.String("id", e.ID.String()), slog.Int("bytes", len(e.Body)))
 }
 
 // SQLConfig configures [NewSQL].
 type SQLConfig struct {
-	// Dialect is the kind of database. It must be set.
+	// Dialect is the kind of database. Required.
 	Dialect dedupe.Dialect
 
-	// Table is the table's name, with or without a schema in front, taken as it is
-	// written. Defaults to "ottpay_journal".
+	// Table is the table's name, with or without a schema in front. It keeps its
+	// letter case. Defaults to "ottpay_journal".
 	Table string
 
-	// Timeout bounds each Append whose context has no earlier deadline. Defaults
-	// to ten seconds.
+	// Timeout bounds each operation, whatever the network does. A context that ends
+	// earlier bounds it further. Defaults to ten seconds.
 	Timeout time.Duration
-
-	// Random is the source of the numbers that tell entries of the same instant
-	// apart. If nil, crypto/rand.Reader.
-	Random io.Reader
 }
 
 // SQL is a journal in a PostgreSQL, MariaDB, MySQL or SQLite database. It needs
 // the table of [SQL.Schema], which [SQL.Migrate] creates.
 //
-// Entries are committed on their own, so that they outlive a handler's
-// transaction that is rolled back. On SQLite, where one transaction writes at a
-// time, a journal beside a dedupe.SQL in transactional mode therefore needs a
-// file of its own. Elsewhere it wants a pool (*sql.DB) of its own there: each
-// claim holds a connection while its delivery is appended, and as many
-// deliveries at once as one pool has connections would all wait for another
-// one, until all of them have failed.
+// It keeps one entry per content: per [dedupe.ID], which is the event (Key) and
+// what was said about it (Mark). However often a delivery comes, and however it
+// is re-spelled and padded, the table grows by one row per event.
+//
+// An entry is committed on its own, so that it outlives a handler's transaction
+// that is rolled back. An Append needs a connection of the pool for the time of
+// one statement. On SQLite, which has one writer at a time, it waits for the
+// transaction of a claim: do not append under a claim of the same file.
 //
 // SQL is safe for concurrent use.
 type SQL struct {
-	db     *sql.DB
-	cfg    SQLConfig
-	schema string
+	table *sqldb.Table
 
 	// The statements.
-	insert, page, prune, probe string
+	insert, page, prune string
 }
 
-const defaultTable = "ottpay_journal"
+//go:embed schema
+var schemas embed.FS
 
-var defaultName = regexp.MustCompile(`\b` + defaultTable + `\b`)
+const (
+	// pageLen is how many entries are read at a time: no cursor is open while one
+	// is being handled.
+	pageLen = 100
 
-//go:embed schema/postgresql.sql
-var postgresqlSchema string
-
-//go:embed schema/mysql.sql
-var mysqlSchema string
-
-//go:embed schema/sqlite.sql
-var sqliteSchema string
-
-// pageLen is how many entries are read at a time: no cursor is open while one is
-// being handled.
-const pageLen = 100
+	maxMerchant = 255     // bytes, the column's
+	maxBody     = 1 << 20 // bytes; the webhook accepts 64 KiB
+)
 
 // NewSQL returns a journal in the database. The caller keeps db and closes it;
 // NewSQL does not use it.
 func NewSQL(db *sql.DB, cfg SQLConfig) (*SQL, error) {
-	if db == nil {
-		return nil, errors.New("journal: no database")
-	}
-	if cfg.Table == "" {
-		cfg.Table = defaultTable
-	}
-	if cfg.Timeout <= 0 {
-		cfg.Timeout = 10 * time.Second
-	}
-	if cfg.Random == nil {
-		cfg.Random = rand.Reader
-	}
-	table, err := cfg.Dialect.Quote(cfg.Table)
+	table, err := sqldb.NewTable(db, sqldb.Config{
+		Dialect: sqldb.Dialect(cfg.Dialect), Name: cfg.Table, Default: "ottpay_journal", Schemas: schemas,
+		Columns: "received_at, id, mark, merchant_id, body", Timeout: cfg.Timeout,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	s := &SQL{db: db, cfg: cfg}
-	s.prepare(table)
+	s := &SQL{table: table}
+	s.insert = table.Text(`INSERT INTO {table} (received_at, id, mark, merchant_id, body)
+		VALUES (CASE WHEN {durable} THEN {now} END, ?, ?, ?, ?) ON CONFLICT (id, mark) DO NOTHING`)
+	if table.Dialect == sqldb.MySQL {
+		// A row that is seen may not be on disk yet: see [sqldb.Young].
+		s.insert = table.Text(fmt.Sprintf(`INSERT INTO {table} (received_at, id, mark, merchant_id, body)
+			VALUES ({now}, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE synced = synced + (received_at > {now} - %d)`, sqldb.Young.Microseconds()))
+	}
+	s.page = table.Text(fmt.Sprintf(`SELECT received_at, id, mark, merchant_id, body FROM {table}
+		WHERE received_at >= ? AND received_at < ? AND (received_at > ? OR id > ? OR id = ? AND mark > ?)
+		ORDER BY received_at, id, mark LIMIT %d`, pageLen))
+	s.prune = table.PruneText("received_at, id, mark", "received_at")
 	return s, nil
 }
 
-// prepare writes the statements.
-func (s *SQL) prepare(table string) {
-	text := func(query string) string {
-		query = strings.NewReplacer("{table}", table, "{now}", s.cfg.Dialect.Now()).Replace(query)
-		return s.cfg.Dialect.Bind(query)
+// prefix puts the package's name before an error.
+func prefix(err error) error {
+	if err == nil {
+		return nil
 	}
-	s.insert = text(`INSERT INTO {table} (received_at, nonce, merchant_id, id, mark, body) VALUES ({now}, ?, ?, ?, ?, ?)`)
-	s.page = text(fmt.Sprintf(`SELECT received_at, nonce, merchant_id, id, mark, body FROM {table}
-		WHERE received_at >= ? AND received_at < ? AND (received_at > ? OR nonce > ?)
-		ORDER BY received_at, nonce LIMIT %d`, pageLen))
-	s.prune = text(`DELETE FROM {table} WHERE received_at < (SELECT {now}) - ?`)
-	s.probe = text(`SELECT received_at, nonce, merchant_id, id, mark, body FROM {table} WHERE received_at < 0`)
-	switch s.cfg.Dialect {
-	case dedupe.PostgreSQL:
-		s.schema = postgresqlSchema
-	case dedupe.MySQL:
-		s.schema = mysqlSchema
-	default:
-		s.schema = sqliteSchema
-	}
-	s.schema = defaultName.ReplaceAllLiteralString(s.schema, table)
+	return fmt.Errorf("journal: %w", err)
 }
 
-// Schema returns the statement that creates the table, for migrations of one's
-// own; the directory schema holds the same as files. It may be run again.
-func (s *SQL) Schema() string { return s.schema }
+// Schema returns the statement that creates the table, for a shop's own
+// migrations. The directory schema holds the same as files. It may be run again.
+func (s *SQL) Schema() string { return s.table.Schema() }
 
-// Migrate creates the table unless it is there.
-func (s *SQL) Migrate(ctx context.Context) error {
-	_, err := s.exec(ctx, s.schema)
-	if err != nil && s.Ping(ctx) != nil { // not: another process was faster
-		return fmt.Errorf("journal: migrate: %w", err)
-	}
-	return nil
-}
+// Migrate creates the table unless it exists.
+func (s *SQL) Migrate(ctx context.Context) error { return prefix(s.table.Migrate(ctx)) }
+
+// Ping reports whether the database answers and the table exists, for readiness
+// checks.
+func (s *SQL) Ping(ctx context.Context) error { return prefix(s.table.Ping(ctx)) }
 
 // Format writes the dialect and the table, whatever the verb: a pool's address
-// may hold a password, and fmt would follow it there.
-func (s SQL) Format(f fmt.State, _ rune) {
-	fmt.Fprintf(f, "journal.SQL(%v, %s)", s.cfg.Dialect, s.cfg.Table)
+// may hold a password, and fmt would print it.
+func (s *SQL) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "journal.SQL(%v, %s)", s.table.Dialect, s.table.Name)
 }
 
-// Ping reports whether the database answers and the table is there, for
-// readiness checks.
-func (s *SQL) Ping(ctx context.Context) error {
-	rows, err := s.db.QueryContext(ctx, s.probe)
-	if err != nil {
-		return fmt.Errorf("journal: ping: %w", err)
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return fmt.Errorf("journal: ping: %w", err)
-	}
-	return nil
-}
-
-// Append keeps a delivery. The body is the sealed envelope, which the journal
-// neither opens nor changes. Only a nil says that it is kept.
+// Append keeps a delivery, unless one of the same content is kept. The body is
+// the sealed envelope, which the journal neither opens nor changes. Only a nil
+// says that it is kept.
 func (s *SQL) Append(ctx context.Context, merchantID string, body []byte, id dedupe.ID) error {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
-	defer cancel()
-	nonce := make([]byte, 16)
-	if _, err := io.ReadFull(s.cfg.Random, nonce); err != nil {
-		return fmt.Errorf("journal: append: %w", err)
+	if len(merchantID) > maxMerchant || len(body) > maxBody {
+		return errors.New("journal: append: the merchant's id or the body is too long")
 	}
 	if body == nil {
 		body = []byte{} // nil would be NULL
 	}
-	if _, err := s.exec(ctx, s.insert, nonce, merchantID, id.Key[:], id.Mark[:], body); err != nil {
+	if _, err := s.table.Exec(ctx, s.insert, id.Key[:], id.Mark[:], merchantID, body); err != nil {
 		return fmt.Errorf("journal: append: %w", err)
 	}
 	return nil
 }
 
 // All returns the entries that were received at from or later and before to, the
-// oldest first. A zero from is the beginning, a zero to is the end. After an
-// error the iteration is over. The loop may use the database, and what is
-// appended meanwhile may or may not be seen.
+// oldest first. A zero from is the beginning, a zero to is the end. An error ends
+// the iteration. The loop may use the database. Entries that are appended
+// meanwhile may or may not be seen.
 func (s *SQL) All(ctx context.Context, from, to time.Time) iter.Seq2[Entry, error] {
 	end := int64(math.MaxInt64)
 	if !to.IsZero() {
 		end = to.UnixMicro()
 	}
 	return func(yield func(Entry, error) bool) {
-		at := cursor{received: math.MinInt64, nonce: []byte{}}
+		at := beginning
 		if !from.IsZero() {
-			at.received = from.UnixMicro()
+			at.Received = from.Add(-time.Microsecond)
 		}
 		for {
-			entries, next, err := s.read(ctx, at, end)
+			entries, err := s.read(ctx, at, end)
 			if err != nil {
 				yield(Entry{}, fmt.Errorf("journal: read: %w", err))
 				return
@@ -229,77 +189,47 @@ func (s *SQL) All(ctx context.Context, from, to time.Time) iter.Seq2[Entry, erro
 			if len(entries) < pageLen {
 				return
 			}
-			at = next
+			at = entries[pageLen-1]
 		}
 	}
 }
 
-// cursor is the place of an entry in the journal's order.
-type cursor struct {
-	received int64
-	nonce    []byte
+// beginning is before every entry, and with another time after every entry of
+// that time.
+var beginning = Entry{
+	Received: time.UnixMicro(math.MinInt64),
+	ID:       dedupe.ID{Key: [32]byte(bytes.Repeat([]byte{0xff}, 32)), Mark: [32]byte(bytes.Repeat([]byte{0xff}, 32))},
 }
 
-// read returns the page of entries after the cursor, and the place of its last.
-func (s *SQL) read(ctx context.Context, after cursor, end int64) (_ []Entry, last cursor, err error) {
-	rows, err := s.db.QueryContext(ctx, s.page, after.received, end, after.received, after.nonce)
+// read returns the page of entries after the one.
+func (s *SQL) read(ctx context.Context, after Entry, end int64) (_ []Entry, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.table.Timeout)
+	defer cancel()
+	from, key, mark := after.Received.UnixMicro(), after.ID.Key[:], after.ID.Mark[:]
+	rows, err := s.table.DB.QueryContext(ctx, s.page, from, end, from, key, key, mark)
 	if err != nil {
-		return nil, last, err
+		return nil, err
 	}
 	defer rows.Close()
 	var entries []Entry
 	for rows.Next() {
 		var e Entry
+		var received int64
 		var key, mark []byte
-		if err := rows.Scan(&last.received, &last.nonce, &e.MerchantID, &key, &mark, &e.Body); err != nil {
-			return nil, last, err
+		if err := rows.Scan(&received, &key, &mark, &e.MerchantID, &e.Body); err != nil {
+			return nil, err
 		}
-		e.Received = time.UnixMicro(last.received).UTC()
+		e.Received = time.UnixMicro(received).UTC()
 		copy(e.ID.Key[:], key)
 		copy(e.ID.Mark[:], mark)
 		entries = append(entries, e)
 	}
-	return entries, last, rows.Err()
+	return entries, rows.Err()
 }
 
-// Prune deletes the entries that were received longer ago than olderThan, and
-// returns their number.
+// Prune deletes the entries that were received longer ago than olderThan, in
+// batches, and returns their number.
 func (s *SQL) Prune(ctx context.Context, olderThan time.Duration) (int64, error) {
-	if olderThan < 0 {
-		return 0, errors.New("journal: prune: negative age")
-	}
-	n, err := s.exec(ctx, s.prune, olderThan.Microseconds())
-	if err != nil {
-		return n, fmt.Errorf("journal: prune: %w", err)
-	}
-	return n, nil
-}
-
-// exec runs a statement on the pool; or, on SQLite, whose connections do not
-// wait for the write lock unless told to, on one that waits.
-func (s *SQL) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	if s.cfg.Dialect != dedupe.SQLite {
-		return count(s.db.ExecContext(ctx, query, args...))
-	}
-	conn, err := s.db.Conn(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Close()
-	var was int64
-	if err := conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&was); err != nil {
-		return 0, err
-	}
-	if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", s.cfg.Timeout.Milliseconds())); err != nil {
-		return 0, err
-	}
-	defer conn.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("PRAGMA busy_timeout = %d", was))
-	return count(conn.ExecContext(ctx, query, args...))
-}
-
-func count(result sql.Result, err error) (int64, error) {
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	n, err := s.table.Prune(ctx, olderThan, s.prune)
+	return n, prefix(err)
 }

@@ -163,7 +163,7 @@ func (s *shop) fail(panics bool) error {
 
 func (s *shop) write(ctx context.Context, order string) error {
 	const insert = "INSERT INTO %s (order_id, process) VALUES (?, ?)"
-	query := s.Place.Dialect.Bind(fmt.Sprintf(insert, s.Place.Effects))
+	query := s.Place.bind(fmt.Sprintf(insert, s.Place.Effects))
 	if s.Place.Mode != sqlTx {
 		_, err := s.db.ExecContext(ctx, query, order, s.Process)
 		return err

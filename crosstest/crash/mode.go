@@ -19,6 +19,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/ottpaykit/ottpay/dedupe"
+	"github.com/ottpaykit/ottpay/internal/sqldb"
 	redisstore "github.com/ottpaykit/ottpay/stores/redis"
 )
 
@@ -198,9 +199,12 @@ func (p *place) rows(ctx context.Context) (map[string][]int, error) {
 	return found, rows.Err()
 }
 
+// bind returns a statement in the dialect's spelling.
+func (p *place) bind(query string) string { return sqldb.Dialect(p.Dialect).Bind(query) }
+
 // seen reports whether an order has a row.
 func (p *place) seen(ctx context.Context, order string) (bool, error) {
 	var n int
-	err := p.db.QueryRowContext(ctx, p.Dialect.Bind("SELECT COUNT(*) FROM "+p.Effects+" WHERE order_id = ?"), order).Scan(&n)
+	err := p.db.QueryRowContext(ctx, p.bind("SELECT COUNT(*) FROM "+p.Effects+" WHERE order_id = ?"), order).Scan(&n)
 	return n > 0, err
 }

@@ -5,8 +5,8 @@
 --
 -- Times are microseconds since 1970, UTC, by the database's clock:
 --   SELECT FROM_UNIXTIME(done_at / 1e6) FROM ottpay_dedupe;
--- Rows with done_at are the memory of what was handled: they are kept for good,
--- unless Prune is called. Only then it wants this index:
+-- Rows with done_at remember what was handled. They are kept for good unless
+-- Prune is called. Only then this index is needed:
 --   CREATE INDEX ottpay_dedupe_done_at ON ottpay_dedupe (done_at);
 CREATE TABLE IF NOT EXISTS ottpay_dedupe (
     id          BINARY(32) NOT NULL PRIMARY KEY,
