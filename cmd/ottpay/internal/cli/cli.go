@@ -136,6 +136,9 @@ envelopes, send callbacks to a shop, receive them, and call the gateway.`,
 
 	root.AddCommand(
 		newSandbox(a),
+		newExplain(a),
+		newOpen(a),
+		newSeal(a),
 		newVersion(a),
 	)
 	for _, topic := range topics(a) {

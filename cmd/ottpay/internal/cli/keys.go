@@ -47,6 +47,11 @@ func (f *keyFlags) add(cmd *cobra.Command) {
 	_ = cmd.MarkFlagFilename("keys")
 }
 
+// addMerchant adds the flag of a command that speaks for one merchant.
+func (f *keyFlags) addMerchant(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.merchant, "merchant", "", "speak for merchant `ID` (default OTTPAY_MERCHANT_ID, or the first with a key)")
+}
+
 // keyring reads the keys: those of the file that the flag names, else those of
 // the environment, else the published one.
 func (a *app) keyring(f *keyFlags) (*keyring, error) {

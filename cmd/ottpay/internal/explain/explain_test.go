@@ -1,0 +1,43 @@
+package explain_test
+
+import (
+	"testing"
+
+	"github.com/ottpaykit/ottpay/cmd/ottpay/internal/explain"
+)
+
+const (
+	merchant = "TS00000001"
+	signKey  = "6698851A525C9433" // the vendor's published example
+)
+
+func newExplainer(t testing.TB) *explain.Explainer {
+	t.Helper()
+	x, err := explain.New(explain.Config{Keys: []explain.Key{
+		{Merchant: merchant, From: "test", Text: func() string { return signKey }},
+		{Merchant: "TS00000002", From: "test", Text: func() string { return "0123456789ABCDEF" }},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func TestPlanted(t *testing.T) {
+	t.Parallel()
+	x := newExplainer(t)
+	for _, m := range mistakes() {
+		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
+			s := honest()
+			m.plant(&s)
+			body := s.request("H5PAY", "2.0")
+			if m.after != nil {
+				body = m.after(body)
+			}
+			if e := x.Explain(body, explain.Options{}); e.Code != m.code {
+				t.Errorf("%s %v (%s), want %s", e.Code, e.Codes, e.Why, m.code)
+			}
+		})
+	}
+}
