@@ -76,9 +76,9 @@ func (r *run) webhookAnswer(body []byte) *WebhookAnswer {
 		return nil
 	case !strings.EqualFold(r.outer.code, string(api.CodeSuccess)):
 		return &WebhookAnswer{http.StatusServiceUnavailable, string(middleware.ReasonCode)}
-	case delivery.Suspect() != "":
+	case delivery.SpliceSign() != "":
 		r.note("blocks of data may have been moved without a trace in the digest; the kit asks the gateway before it believes the message")
-		return &WebhookAnswer{http.StatusServiceUnavailable, string(middleware.ReasonSuspect)}
+		return &WebhookAnswer{http.StatusServiceUnavailable, string(middleware.ReasonPossibleSplice)}
 	}
 	return &WebhookAnswer{Status: http.StatusOK}
 }

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -387,6 +388,10 @@ func (p *jsonParser) number() bool {
 		if p.digits() == 0 {
 			return p.fail("not-json", "a number without a digit in its exponent")
 		}
+	}
+	if _, err := strconv.ParseFloat(string(p.src[start:p.pos]), 64); err != nil {
+		p.pos = start
+		return p.fail("number-range", "a number that is too large for a double")
 	}
 	return true
 }

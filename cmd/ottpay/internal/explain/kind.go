@@ -250,7 +250,7 @@ func forgive(schema *api.Schema, object value, broken *api.SchemaError) (value, 
 
 // schemaMistake reports a member that breaks the action's page.
 func (r *run) schemaMistake(schema *api.Schema, object value, broken *api.SchemaError) {
-	m := mistake{step: StepKind, codes: []Code{"schema"}, at: At{In: "plaintext", Member: printableName(broken.Member)}, fix: "see " + schema.Page}
+	m := mistake{step: StepKind, codes: []Code{"schema"}, at: At{In: "plaintext", Member: printableName(broken.Member)}, fix: "see " + schema.Pages[0]}
 	member, _ := schema.Member(broken.Member)
 	v, present := object.member(broken.Member)
 	for _, alias := range member.Aliases {

@@ -454,11 +454,7 @@ func (r *run) keyOfAgainst(keys []namedKey, ct []byte) *opening {
 		return nil
 	}
 	for _, form := range acceptedForms() {
-		text, ok := joined(object, form)
-		if !ok {
-			continue
-		}
-		sum := md5.Sum([]byte(text))
+		sum := md5.Sum([]byte(joined(object, form)))
 		for _, spelled := range []string{upperHex(sum[:]), strings.ToLower(upperHex(sum[:]))} {
 			for _, k := range keys {
 				block := honestCipher(spelled, k.Text())

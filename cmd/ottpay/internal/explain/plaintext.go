@@ -62,14 +62,6 @@ func (r *run) readPlaintext(o *opening) (value, bool) {
 	case bad != nil:
 		return r.badPlaintext(o, text, object, bad)
 	}
-	if name, ok := infiniteNumber(object); ok {
-		m.codes = append(m.codes, "number-range")
-		m.at = At{In: "plaintext", Member: printableName(name)}
-		m.why = "a number of " + printableName(name) + " is too large for a double"
-		m.fix = "write it as a string"
-		r.fail(m)
-		return value{}, false
-	}
 	o.payload = text
 	r.pass(StepPlaintext, "JSON of %s", plural(len(object.members), "member"))
 	return object, true
@@ -121,6 +113,12 @@ func (r *run) badPlaintext(o *opening, text []byte, object value, bad *badJSON) 
 		return value{}, false
 	case "too-deep":
 		m.codes = append(m.codes, bad.word)
+	case "number-range":
+		m.codes = append(m.codes, bad.word)
+		m.why = "the plaintext holds " + bad.what
+		m.fix = "write it as a string"
+		r.fail(m)
+		return value{}, false
 	}
 	switch {
 	case trimmed == "":
@@ -185,10 +183,7 @@ func (r *run) inEncoding(text []byte) (value, bool) {
 		}
 		last = object
 		for _, form := range acceptedForms() {
-			joinedText, ok := joined(object, form)
-			if !ok {
-				continue
-			}
+			joinedText := joined(object, form)
 			if md5Is(joinedText, r.outer.md5) {
 				return object, true
 			}
@@ -266,33 +261,4 @@ func guessEncoding(b []byte) string {
 		return fmt.Sprintf("%s (%#02x) may be Latin-1 or Windows-1252", where, b[at])
 	}
 	return fmt.Sprintf("%s (%#02x) is no character", where, b[at])
-}
-
-// infiniteNumber returns the top-level member that holds a number which is no
-// finite double.
-func infiniteNumber(object value) (string, bool) {
-	var bad func(v value) bool
-	bad = func(v value) bool {
-		if v.kind == 'n' {
-			_, err := strconv.ParseFloat(v.text, 64)
-			return err != nil
-		}
-		for _, p := range v.members {
-			if bad(p.value) {
-				return true
-			}
-		}
-		for _, i := range v.items {
-			if bad(i) {
-				return true
-			}
-		}
-		return false
-	}
-	for _, p := range object.members {
-		if bad(p.value) {
-			return p.name, true
-		}
-	}
-	return "", false
 }

@@ -16,18 +16,14 @@ func acceptedForms() []envelope.Form {
 	return []envelope.Form{envelope.FormJava, envelope.FormRaw, envelope.FormJavaNullEmpty, envelope.FormRawNullEmpty}
 }
 
-// joined returns the text that the digest is taken of, and false if a number
-// is no finite double.
-func joined(object value, form envelope.Form) (string, bool) {
+// joined returns the text that the digest is taken of.
+func joined(object value, form envelope.Form) string {
 	st := style{number: numberJava}
 	if form == envelope.FormRaw || form == envelope.FormRawNullEmpty {
 		st.number = numberRaw
 	}
 	st.null = "null"
 	nullEmpty := form == envelope.FormJavaNullEmpty || form == envelope.FormRawNullEmpty
-	if _, bad := infiniteNumber(object); bad {
-		return "", false
-	}
 	var out []byte
 	for _, i := range keyOrder(object.members) {
 		v := object.members[i].value
@@ -36,7 +32,7 @@ func joined(object value, form envelope.Form) (string, bool) {
 		}
 		out = st.append(out, v)
 	}
-	return string(out), true
+	return string(out)
 }
 
 // keyOrder returns the indices of members in the order of Java's strings: by
