@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/ottpaykit/ottpay/dedupe"
-	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
 	"github.com/ottpaykit/ottpay/validate"
@@ -247,7 +246,8 @@ type response[T any] interface {
 	json.Unmarshaler
 	Order() string
 	SetOrder(id string)
-	SetOutcome(field.Outcome)
+	EchoesOrder() bool
+	SetPending(bool)
 }
 
 // call is every action, and its line in the log.
@@ -308,15 +308,15 @@ func receive[Resp any, PResp response[Resp]](ctx context.Context, c *Client, a *
 	}
 	// Whatever the code says, it is not said of this order.
 	if named := PResp(resp).Order(); decodeErr == nil && named != "" && failed.OrderID != "" {
-		if named != failed.OrderID {
+		if named != failed.OrderID && PResp(resp).EchoesOrder() {
 			return failed.unclear(middleware.ReasonOtherOrder, ErrOtherOrder)
 		}
-		failed.named = true
+		failed.named = named == failed.OrderID
 	}
-	outcome := field.OutcomeSuccess
+	pending := false
 	switch {
 	case class == api.ClassPending && a.verified:
-		outcome = field.OutcomePending
+		pending = true
 	case class != api.ClassSuccess:
 		failed.Class = class
 		return failed
@@ -325,10 +325,10 @@ func receive[Resp any, PResp response[Resp]](ctx context.Context, c *Client, a *
 		return failed.unclear(middleware.ReasonSchema, errors.Join(ErrInvalid, decodeErr))
 	}
 	// What is still under way need not have all members yet.
-	if err := c.check(ctx, resp); err != nil && outcome == field.OutcomeSuccess {
+	if err := c.check(ctx, resp); err != nil && !pending {
 		return failed.unclear(middleware.ReasonSchema, err)
 	}
-	PResp(resp).SetOutcome(outcome)
+	PResp(resp).SetPending(pending)
 	return nil
 }
 

@@ -223,13 +223,17 @@ func TestProcessing(t *testing.T) {
 	if err != nil || !resp.Pending() {
 		t.Errorf("verified: %v, %v", resp, err)
 	}
+	pay := &api.ActivePayRequest{OrderID: "R1", Amount: 5, BizType: "ALIPAY", CallBackURL: "https://shop.example/"}
 	data = `{"order_id":"R2"}`
-	_, err = client.Refund(t.Context(), req)
+	_, err = client.ActivePay(t.Context(), pay)
 	if !errors.Is(err, ottpay.ErrOtherOrder) || !errors.Is(err, ottpay.ErrUnknownOutcome) {
 		t.Errorf("of another order: %v", err)
 	}
+	if resp, err := client.Refund(t.Context(), req); err != nil || resp.OrderID != "R2" {
+		t.Errorf("a refund's answer that names another id, which proves nothing: %v, %v", resp, err)
+	}
 	data = `{"order_id":7}`
-	_, err = client.Refund(t.Context(), req)
+	_, err = client.ActivePay(t.Context(), pay)
 	if !errors.Is(err, ottpay.ErrInvalid) || !errors.Is(err, ottpay.ErrUnknownOutcome) {
 		t.Errorf("undecodable: %v", err)
 	}

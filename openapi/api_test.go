@@ -199,18 +199,18 @@ func TestFilled(t *testing.T) {
 	}
 }
 
-func TestOutcome(t *testing.T) {
+func TestPending(t *testing.T) {
 	t.Parallel()
 	var r api.CardPurchaseResponse
 	if r.Pending() {
 		t.Error("the zero value is pending")
 	}
-	r.SetOutcome(field.OutcomePending)
+	r.SetPending(true)
 	if !r.Pending() {
 		t.Error("not pending")
 	}
 	if out, err := json.Marshal(r); err != nil || string(out) != `{}` {
-		t.Errorf("the outcome is written: %s, %v", out, err)
+		t.Errorf("it is written: %s, %v", out, err)
 	}
 }
 
@@ -321,7 +321,7 @@ func TestUsualLengths(t *testing.T) {
 	t.Parallel()
 	schema, _ := api.LookupSchema("Notification")
 	for _, m := range schema.Members {
-		if m.Name == "remarks" {
+		if m.Name == "remarks" || m.Name == "prepay_order_id" { // whose lengths are known to differ more
 			continue
 		}
 		if m.UsualMax == 0 && m.Name != "bizpay_order_id" || m.UsualMax-m.UsualMin >= 16 {

@@ -12,11 +12,11 @@ import (
 func patterns() map[string]*regexp.Regexp {
 	return map[string]*regexp.Regexp{
 		"cardorderid": regexp.MustCompile("^[0-9A-Za-z]{0,20}$"),
-		"currency":    regexp.MustCompile("^[A-Z]{3}$"),
-		"httpsurl":    regexp.MustCompile("^(https://([0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|\\[[0-9A-Fa-f:.]+\\])|http://(localhost|127\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}|\\[::1\\]))(:[0-9]{1,5})?([/?#][^\\x00-\\x20\\x7f]*)?$"),
+		"currency":    regexp.MustCompile("^([A-Z]{3})?$"),
+		"httpsurl":    regexp.MustCompile("^(https://([0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?(\\.[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?)*|\\[(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?::([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?)\\])|http://(localhost|127(\\.(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}|\\[::1\\]))(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?]([0-9A-Za-z._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?$"),
 		"orderid":     regexp.MustCompile("^[0-9A-Za-z_-]{0,64}$"),
 		"seconds":     regexp.MustCompile("^[1-9][0-9]{0,8}$"),
-		"txntime":     regexp.MustCompile("^[0-9]{14}$"),
+		"txntime":     regexp.MustCompile("^([0-9]{14})?$"),
 	}
 }
 

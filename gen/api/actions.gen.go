@@ -2,8 +2,6 @@
 
 package api
 
-import "github.com/ottpaykit/ottpay/field"
-
 // Action is the wire name of an action.
 type Action string
 
@@ -380,11 +378,14 @@ func (v ActivePayResponse) Order() string { return v.OrderID }
 // SetOrder puts in the id that the answer leaves out; the client knows it.
 func (v *ActivePayResponse) SetOrder(id string) { v.OrderID = id }
 
-// SetOutcome keeps what the envelope said.
-func (v *ActivePayResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+// EchoesOrder reports whether Order is the id that the request sent. If so, another id means that the answer is another order's.
+func (v ActivePayResponse) EchoesOrder() bool { return true }
+
+// SetPending keeps whether the gateway is still working on it; the client knows.
+func (v *ActivePayResponse) SetPending(pending bool) { v.Processing = pending }
 
 // Pending reports whether the gateway is still working on it: query.
-func (v ActivePayResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+func (v ActivePayResponse) Pending() bool { return v.Processing }
 
 // Order returns the id of the order that the answer names, or "".
 func (v CardPreauthResponse) Order() string { return v.OrderID }
@@ -392,11 +393,14 @@ func (v CardPreauthResponse) Order() string { return v.OrderID }
 // SetOrder puts in the id that the answer leaves out; the client knows it.
 func (v *CardPreauthResponse) SetOrder(id string) { v.OrderID = id }
 
-// SetOutcome keeps what the envelope said.
-func (v *CardPreauthResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+// EchoesOrder reports whether Order is the id that the request sent. If so, another id means that the answer is another order's.
+func (v CardPreauthResponse) EchoesOrder() bool { return true }
+
+// SetPending keeps whether the gateway is still working on it; the client knows.
+func (v *CardPreauthResponse) SetPending(pending bool) { v.Processing = pending }
 
 // Pending reports whether the gateway is still working on it: query.
-func (v CardPreauthResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+func (v CardPreauthResponse) Pending() bool { return v.Processing }
 
 // Order returns the id of the order that the answer names, or "".
 func (v CardPurchaseResponse) Order() string { return v.OrderID }
@@ -404,11 +408,14 @@ func (v CardPurchaseResponse) Order() string { return v.OrderID }
 // SetOrder puts in the id that the answer leaves out; the client knows it.
 func (v *CardPurchaseResponse) SetOrder(id string) { v.OrderID = id }
 
-// SetOutcome keeps what the envelope said.
-func (v *CardPurchaseResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+// EchoesOrder reports whether Order is the id that the request sent. If so, another id means that the answer is another order's.
+func (v CardPurchaseResponse) EchoesOrder() bool { return true }
+
+// SetPending keeps whether the gateway is still working on it; the client knows.
+func (v *CardPurchaseResponse) SetPending(pending bool) { v.Processing = pending }
 
 // Pending reports whether the gateway is still working on it: query.
-func (v CardPurchaseResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+func (v CardPurchaseResponse) Pending() bool { return v.Processing }
 
 // Order returns the id of the order that the answer names, or "".
 func (v CardQueryResponse) Order() string { return v.OrderID }
@@ -416,11 +423,14 @@ func (v CardQueryResponse) Order() string { return v.OrderID }
 // SetOrder puts in the id that the answer leaves out; the client knows it.
 func (v *CardQueryResponse) SetOrder(id string) { v.OrderID = id }
 
-// SetOutcome keeps what the envelope said.
-func (v *CardQueryResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+// EchoesOrder reports whether Order is the id that the request sent. If so, another id means that the answer is another order's.
+func (v CardQueryResponse) EchoesOrder() bool { return true }
+
+// SetPending keeps whether the gateway is still working on it; the client knows.
+func (v *CardQueryResponse) SetPending(pending bool) { v.Processing = pending }
 
 // Pending reports whether the gateway is still working on it: query.
-func (v CardQueryResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+func (v CardQueryResponse) Pending() bool { return v.Processing }
 
 // Order returns the id of the order that the answer names, or "".
 func (v ExchangeRateQueryResponse) Order() string { return "" }
@@ -428,11 +438,15 @@ func (v ExchangeRateQueryResponse) Order() string { return "" }
 // SetOrder puts in the id that the answer leaves out; the client knows it.
 func (v *ExchangeRateQueryResponse) SetOrder(string) {}
 
-// SetOutcome keeps what the envelope said.
-func (v *ExchangeRateQueryResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+// EchoesOrder reports whether Order is the id that the request sent, which it
+// need not be. If so, another id means that the answer is another order's.
+func (v ExchangeRateQueryResponse) EchoesOrder() bool { return false }
+
+// SetPending keeps whether the gateway is still working on it; the client knows.
+func (v *ExchangeRateQueryResponse) SetPending(pending bool) { v.Processing = pending }
 
 // Pending reports whether the gateway is still working on it: query.
-func (v ExchangeRateQueryResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+func (v ExchangeRateQueryResponse) Pending() bool { return v.Processing }
 
 // Order returns the id of the order that the answer names, or "".
 func (v H5PayResponse) Order() string { return v.OrderID }
@@ -440,11 +454,14 @@ func (v H5PayResponse) Order() string { return v.OrderID }
 // SetOrder puts in the id that the answer leaves out; the client knows it.
 func (v *H5PayResponse) SetOrder(id string) { v.OrderID = id }
 
-// SetOutcome keeps what the envelope said.
-func (v *H5PayResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+// EchoesOrder reports whether Order is the id that the request sent. If so, another id means that the answer is another order's.
+func (v H5PayResponse) EchoesOrder() bool { return true }
+
+// SetPending keeps whether the gateway is still working on it; the client knows.
+func (v *H5PayResponse) SetPending(pending bool) { v.Processing = pending }
 
 // Pending reports whether the gateway is still working on it: query.
-func (v H5PayResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+func (v H5PayResponse) Pending() bool { return v.Processing }
 
 // Order returns the id of the order that the answer names, or "".
 func (v MiniProgramPayResponse) Order() string { return v.OrderID }
@@ -452,11 +469,14 @@ func (v MiniProgramPayResponse) Order() string { return v.OrderID }
 // SetOrder puts in the id that the answer leaves out; the client knows it.
 func (v *MiniProgramPayResponse) SetOrder(id string) { v.OrderID = id }
 
-// SetOutcome keeps what the envelope said.
-func (v *MiniProgramPayResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+// EchoesOrder reports whether Order is the id that the request sent. If so, another id means that the answer is another order's.
+func (v MiniProgramPayResponse) EchoesOrder() bool { return true }
+
+// SetPending keeps whether the gateway is still working on it; the client knows.
+func (v *MiniProgramPayResponse) SetPending(pending bool) { v.Processing = pending }
 
 // Pending reports whether the gateway is still working on it: query.
-func (v MiniProgramPayResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+func (v MiniProgramPayResponse) Pending() bool { return v.Processing }
 
 // Order returns the id of the order that the answer names, or "".
 func (v PassivePayResponse) Order() string { return v.OrderID }
@@ -464,11 +484,14 @@ func (v PassivePayResponse) Order() string { return v.OrderID }
 // SetOrder puts in the id that the answer leaves out; the client knows it.
 func (v *PassivePayResponse) SetOrder(id string) { v.OrderID = id }
 
-// SetOutcome keeps what the envelope said.
-func (v *PassivePayResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+// EchoesOrder reports whether Order is the id that the request sent. If so, another id means that the answer is another order's.
+func (v PassivePayResponse) EchoesOrder() bool { return true }
+
+// SetPending keeps whether the gateway is still working on it; the client knows.
+func (v *PassivePayResponse) SetPending(pending bool) { v.Processing = pending }
 
 // Pending reports whether the gateway is still working on it: query.
-func (v PassivePayResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+func (v PassivePayResponse) Pending() bool { return v.Processing }
 
 // Order returns the id of the order that the answer names, or "".
 func (v PrepayInitResponse) Order() string { return v.PrepayOrderID }
@@ -476,11 +499,14 @@ func (v PrepayInitResponse) Order() string { return v.PrepayOrderID }
 // SetOrder puts in the id that the answer leaves out; the client knows it.
 func (v *PrepayInitResponse) SetOrder(id string) { v.PrepayOrderID = id }
 
-// SetOutcome keeps what the envelope said.
-func (v *PrepayInitResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+// EchoesOrder reports whether Order is the id that the request sent. If so, another id means that the answer is another order's.
+func (v PrepayInitResponse) EchoesOrder() bool { return true }
+
+// SetPending keeps whether the gateway is still working on it; the client knows.
+func (v *PrepayInitResponse) SetPending(pending bool) { v.Processing = pending }
 
 // Pending reports whether the gateway is still working on it: query.
-func (v PrepayInitResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+func (v PrepayInitResponse) Pending() bool { return v.Processing }
 
 // Order returns the id of the order that the answer names, or "".
 func (v PrepayQueryResponse) Order() string { return v.PrepayOrderID }
@@ -488,11 +514,14 @@ func (v PrepayQueryResponse) Order() string { return v.PrepayOrderID }
 // SetOrder puts in the id that the answer leaves out; the client knows it.
 func (v *PrepayQueryResponse) SetOrder(id string) { v.PrepayOrderID = id }
 
-// SetOutcome keeps what the envelope said.
-func (v *PrepayQueryResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+// EchoesOrder reports whether Order is the id that the request sent. If so, another id means that the answer is another order's.
+func (v PrepayQueryResponse) EchoesOrder() bool { return true }
+
+// SetPending keeps whether the gateway is still working on it; the client knows.
+func (v *PrepayQueryResponse) SetPending(pending bool) { v.Processing = pending }
 
 // Pending reports whether the gateway is still working on it: query.
-func (v PrepayQueryResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+func (v PrepayQueryResponse) Pending() bool { return v.Processing }
 
 // Order returns the id of the order that the answer names, or "".
 func (v RefundResponse) Order() string { return v.OrderID }
@@ -500,11 +529,15 @@ func (v RefundResponse) Order() string { return v.OrderID }
 // SetOrder puts in the id that the answer leaves out; the client knows it.
 func (v *RefundResponse) SetOrder(id string) { v.OrderID = id }
 
-// SetOutcome keeps what the envelope said.
-func (v *RefundResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+// EchoesOrder reports whether Order is the id that the request sent, which it
+// need not be. If so, another id means that the answer is another order's.
+func (v RefundResponse) EchoesOrder() bool { return false }
+
+// SetPending keeps whether the gateway is still working on it; the client knows.
+func (v *RefundResponse) SetPending(pending bool) { v.Processing = pending }
 
 // Pending reports whether the gateway is still working on it: query.
-func (v RefundResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+func (v RefundResponse) Pending() bool { return v.Processing }
 
 // Order returns the id of the order that the answer names, or "".
 func (v StatusQueryResponse) Order() string { return v.OrderID }
@@ -512,11 +545,14 @@ func (v StatusQueryResponse) Order() string { return v.OrderID }
 // SetOrder puts in the id that the answer leaves out; the client knows it.
 func (v *StatusQueryResponse) SetOrder(id string) { v.OrderID = id }
 
-// SetOutcome keeps what the envelope said.
-func (v *StatusQueryResponse) SetOutcome(o field.Outcome) { v.Outcome = o }
+// EchoesOrder reports whether Order is the id that the request sent. If so, another id means that the answer is another order's.
+func (v StatusQueryResponse) EchoesOrder() bool { return true }
+
+// SetPending keeps whether the gateway is still working on it; the client knows.
+func (v *StatusQueryResponse) SetPending(pending bool) { v.Processing = pending }
 
 // Pending reports whether the gateway is still working on it: query.
-func (v StatusQueryResponse) Pending() bool { return v.Outcome == field.OutcomePending }
+func (v StatusQueryResponse) Pending() bool { return v.Processing }
 
 // BearsCardData reports whether a member of this name bears card data, which
 // the kit does not send. Only letters and digits count, and not their case.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/wire"
@@ -62,9 +63,32 @@ func (s *Schema) knows(name string) bool {
 	return ok
 }
 
+// lenient reports whether a value that does not fit the member stops nothing.
+func (s *Schema) lenient(k key) bool { return !s.Request && !s.Members[k.member].Decides }
+
+// misfits returns the names of the known members in rest, in the schema's
+// order: decode puts those there that do not fit.
+func misfits(s *Schema, rest map[string]json.RawMessage) []string {
+	if len(rest) == 0 {
+		return nil
+	}
+	var names []string
+	for _, m := range s.Members {
+		for _, name := range append([]string{m.Name}, m.Aliases...) {
+			if _, ok := rest[name]; ok {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// The reasons for which a value does not fit a member.
 var (
 	errNotString = errors.New("not a string")
 	errNotText   = errors.New("not a string or a number")
+	errNotJSON   = errors.New("neither a string nor an object with members")
+	errRule      = errors.New("breaks a rule of the schema")
 )
 
 // decode reads the members of m into v, which must be zero.
@@ -84,7 +108,12 @@ func decode(s *Schema, m *wire.Members, v object) error {
 		if k.alias > 0 && d.preferred(m, k) {
 			continue
 		}
-		if err := d.member(v, m, k, i); err != nil {
+		err := d.member(v, m, k, i)
+		switch {
+		case err == nil:
+		case s.lenient(k):
+			d.keep(v, m, i)
+		default:
 			return fmt.Errorf("api: %s: %s: %w", s.Name, k.name, err)
 		}
 	}
@@ -137,8 +166,8 @@ func absent(raw string) bool { return raw == "null" || raw == `""` }
 
 // member reads member i of the object, which k names, into its field.
 func (d *decoder) member(v object, m *wire.Members, k key, i int) error {
-	raw := d.raw(m, i)
-	if d.schema.Members[k.member].Kind != MemberRaw && !d.schema.Request && absent(raw) {
+	raw, about := d.raw(m, i), &d.schema.Members[k.member]
+	if about.Kind != MemberRaw && !d.schema.Request && absent(raw) {
 		return nil
 	}
 	switch p := v.slot(int(k.member)).(type) {
@@ -150,11 +179,11 @@ func (d *decoder) member(v object, m *wire.Members, k key, i int) error {
 		}
 		return p.UnmarshalJSON(m.Value(i))
 	case **field.Cents:
-		var c field.Cents
+		c := new(field.Cents)
 		if err := c.UnmarshalJSON(m.Value(i)); err != nil {
 			return err
 		}
-		*p = &c
+		*p = c
 	case *json.RawMessage:
 		*p = json.RawMessage(raw)
 	}
@@ -165,19 +194,36 @@ func (d *decoder) string(v object, m *wire.Members, k key, i int, p *string) err
 	about := &d.schema.Members[k.member]
 	text, ok := m.TextIn(d.text, i)
 	if !ok {
-		if about.Kind != MemberText {
-			return errNotString
-		}
-		if text = d.raw(m, i); !wire.IsNumber(text) {
-			return errNotText
+		text = d.raw(m, i)
+		if err := about.admits(text); err != nil {
+			return err
 		}
 	}
-	if text == "" {
+	switch {
+	case text == "":
 		return nil
+	case ok && d.schema.lenient(k) && about.CheckText(text) != "":
+		return errRule
 	}
 	*p = text
 	if about.respell && k.alias > 0 {
 		*v.(respelled).spelling(int(k.member)) = k.name
+	}
+	return nil
+}
+
+// admits says why the text of a value that is not a string may not be kept as
+// the member's text.
+func (m *Member) admits(raw string) error {
+	switch {
+	case m.Kind == MemberJSON:
+		if raw[0] != '{' || strings.TrimSpace(raw[1:]) == "}" {
+			return errNotJSON
+		}
+	case !m.Number:
+		return errNotString
+	case !wire.IsNumber(raw):
+		return errNotText
 	}
 	return nil
 }

@@ -23,12 +23,20 @@ func encode(s *Schema, v object) ([]byte, error) {
 			w.Fail(err)
 		}
 	}
-	w.Unknown(s.knows, rest)
+	w.Unknown(func(name string) bool { return s.takes(v, name) }, rest)
 	out, err := w.Close()
 	if err != nil {
 		return nil, fmt.Errorf("api: %s: %w", s.Name, err)
 	}
 	return out, nil
+}
+
+// takes reports whether a field of v, and not AdditionalProperties, is the place
+// for a member of this name. A value that did not fit its field is among the
+// additional ones.
+func (s *Schema) takes(v object, name string) bool {
+	k, known := s.lookup([]byte(name))
+	return known && (!s.lenient(k) || fieldText(v.slot(int(k.member))) != "")
 }
 
 // encode writes the member, which is v's slot i, if it is set.

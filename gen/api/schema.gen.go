@@ -95,6 +95,8 @@ type Schema struct {
 	Request, Response bool
 	// Members are in the document's order.
 	Members []Member
+	// OneOf lists groups of members. Of each group one must be present.
+	OneOf [][]string
 	// Example is a valid object, as JSON.
 	Example string
 
@@ -117,6 +119,10 @@ type Member struct {
 	// Required, Nullable, Number: must be present, may be null, may be a JSON
 	// number.
 	Required, Nullable, Number bool
+	// Decides says that a decision rests on the member. Of an answer or a
+	// notification only such a member can stop anything: the value of any other
+	// one that does not fit is kept as it came, in AdditionalProperties.
+	Decides bool
 	// Sensitive members are never shown.
 	Sensitive bool
 	// Unknown members are not on the vendor's page.
@@ -224,6 +230,11 @@ func (s *Schema) Check(object []byte) error {
 			return &SchemaError{s.Name, m.Name, rule}
 		}
 	}
+	for _, group := range s.OneOf {
+		if !slices.ContainsFunc(group, func(name string) bool { return !absent(string(values[name])) && values[name] != nil }) {
+			return &SchemaError{s.Name, group[0], "required"}
+		}
+	}
 	return nil
 }
 
@@ -240,10 +251,10 @@ func (m Member) check(value json.RawMessage) string {
 	case m.Kind == MemberAmount || m.Kind == MemberRate:
 		return m.checkAmount(value)
 	case value[0] != '"':
-		if m.Number && (value[0] == '-' || value[0] >= '0' && value[0] <= '9') {
-			return ""
+		if m.admits(string(value)) != nil {
+			return "string"
 		}
-		return "string"
+		return ""
 	}
 	var text string
 	if err := json.Unmarshal(value, &text); err != nil {
@@ -465,15 +476,16 @@ func New(schema string) (any, error) {
 var schemaActivePayRequest = Schema{
 	Name: "ActivePayRequest", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay", "https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"2020041468976\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"biz_type\":\"ALIPAY\",\"call_back_url\":\"https://shop.example/ottpay\"}",
-	keys:    []key{{"order_id", 0, 0}, {"operator_id", 1, 0}, {"amount", 2, 0}, {"tip", 3, 0}, {"Tip", 3, 1}, {"biz_type", 4, 0}, {"call_back_url", 5, 0}, {"order_remark", 6, 0}},
+	keys:    []key{{"order_id", 0, 0}, {"operator_id", 1, 0}, {"amount", 2, 0}, {"currency_type", 3, 0}, {"tip", 4, 0}, {"Tip", 4, 1}, {"biz_type", 5, 0}, {"call_back_url", 6, 0}, {"order_remark", 7, 0}},
 	Members: []Member{
-		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), Example: "\"2020041468976\""},
-		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Required: true, MinLength: 1, MaxLength: 64, Example: "\"0000020156\""},
-		{Name: "amount", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"1\""},
-		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12},
-		{Name: "biz_type", Description: "The wallet.", Kind: "string", Required: true, Enum: []string{"WECHATPAY", "ALIPAY", "UNIONPAY"}, Example: "\"ALIPAY\""},
-		{Name: "call_back_url", Description: "Absolute https URL; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|\\[[0-9A-Fa-f:.]+\\])|http://(localhost|127\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}|\\[::1\\]))(:[0-9]{1,5})?([/?#][^\\x00-\\x20\\x7f]*)?$", pattern: new(lazyPattern), MaxLength: 1024, Example: "\"https://shop.example/ottpay\""},
-		{Name: "order_remark", Description: "Seen but not documented.", Kind: "string", Sensitive: true, Unknown: true, MaxLength: 256},
+		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Decides: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), Example: "\"2020041468976\""},
+		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Decides: true, MaxLength: 64, Example: "\"0000020156\""},
+		{Name: "amount", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Decides: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"1\""},
+		{Name: "currency_type", Description: "The currency, such as JPY. When empty it is the merchant's.", Kind: "string", Role: "currency", Decides: true, Unknown: true, Rule: "currency", Pattern: "^([A-Z]{3})?$", pattern: new(lazyPattern)},
+		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Decides: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12},
+		{Name: "biz_type", Description: "The wallet.", Kind: "string", Required: true, Decides: true, Enum: []string{"WECHATPAY", "ALIPAY", "UNIONPAY"}, Example: "\"ALIPAY\""},
+		{Name: "call_back_url", Description: "Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Decides: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?(\\.[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?)*|\\[(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?::([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?)\\])|http://(localhost|127(\\.(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}|\\[::1\\]))(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?]([0-9A-Za-z._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?$", pattern: new(lazyPattern), MaxLength: 255, Example: "\"https://shop.example/ottpay\""},
+		{Name: "order_remark", Description: "Seen but not documented.", Kind: "string", Decides: true, Sensitive: true, Unknown: true, MaxLength: 256},
 	},
 }
 
@@ -482,31 +494,31 @@ var schemaActivePayResponse = Schema{
 	Example: "{\"code_url\":\"https://qr.example/2020041468976\",\"order_id\":\"2020041468976\",\"bizpay_order_id\":\"AL781266859681754\"}",
 	keys:    []key{{"code_url", 0, 0}, {"order_id", 1, 0}, {"bizpay_order_id", 2, 0}},
 	Members: []Member{
-		{Name: "code_url", Description: "Text of the QR code.", Kind: "string", Role: "link", Required: true, Sensitive: true, MinLength: 1, Example: "\"https://qr.example/2020041468976\""},
-		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"2020041468976\""},
-		{Name: "bizpay_order_id", Description: "The channel's id; absent in store.", Kind: "string", Role: "channel-id", Nullable: true, MaxLength: 128, Example: "\"AL781266859681754\""},
+		{Name: "code_url", Description: "Text of the QR code.", Kind: "string", Role: "link", Required: true, Decides: true, Sensitive: true, MinLength: 1, Example: "\"https://qr.example/2020041468976\""},
+		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"2020041468976\""},
+		{Name: "bizpay_order_id", Description: "The channel's id; absent in store.", Kind: "text", Role: "channel-id", Nullable: true, Number: true, MaxLength: 128, Example: "\"AL781266859681754\""},
 	},
 }
 
 var schemaCardNotification = Schema{
 	Name: "CardNotification", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: false, Response: false,
 	Example: "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\",\"order_status\":\"captured\"}",
-	keys:    []key{{"order_id", 0, 0}, {"bizpay_order_id", 1, 0}, {"amount", 2, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"tip", 5, 0}, {"Tip", 5, 1}, {"convenience_fee", 6, 0}, {"sale_num", 7, 0}, {"prepay_order_id", 8, 0}, {"order_status", 9, 0}, {"reference", 10, 0}, {"exchange_rate", 11, 0}, {"sub_openId", 12, 0}, {"remarks", 13, 0}},
+	keys:    []key{{"order_id", 0, 0}, {"bizpay_order_id", 1, 0}, {"payNo", 1, 1}, {"pay_no", 1, 2}, {"out_trade_no", 1, 3}, {"amount", 2, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"tip", 5, 0}, {"Tip", 5, 1}, {"convenience_fee", 6, 0}, {"sale_num", 7, 0}, {"prepay_order_id", 8, 0}, {"order_status", 9, 0}, {"reference", 10, 0}, {"exchange_rate", 11, 0}, {"sub_openId", 12, 0}, {"remarks", 13, 0}},
 	Members: []Member{
-		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
-		{Name: "bizpay_order_id", Description: "The channel's id.", Kind: "string", Role: "channel-id", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 16, UsualMax: 31, Example: "\"AL781266859681754\""},
-		{Name: "amount", Description: "Cents; may include a convenience fee.", Kind: "amount", Role: "amount", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "\"1\""},
-		{Name: "finish_time", Description: "When the payment finished, China's time.", Kind: "time", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 14, UsualMax: 23, Example: "\"20200416050429\""},
-		{Name: "merchant_id", Description: "When present the merchant's own.", Kind: "string", Role: "merchant", Nullable: true, MaxLength: 64, UsualMin: 10, UsualMax: 10, Example: "\"QC00005496\""},
+		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
+		{Name: "bizpay_order_id", Aliases: []string{"payNo", "pay_no", "out_trade_no"}, Description: "The channel's id; a checkout may name it otherwise, or not at all.", Kind: "text", Role: "channel-id", Nullable: true, Number: true, MaxLength: 128, UsualMin: 16, UsualMax: 31, Example: "\"AL781266859681754\""},
+		{Name: "amount", Description: "Cents; may include a convenience fee.", Kind: "amount", Role: "amount", Required: true, Decides: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "\"1\""},
+		{Name: "finish_time", Description: "When the payment finished. Without a zone it is UTC+8; a zone is the North American one of that name.", Kind: "time", Required: true, Decides: true, Number: true, MinLength: 1, MaxLength: 64, UsualMin: 14, UsualMax: 23, Example: "\"20200416050429\""},
+		{Name: "merchant_id", Description: "When present the merchant's own.", Kind: "string", Role: "merchant", Decides: true, Nullable: true, MaxLength: 64, UsualMin: 10, UsualMax: 12, Example: "\"QC00005496\""},
 		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"0\""},
-		{Name: "convenience_fee", Description: "Cents of the fee that the payer bore.", Kind: "amount", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
-		{Name: "sale_num", Description: "Number of the sale.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, UsualMin: 8, UsualMax: 23},
-		{Name: "prepay_order_id", Description: "The checkout.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 10, UsualMax: 25},
-		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"captured\""},
-		{Name: "reference", Description: "The merchant's reference.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 6, UsualMax: 21},
+		{Name: "convenience_fee", Description: "Cents of the fee that the payer bears.", Kind: "amount", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "sale_num", Description: "The merchant's number of the sale, which several payments may share.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, UsualMin: 8, UsualMax: 23},
+		{Name: "prepay_order_id", Description: "The checkout.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, UsualMin: 10, UsualMax: 36},
+		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, Decides: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"captured\""},
+		{Name: "reference", Description: "The merchant's reference.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, UsualMin: 6, UsualMax: 21},
 		{Name: "exchange_rate", Description: "A decimal number, as a string or a number; its text is kept.", Kind: "text", Nullable: true, Number: true, MaxLength: 64, UsualMin: 1, UsualMax: 15},
-		{Name: "sub_openId", Description: "The payer's id.", Kind: "string", Nullable: true, Sensitive: true, UsualMin: 16, UsualMax: 31},
-		{Name: "remarks", Description: "Free text.", Kind: "string", Nullable: true, Sensitive: true},
+		{Name: "sub_openId", Description: "The payer's id.", Kind: "text", Nullable: true, Number: true, Sensitive: true, UsualMin: 16, UsualMax: 31},
+		{Name: "remarks", Description: "Free text.", Kind: "text", Nullable: true, Number: true, Sensitive: true},
 	},
 }
 
@@ -515,30 +527,31 @@ var schemaCardPreauthRequest = Schema{
 	Example: "{\"orderId\":\"A2020041468976\",\"merchant_id\":\"QC00005496\",\"operator_id\":\"0000020156\",\"txnTime\":\"20200416050429\",\"txnAmt\":\"100\",\"frontUrl\":\"https://shop.example/thanks\",\"backUrl\":\"https://shop.example/ottpay\",\"channelType\":\"UPAYONLINE\",\"bizType\":\"securePay\",\"cc_channelType\":\"web\"}",
 	keys:    []key{{"orderId", 0, 0}, {"merchant_id", 1, 0}, {"operator_id", 2, 0}, {"txnTime", 3, 0}, {"txnAmt", 4, 0}, {"frontUrl", 5, 0}, {"backUrl", 6, 0}, {"channelType", 7, 0}, {"bizType", 8, 0}, {"biz_type", 8, 1}, {"cc_channelType", 9, 0}},
 	Members: []Member{
-		{Name: "orderId", Description: "The merchant's own id, unique. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Rule: "cardorderid", Pattern: "^[0-9A-Za-z]{0,20}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"A2020041468976\""},
-		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 64, Example: "\"QC00005496\""},
-		{Name: "operator_id", Description: "The operator, given by OTT Pay; hosted cards need it. The client fills it in.", Kind: "string", Role: "operator", MaxLength: 64, Example: "\"0000020156\""},
-		{Name: "txnTime", Description: "The merchant's local time, yyyyMMddHHmmss; the zone is not documented.", Kind: "time", Required: true, Rule: "txntime", Pattern: "^[0-9]{14}$", pattern: new(lazyPattern), Example: "\"20200416050429\""},
-		{Name: "txnAmt", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"100\""},
-		{Name: "frontUrl", Description: "Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.", Kind: "string", Role: "redirect-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|\\[[0-9A-Fa-f:.]+\\])|http://(localhost|127\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}|\\[::1\\]))(:[0-9]{1,5})?([/?#][^\\x00-\\x20\\x7f]*)?$", pattern: new(lazyPattern), MaxLength: 1024, Example: "\"https://shop.example/thanks\""},
-		{Name: "backUrl", Description: "Absolute https URL; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|\\[[0-9A-Fa-f:.]+\\])|http://(localhost|127\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}|\\[::1\\]))(:[0-9]{1,5})?([/?#][^\\x00-\\x20\\x7f]*)?$", pattern: new(lazyPattern), MaxLength: 1024, Example: "\"https://shop.example/ottpay\""},
-		{Name: "channelType", Description: "UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.", Kind: "string", Required: true, Enum: []string{"UPAYONLINE", "ELAVONECOM"}, Example: "\"UPAYONLINE\""},
-		{Name: "bizType", Aliases: []string{"biz_type"}, Description: "securePay for UnionPay, converge_hosted for hosted cards.", Kind: "string", Required: true, Enum: []string{"securePay", "converge_hosted"}, respell: true, Example: "\"securePay\""},
-		{Name: "cc_channelType", Description: "web or mobile.", Kind: "string", Required: true, Enum: []string{"web", "mobile"}, Example: "\"web\""},
+		{Name: "orderId", Description: "The merchant's own id, unique. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Decides: true, Rule: "cardorderid", Pattern: "^[0-9A-Za-z]{0,20}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"A2020041468976\""},
+		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"QC00005496\""},
+		{Name: "operator_id", Description: "The operator, given by OTT Pay; hosted cards need it. The client fills it in.", Kind: "string", Role: "operator", Decides: true, MaxLength: 64, Example: "\"0000020156\""},
+		{Name: "txnTime", Description: "Time of the request, yyyyMMddHHmmss. The zone is not documented; UTC was seen.", Kind: "time", Required: true, Decides: true, Rule: "txntime", Pattern: "^([0-9]{14})?$", pattern: new(lazyPattern), MinLength: 1, Example: "\"20200416050429\""},
+		{Name: "txnAmt", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Decides: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"100\""},
+		{Name: "frontUrl", Description: "Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.", Kind: "string", Role: "redirect-url", Required: true, Decides: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?(\\.[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?)*|\\[(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?::([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?)\\])|http://(localhost|127(\\.(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}|\\[::1\\]))(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?]([0-9A-Za-z._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?$", pattern: new(lazyPattern), MaxLength: 255, Example: "\"https://shop.example/thanks\""},
+		{Name: "backUrl", Description: "Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Decides: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?(\\.[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?)*|\\[(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?::([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?)\\])|http://(localhost|127(\\.(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}|\\[::1\\]))(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?]([0-9A-Za-z._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?$", pattern: new(lazyPattern), MaxLength: 255, Example: "\"https://shop.example/ottpay\""},
+		{Name: "channelType", Description: "UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.", Kind: "string", Required: true, Decides: true, Enum: []string{"UPAYONLINE", "ELAVONECOM"}, Example: "\"UPAYONLINE\""},
+		{Name: "bizType", Aliases: []string{"biz_type"}, Description: "securePay for UnionPay, converge_hosted for hosted cards.", Kind: "string", Required: true, Decides: true, Enum: []string{"securePay", "converge_hosted"}, respell: true, Example: "\"securePay\""},
+		{Name: "cc_channelType", Description: "web or mobile.", Kind: "string", Required: true, Decides: true, Enum: []string{"web", "mobile"}, Example: "\"web\""},
 	},
 }
 
 var schemaCardPreauthResponse = Schema{
 	Name: "CardPreauthResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: false, Response: true,
 	Example: "{\"rspCode\":\"PROCESSING\",\"rspMsg\":\"User paying\",\"codeUrl\":\"https://card.example/pay?id=A2020041468976\",\"amount\":\"100\"}",
-	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"codeUrl", 2, 0}, {"code_url", 2, 1}, {"tn", 3, 0}, {"amount", 4, 0}, {"order_id", 5, 0}, {"orderId", 5, 1}},
+	OneOf:   [][]string{{"codeUrl", "tn"}},
+	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"codeUrl", 2, 0}, {"code_url", 2, 1}, {"codeurl", 2, 2}, {"tn", 3, 0}, {"amount", 4, 0}, {"order_id", 5, 0}, {"orderId", 5, 1}},
 	Members: []Member{
-		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result, such as PROCESSING.", Kind: "string", Role: "code", Nullable: true, Example: "\"PROCESSING\""},
-		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "Inner result as text.", Kind: "string", Role: "message", Nullable: true, Example: "\"User paying\""},
-		{Name: "codeUrl", Aliases: []string{"code_url"}, Description: "Where the payer goes.", Kind: "string", Role: "link", Nullable: true, Sensitive: true, Example: "\"https://card.example/pay?id=A2020041468976\""},
-		{Name: "tn", Description: "Transaction number for UnionPay's app; what the newer API's twin answers.", Kind: "string", Nullable: true, Sensitive: true, Unknown: true},
+		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result, such as PROCESSING.", Kind: "text", Role: "code", Nullable: true, Number: true, Example: "\"PROCESSING\""},
+		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "Inner result as text.", Kind: "text", Role: "message", Nullable: true, Number: true, Example: "\"User paying\""},
+		{Name: "codeUrl", Aliases: []string{"code_url", "codeurl"}, Description: "Where the payer goes.", Kind: "text", Role: "link", Nullable: true, Number: true, Sensitive: true, Example: "\"https://card.example/pay?id=A2020041468976\""},
+		{Name: "tn", Description: "Transaction number for UnionPay's app; what the newer API's twin answers.", Kind: "text", Nullable: true, Number: true, Sensitive: true, Unknown: true},
 		{Name: "amount", Description: "Cents.", Kind: "amount", Role: "amount", Echo: "txnAmt", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"100\""},
-		{Name: "order_id", Aliases: []string{"orderId"}, Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "orderId", Nullable: true, Unknown: true, MaxLength: 128},
+		{Name: "order_id", Aliases: []string{"orderId"}, Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "orderId", Decides: true, Nullable: true, Unknown: true, MaxLength: 128},
 	},
 }
 
@@ -547,30 +560,31 @@ var schemaCardPurchaseRequest = Schema{
 	Example: "{\"orderId\":\"A2020041468976\",\"merchant_id\":\"QC00005496\",\"operator_id\":\"0000020156\",\"txnTime\":\"20200416050429\",\"txnAmt\":\"100\",\"frontUrl\":\"https://shop.example/thanks\",\"backUrl\":\"https://shop.example/ottpay\",\"channelType\":\"UPAYONLINE\",\"bizType\":\"securePay\",\"cc_channelType\":\"web\"}",
 	keys:    []key{{"orderId", 0, 0}, {"merchant_id", 1, 0}, {"operator_id", 2, 0}, {"txnTime", 3, 0}, {"txnAmt", 4, 0}, {"frontUrl", 5, 0}, {"backUrl", 6, 0}, {"channelType", 7, 0}, {"bizType", 8, 0}, {"biz_type", 8, 1}, {"cc_channelType", 9, 0}},
 	Members: []Member{
-		{Name: "orderId", Description: "The merchant's own id, unique. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Rule: "cardorderid", Pattern: "^[0-9A-Za-z]{0,20}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"A2020041468976\""},
-		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 64, Example: "\"QC00005496\""},
-		{Name: "operator_id", Description: "The operator, given by OTT Pay; hosted cards need it. The client fills it in.", Kind: "string", Role: "operator", MaxLength: 64, Example: "\"0000020156\""},
-		{Name: "txnTime", Description: "The merchant's local time, yyyyMMddHHmmss; the zone is not documented.", Kind: "time", Required: true, Rule: "txntime", Pattern: "^[0-9]{14}$", pattern: new(lazyPattern), Example: "\"20200416050429\""},
-		{Name: "txnAmt", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"100\""},
-		{Name: "frontUrl", Description: "Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.", Kind: "string", Role: "redirect-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|\\[[0-9A-Fa-f:.]+\\])|http://(localhost|127\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}|\\[::1\\]))(:[0-9]{1,5})?([/?#][^\\x00-\\x20\\x7f]*)?$", pattern: new(lazyPattern), MaxLength: 1024, Example: "\"https://shop.example/thanks\""},
-		{Name: "backUrl", Description: "Absolute https URL; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|\\[[0-9A-Fa-f:.]+\\])|http://(localhost|127\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}|\\[::1\\]))(:[0-9]{1,5})?([/?#][^\\x00-\\x20\\x7f]*)?$", pattern: new(lazyPattern), MaxLength: 1024, Example: "\"https://shop.example/ottpay\""},
-		{Name: "channelType", Description: "UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.", Kind: "string", Required: true, Enum: []string{"UPAYONLINE", "ELAVONECOM"}, Example: "\"UPAYONLINE\""},
-		{Name: "bizType", Aliases: []string{"biz_type"}, Description: "securePay for UnionPay, converge_hosted for hosted cards.", Kind: "string", Required: true, Enum: []string{"securePay", "converge_hosted"}, respell: true, Example: "\"securePay\""},
-		{Name: "cc_channelType", Description: "web or mobile.", Kind: "string", Required: true, Enum: []string{"web", "mobile"}, Example: "\"web\""},
+		{Name: "orderId", Description: "The merchant's own id, unique. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Decides: true, Rule: "cardorderid", Pattern: "^[0-9A-Za-z]{0,20}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"A2020041468976\""},
+		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"QC00005496\""},
+		{Name: "operator_id", Description: "The operator, given by OTT Pay; hosted cards need it. The client fills it in.", Kind: "string", Role: "operator", Decides: true, MaxLength: 64, Example: "\"0000020156\""},
+		{Name: "txnTime", Description: "Time of the request, yyyyMMddHHmmss. The zone is not documented; UTC was seen.", Kind: "time", Required: true, Decides: true, Rule: "txntime", Pattern: "^([0-9]{14})?$", pattern: new(lazyPattern), MinLength: 1, Example: "\"20200416050429\""},
+		{Name: "txnAmt", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Decides: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"100\""},
+		{Name: "frontUrl", Description: "Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.", Kind: "string", Role: "redirect-url", Required: true, Decides: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?(\\.[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?)*|\\[(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?::([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?)\\])|http://(localhost|127(\\.(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}|\\[::1\\]))(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?]([0-9A-Za-z._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?$", pattern: new(lazyPattern), MaxLength: 255, Example: "\"https://shop.example/thanks\""},
+		{Name: "backUrl", Description: "Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Decides: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?(\\.[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?)*|\\[(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?::([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?)\\])|http://(localhost|127(\\.(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}|\\[::1\\]))(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?]([0-9A-Za-z._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?$", pattern: new(lazyPattern), MaxLength: 255, Example: "\"https://shop.example/ottpay\""},
+		{Name: "channelType", Description: "UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.", Kind: "string", Required: true, Decides: true, Enum: []string{"UPAYONLINE", "ELAVONECOM"}, Example: "\"UPAYONLINE\""},
+		{Name: "bizType", Aliases: []string{"biz_type"}, Description: "securePay for UnionPay, converge_hosted for hosted cards.", Kind: "string", Required: true, Decides: true, Enum: []string{"securePay", "converge_hosted"}, respell: true, Example: "\"securePay\""},
+		{Name: "cc_channelType", Description: "web or mobile.", Kind: "string", Required: true, Decides: true, Enum: []string{"web", "mobile"}, Example: "\"web\""},
 	},
 }
 
 var schemaCardPurchaseResponse = Schema{
 	Name: "CardPurchaseResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: false, Response: true,
 	Example: "{\"rspCode\":\"PROCESSING\",\"rspMsg\":\"User paying\",\"codeUrl\":\"https://card.example/pay?id=A2020041468976\",\"amount\":\"100\"}",
-	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"codeUrl", 2, 0}, {"code_url", 2, 1}, {"tn", 3, 0}, {"amount", 4, 0}, {"order_id", 5, 0}, {"orderId", 5, 1}},
+	OneOf:   [][]string{{"codeUrl", "tn"}},
+	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"codeUrl", 2, 0}, {"code_url", 2, 1}, {"codeurl", 2, 2}, {"tn", 3, 0}, {"amount", 4, 0}, {"order_id", 5, 0}, {"orderId", 5, 1}},
 	Members: []Member{
-		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result, such as PROCESSING.", Kind: "string", Role: "code", Nullable: true, Example: "\"PROCESSING\""},
-		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "Inner result as text.", Kind: "string", Role: "message", Nullable: true, Example: "\"User paying\""},
-		{Name: "codeUrl", Aliases: []string{"code_url"}, Description: "Where the payer goes.", Kind: "string", Role: "link", Nullable: true, Sensitive: true, Example: "\"https://card.example/pay?id=A2020041468976\""},
-		{Name: "tn", Description: "Transaction number for UnionPay's app; what the newer API's twin answers.", Kind: "string", Nullable: true, Sensitive: true, Unknown: true},
+		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result, such as PROCESSING.", Kind: "text", Role: "code", Nullable: true, Number: true, Example: "\"PROCESSING\""},
+		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "Inner result as text.", Kind: "text", Role: "message", Nullable: true, Number: true, Example: "\"User paying\""},
+		{Name: "codeUrl", Aliases: []string{"code_url", "codeurl"}, Description: "Where the payer goes.", Kind: "text", Role: "link", Nullable: true, Number: true, Sensitive: true, Example: "\"https://card.example/pay?id=A2020041468976\""},
+		{Name: "tn", Description: "Transaction number for UnionPay's app; what the newer API's twin answers.", Kind: "text", Nullable: true, Number: true, Sensitive: true, Unknown: true},
 		{Name: "amount", Description: "Cents.", Kind: "amount", Role: "amount", Echo: "txnAmt", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"100\""},
-		{Name: "order_id", Aliases: []string{"orderId"}, Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "orderId", Nullable: true, Unknown: true, MaxLength: 128},
+		{Name: "order_id", Aliases: []string{"orderId"}, Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "orderId", Decides: true, Nullable: true, Unknown: true, MaxLength: 128},
 	},
 }
 
@@ -579,48 +593,48 @@ var schemaCardQueryRequest = Schema{
 	Example: "{\"order_id\":\"A2020041468976\"}",
 	keys:    []key{{"order_id", 0, 0}},
 	Members: []Member{
-		{Name: "order_id", Description: "The order asked for.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"A2020041468976\""},
+		{Name: "order_id", Description: "The order asked for.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"A2020041468976\""},
 	},
 }
 
 var schemaCardQueryResponse = Schema{
 	Name: "CardQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1", "https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api"}, Request: false, Response: true,
 	Example: "{\"rspCode\":\"SUCCESS\",\"rspMsg\":\"success\",\"order_status\":\"success\",\"order_id\":\"A2020041468976\",\"amount\":\"100\"}",
-	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"order_status", 2, 0}, {"order_id", 3, 0}, {"orderId", 3, 1}, {"bizpay_order_id", 4, 0}, {"trade_time", 5, 0}, {"amount", 6, 0}, {"receipt_amount", 7, 0}, {"buyer_pay_amount", 8, 0}, {"tip", 9, 0}, {"Tip", 9, 1}, {"refund_amount", 10, 0}},
+	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"order_status", 2, 0}, {"orderStatus", 2, 1}, {"order_id", 3, 0}, {"orderId", 3, 1}, {"bizpay_order_id", 4, 0}, {"trade_time", 5, 0}, {"amount", 6, 0}, {"receipt_amount", 7, 0}, {"buyer_pay_amount", 8, 0}, {"tip", 9, 0}, {"Tip", 9, 1}, {"refund_amount", 10, 0}},
 	Members: []Member{
-		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result.", Kind: "string", Role: "code", Nullable: true, Unknown: true, Example: "\"SUCCESS\""},
-		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "Inner result as text.", Kind: "string", Role: "message", Nullable: true, Unknown: true, Example: "\"success\""},
-		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, Unknown: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"success\""},
-		{Name: "order_id", Aliases: []string{"orderId"}, Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Nullable: true, Unknown: true, MaxLength: 128, Example: "\"A2020041468976\""},
-		{Name: "bizpay_order_id", Description: "The channel's id.", Kind: "string", Role: "channel-id", Nullable: true, Unknown: true, MaxLength: 128},
-		{Name: "trade_time", Description: "When the trade happened, in an unknown zone.", Kind: "time", Role: "trade-time", Nullable: true, Unknown: true, MaxLength: 64},
-		{Name: "amount", Description: "Cents.", Kind: "amount", Role: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"100\""},
-		{Name: "receipt_amount", Description: "Cents.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result.", Kind: "text", Role: "code", Nullable: true, Number: true, Unknown: true, Example: "\"SUCCESS\""},
+		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "Inner result as text.", Kind: "text", Role: "message", Nullable: true, Number: true, Unknown: true, Example: "\"success\""},
+		{Name: "order_status", Aliases: []string{"orderStatus"}, Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, Decides: true, Unknown: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"success\""},
+		{Name: "order_id", Aliases: []string{"orderId"}, Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Decides: true, Nullable: true, Unknown: true, MaxLength: 128, Example: "\"A2020041468976\""},
+		{Name: "bizpay_order_id", Description: "The channel's id.", Kind: "text", Role: "channel-id", Nullable: true, Number: true, Unknown: true, MaxLength: 128},
+		{Name: "trade_time", Description: "When the trade happened, in Toronto's time unless it names a zone.", Kind: "time", Role: "trade-time", Nullable: true, Number: true, Unknown: true, MaxLength: 64},
+		{Name: "amount", Description: "Cents.", Kind: "amount", Role: "amount", Decides: true, Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"100\""},
+		{Name: "receipt_amount", Description: "Cents.", Kind: "amount", Decides: true, Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
 		{Name: "buyer_pay_amount", Description: "Cents.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
 		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
-		{Name: "refund_amount", Description: "Cents.", Kind: "amount", Role: "refunded", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "refund_amount", Description: "Cents.", Kind: "amount", Role: "refunded", Decides: true, Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
 	},
 }
 
 var schemaCheckoutNotification = Schema{
 	Name: "CheckoutNotification", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api"}, Request: false, Response: false,
 	Example: "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\",\"prepay_order_id\":\"prepay20220727132626764\"}",
-	keys:    []key{{"order_id", 0, 0}, {"bizpay_order_id", 1, 0}, {"amount", 2, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"tip", 5, 0}, {"Tip", 5, 1}, {"convenience_fee", 6, 0}, {"sale_num", 7, 0}, {"prepay_order_id", 8, 0}, {"order_status", 9, 0}, {"reference", 10, 0}, {"exchange_rate", 11, 0}, {"sub_openId", 12, 0}, {"remarks", 13, 0}},
+	keys:    []key{{"order_id", 0, 0}, {"bizpay_order_id", 1, 0}, {"payNo", 1, 1}, {"pay_no", 1, 2}, {"out_trade_no", 1, 3}, {"amount", 2, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"tip", 5, 0}, {"Tip", 5, 1}, {"convenience_fee", 6, 0}, {"sale_num", 7, 0}, {"prepay_order_id", 8, 0}, {"order_status", 9, 0}, {"reference", 10, 0}, {"exchange_rate", 11, 0}, {"sub_openId", 12, 0}, {"remarks", 13, 0}},
 	Members: []Member{
-		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
-		{Name: "bizpay_order_id", Description: "The channel's id.", Kind: "string", Role: "channel-id", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 16, UsualMax: 31, Example: "\"AL781266859681754\""},
-		{Name: "amount", Description: "Cents; may include a convenience fee.", Kind: "amount", Role: "amount", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "\"1\""},
-		{Name: "finish_time", Description: "When the payment finished, China's time.", Kind: "time", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 14, UsualMax: 23, Example: "\"20200416050429\""},
-		{Name: "merchant_id", Description: "When present the merchant's own.", Kind: "string", Role: "merchant", Nullable: true, MaxLength: 64, UsualMin: 10, UsualMax: 10, Example: "\"QC00005496\""},
+		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
+		{Name: "bizpay_order_id", Aliases: []string{"payNo", "pay_no", "out_trade_no"}, Description: "The channel's id; a checkout may name it otherwise, or not at all.", Kind: "text", Role: "channel-id", Nullable: true, Number: true, MaxLength: 128, UsualMin: 16, UsualMax: 31, Example: "\"AL781266859681754\""},
+		{Name: "amount", Description: "Cents; may include a convenience fee.", Kind: "amount", Role: "amount", Required: true, Decides: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "\"1\""},
+		{Name: "finish_time", Description: "When the payment finished. Without a zone it is UTC+8; a zone is the North American one of that name.", Kind: "time", Required: true, Decides: true, Number: true, MinLength: 1, MaxLength: 64, UsualMin: 14, UsualMax: 23, Example: "\"20200416050429\""},
+		{Name: "merchant_id", Description: "When present the merchant's own.", Kind: "string", Role: "merchant", Decides: true, Nullable: true, MaxLength: 64, UsualMin: 10, UsualMax: 12, Example: "\"QC00005496\""},
 		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"0\""},
-		{Name: "convenience_fee", Description: "Cents of the fee that the payer bore.", Kind: "amount", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
-		{Name: "sale_num", Description: "Number of the sale.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, UsualMin: 8, UsualMax: 23},
-		{Name: "prepay_order_id", Description: "The checkout.", Kind: "string", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"prepay20220727132626764\""},
-		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Nullable: true, MaxLength: 64, UsualMin: 4, UsualMax: 16},
-		{Name: "reference", Description: "The merchant's reference.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 6, UsualMax: 21},
+		{Name: "convenience_fee", Description: "Cents of the fee that the payer bears.", Kind: "amount", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "sale_num", Description: "The merchant's number of the sale, which several payments may share.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, UsualMin: 8, UsualMax: 23},
+		{Name: "prepay_order_id", Description: "The checkout.", Kind: "string", Required: true, Decides: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 36, Example: "\"prepay20220727132626764\""},
+		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Decides: true, Nullable: true, MaxLength: 64, UsualMin: 4, UsualMax: 16},
+		{Name: "reference", Description: "The merchant's reference.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, UsualMin: 6, UsualMax: 21},
 		{Name: "exchange_rate", Description: "A decimal number, as a string or a number; its text is kept.", Kind: "text", Nullable: true, Number: true, MaxLength: 64, UsualMin: 1, UsualMax: 15},
-		{Name: "sub_openId", Description: "The payer's id.", Kind: "string", Nullable: true, Sensitive: true, UsualMin: 16, UsualMax: 31},
-		{Name: "remarks", Description: "Free text.", Kind: "string", Nullable: true, Sensitive: true},
+		{Name: "sub_openId", Description: "The payer's id.", Kind: "text", Nullable: true, Number: true, Sensitive: true, UsualMin: 16, UsualMax: 31},
+		{Name: "remarks", Description: "Free text.", Kind: "text", Nullable: true, Number: true, Sensitive: true},
 	},
 }
 
@@ -629,7 +643,7 @@ var schemaExchangeRateQueryRequest = Schema{
 	Example: "{\"fee_type\":\"CAD\"}",
 	keys:    []key{{"fee_type", 0, 0}},
 	Members: []Member{
-		{Name: "fee_type", Description: "The currency.", Kind: "string", Role: "currency", Required: true, Rule: "currency", Pattern: "^[A-Z]{3}$", pattern: new(lazyPattern), Example: "\"CAD\""},
+		{Name: "fee_type", Description: "The currency.", Kind: "string", Role: "currency", Required: true, Decides: true, Rule: "currency", Pattern: "^([A-Z]{3})?$", pattern: new(lazyPattern), MinLength: 1, Example: "\"CAD\""},
 	},
 }
 
@@ -638,8 +652,8 @@ var schemaExchangeRateQueryResponse = Schema{
 	Example: "{\"feeType\":\"CAD\",\"rate\":\"524740000\"}",
 	keys:    []key{{"feeType", 0, 0}, {"fee_type", 0, 1}, {"rate", 1, 0}},
 	Members: []Member{
-		{Name: "feeType", Aliases: []string{"fee_type"}, Description: "The currency.", Kind: "string", Role: "currency", Echo: "fee_type", Required: true, MinLength: 1, MaxLength: 16, Example: "\"CAD\""},
-		{Name: "rate", Description: "CNY rate times ten to the eighth.", Kind: "rate", Role: "rate", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, Example: "\"524740000\""},
+		{Name: "feeType", Aliases: []string{"fee_type"}, Description: "The currency.", Kind: "string", Role: "currency", Echo: "fee_type", Required: true, Decides: true, MinLength: 1, MaxLength: 16, Example: "\"CAD\""},
+		{Name: "rate", Description: "CNY rate times ten to the eighth.", Kind: "rate", Role: "rate", Required: true, Decides: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, Example: "\"524740000\""},
 	},
 }
 
@@ -648,16 +662,16 @@ var schemaH5PayRequest = Schema{
 	Example: "{\"merchant_id\":\"ON00004652\",\"shop_id\":\"ON00004652001\",\"amount\":\"5\",\"order_id\":\"20220727132626764\",\"currency_type\":\"CAD\",\"biz_type\":\"WECHATPAY\",\"operator_id\":\"0000000696\",\"submit_type\":\"form\",\"call_back_url\":\"https://shop.example/ottpay\"}",
 	keys:    []key{{"merchant_id", 0, 0}, {"shop_id", 1, 0}, {"amount", 2, 0}, {"order_id", 3, 0}, {"currency_type", 4, 0}, {"biz_type", 5, 0}, {"open_id", 6, 0}, {"operator_id", 7, 0}, {"submit_type", 8, 0}, {"call_back_url", 9, 0}},
 	Members: []Member{
-		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", MaxLength: 64, Example: "\"ON00004652\""},
-		{Name: "shop_id", Description: "The shop, given by OTT Pay.", Kind: "string", MaxLength: 64, Example: "\"ON00004652001\""},
-		{Name: "amount", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"5\""},
-		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), Example: "\"20220727132626764\""},
-		{Name: "currency_type", Description: "CAD, USD or CNY; must be the merchant's.", Kind: "string", Role: "currency", Required: true, Rule: "currency", Pattern: "^[A-Z]{3}$", pattern: new(lazyPattern), Example: "\"CAD\""},
-		{Name: "biz_type", Description: "The constant WECHATPAY; the client fills it in.", Kind: "string", Required: true, Const: "WECHATPAY", Example: "\"WECHATPAY\""},
-		{Name: "open_id", Description: "The payer's id.", Kind: "string", Sensitive: true, MaxLength: 128},
-		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Required: true, MinLength: 1, MaxLength: 64, Example: "\"0000000696\""},
-		{Name: "submit_type", Description: "The constant form; the client fills it in.", Kind: "string", Required: true, Const: "form", Example: "\"form\""},
-		{Name: "call_back_url", Description: "Absolute https URL; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|\\[[0-9A-Fa-f:.]+\\])|http://(localhost|127\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}|\\[::1\\]))(:[0-9]{1,5})?([/?#][^\\x00-\\x20\\x7f]*)?$", pattern: new(lazyPattern), MaxLength: 1024, Example: "\"https://shop.example/ottpay\""},
+		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Decides: true, MaxLength: 64, Example: "\"ON00004652\""},
+		{Name: "shop_id", Description: "The shop, given by OTT Pay.", Kind: "string", Decides: true, MaxLength: 64, Example: "\"ON00004652001\""},
+		{Name: "amount", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Decides: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"5\""},
+		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Decides: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), Example: "\"20220727132626764\""},
+		{Name: "currency_type", Description: "CAD, USD or CNY; must be the merchant's.", Kind: "string", Role: "currency", Required: true, Decides: true, Rule: "currency", Pattern: "^([A-Z]{3})?$", pattern: new(lazyPattern), MinLength: 1, Example: "\"CAD\""},
+		{Name: "biz_type", Description: "The constant WECHATPAY; the client fills it in.", Kind: "string", Required: true, Decides: true, Const: "WECHATPAY", Example: "\"WECHATPAY\""},
+		{Name: "open_id", Description: "The payer's id.", Kind: "string", Decides: true, Sensitive: true, MaxLength: 128},
+		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"0000000696\""},
+		{Name: "submit_type", Description: "The constant form; the client fills it in.", Kind: "string", Required: true, Decides: true, Const: "form", Example: "\"form\""},
+		{Name: "call_back_url", Description: "Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Decides: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?(\\.[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?)*|\\[(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?::([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?)\\])|http://(localhost|127(\\.(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}|\\[::1\\]))(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?]([0-9A-Za-z._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?$", pattern: new(lazyPattern), MaxLength: 255, Example: "\"https://shop.example/ottpay\""},
 	},
 }
 
@@ -666,11 +680,11 @@ var schemaH5PayResponse = Schema{
 	Example: "{\"order_id\":\"20220727132626764\",\"merchant_id\":\"ON00004652\",\"amount\":\"6\",\"payinfo\":\"https://pay.example/h5?id=20220727132626764\",\"time_zone_id\":\"America/Toronto\"}",
 	keys:    []key{{"order_id", 0, 0}, {"merchant_id", 1, 0}, {"amount", 2, 0}, {"payinfo", 3, 0}, {"payInfo", 3, 1}, {"time_zone_id", 4, 0}},
 	Members: []Member{
-		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"20220727132626764\""},
-		{Name: "merchant_id", Description: "The merchant.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 128, Example: "\"ON00004652\""},
-		{Name: "amount", Description: "Cents; may exceed the amount asked for by a convenience fee.", Kind: "amount", Role: "amount", Echo: "amount", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "\"6\""},
-		{Name: "payinfo", Aliases: []string{"payInfo"}, Description: "Link for the mobile browser.", Kind: "string", Role: "link", Required: true, Sensitive: true, MinLength: 1, Example: "\"https://pay.example/h5?id=20220727132626764\""},
-		{Name: "time_zone_id", Description: "Zone of the merchant.", Kind: "string", Nullable: true, Example: "\"America/Toronto\""},
+		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"20220727132626764\""},
+		{Name: "merchant_id", Description: "The merchant.", Kind: "text", Role: "merchant", Nullable: true, Number: true, MaxLength: 64, Example: "\"ON00004652\""},
+		{Name: "amount", Description: "Cents; may exceed the amount asked for by a convenience fee.", Kind: "amount", Role: "amount", Echo: "amount", Required: true, Decides: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "\"6\""},
+		{Name: "payinfo", Aliases: []string{"payInfo"}, Description: "Link for the mobile browser.", Kind: "string", Role: "link", Required: true, Decides: true, Sensitive: true, MinLength: 1, Example: "\"https://pay.example/h5?id=20220727132626764\""},
+		{Name: "time_zone_id", Description: "Zone of the merchant.", Kind: "text", Nullable: true, Number: true, Example: "\"America/Toronto\""},
 	},
 }
 
@@ -679,14 +693,14 @@ var schemaMiniProgramPayRequest = Schema{
 	Example: "{\"order_id\":\"2020041468976O124O000857\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"tip\":\"20\",\"biz_type\":\"WECHATPAY\",\"app_id\":\"wx5f89682208cf8e88\",\"open_id\":\"oExampleOpenID\",\"call_back_url\":\"https://shop.example/ottpay\"}",
 	keys:    []key{{"order_id", 0, 0}, {"operator_id", 1, 0}, {"amount", 2, 0}, {"tip", 3, 0}, {"Tip", 3, 1}, {"biz_type", 4, 0}, {"app_id", 5, 0}, {"open_id", 6, 0}, {"call_back_url", 7, 0}},
 	Members: []Member{
-		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), Example: "\"2020041468976O124O000857\""},
-		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Required: true, MinLength: 1, MaxLength: 64, Example: "\"0000020156\""},
-		{Name: "amount", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"1\""},
-		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "tip", Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"20\""},
-		{Name: "biz_type", Description: "The constant WECHATPAY; the client fills it in.", Kind: "string", Required: true, Const: "WECHATPAY", Example: "\"WECHATPAY\""},
-		{Name: "app_id", Description: "Id of the mini-program.", Kind: "string", Required: true, MinLength: 1, MaxLength: 64, Example: "\"wx5f89682208cf8e88\""},
-		{Name: "open_id", Description: "The payer's id in this mini-program.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, MaxLength: 128, Example: "\"oExampleOpenID\""},
-		{Name: "call_back_url", Description: "Absolute https URL; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|\\[[0-9A-Fa-f:.]+\\])|http://(localhost|127\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}|\\[::1\\]))(:[0-9]{1,5})?([/?#][^\\x00-\\x20\\x7f]*)?$", pattern: new(lazyPattern), MaxLength: 1024, Example: "\"https://shop.example/ottpay\""},
+		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Decides: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), Example: "\"2020041468976O124O000857\""},
+		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"0000020156\""},
+		{Name: "amount", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Decides: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"1\""},
+		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "tip", Decides: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"20\""},
+		{Name: "biz_type", Description: "The constant WECHATPAY; the client fills it in.", Kind: "string", Required: true, Decides: true, Const: "WECHATPAY", Example: "\"WECHATPAY\""},
+		{Name: "app_id", Description: "Id of the mini-program.", Kind: "string", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"wx5f89682208cf8e88\""},
+		{Name: "open_id", Description: "The payer's id in this mini-program.", Kind: "string", Required: true, Decides: true, Sensitive: true, MinLength: 1, MaxLength: 128, Example: "\"oExampleOpenID\""},
+		{Name: "call_back_url", Description: "Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Decides: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?(\\.[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?)*|\\[(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?::([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?)\\])|http://(localhost|127(\\.(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}|\\[::1\\]))(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?]([0-9A-Za-z._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?$", pattern: new(lazyPattern), MaxLength: 255, Example: "\"https://shop.example/ottpay\""},
 	},
 }
 
@@ -695,33 +709,33 @@ var schemaMiniProgramPayResponse = Schema{
 	Example: "{\"payInfo\":\"{\\\"appId\\\":\\\"wx5f89682208cf8e88\\\",\\\"timeStamp\\\":\\\"2018091015\\\",\\\"nonceStr\\\":\\\"fGzn4apm4g33UnYU\\\",\\\"packageStr\\\":\\\"prepay_id\\\\u003dwx11030407018895349c421ab82302468473\\\",\\\"signType\\\":\\\"MD5\\\",\\\"paySign\\\":\\\"0961D43010DF42EA6021D76915F36F7A\\\"}\",\"merchant_id\":\"ON00009999\",\"order_id\":\"TEST0000008\",\"amount\":1,\"sale_num\":\"1536606245849717\"}",
 	keys:    []key{{"payInfo", 0, 0}, {"payinfo", 0, 1}, {"merchant_id", 1, 0}, {"order_id", 2, 0}, {"amount", 3, 0}, {"sale_num", 4, 0}},
 	Members: []Member{
-		{Name: "payInfo", Aliases: []string{"payinfo"}, Description: "JSON inside a string; PayInfo is its schema.", Kind: "json", Required: true, Sensitive: true, MinLength: 1, Example: "\"{\\\"appId\\\":\\\"wx5f89682208cf8e88\\\",\\\"timeStamp\\\":\\\"2018091015\\\",\\\"nonceStr\\\":\\\"fGzn4apm4g33UnYU\\\",\\\"packageStr\\\":\\\"prepay_id\\\\u003dwx11030407018895349c421ab82302468473\\\",\\\"signType\\\":\\\"MD5\\\",\\\"paySign\\\":\\\"0961D43010DF42EA6021D76915F36F7A\\\"}\""},
-		{Name: "merchant_id", Description: "The merchant.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 128, Example: "\"ON00009999\""},
-		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"TEST0000008\""},
-		{Name: "amount", Description: "Cents; never 0.", Kind: "amount", Role: "amount", Echo: "amount", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "1"},
-		{Name: "sale_num", Description: "The gateway's number of the sale.", Kind: "text", Required: true, Number: true, MinLength: 1, MaxLength: 128, Example: "\"1536606245849717\""},
+		{Name: "payInfo", Aliases: []string{"payinfo"}, Description: "JSON inside a string, or an object; PayInfo is its schema.", Kind: "json", Required: true, Decides: true, Sensitive: true, MinLength: 1, Example: "\"{\\\"appId\\\":\\\"wx5f89682208cf8e88\\\",\\\"timeStamp\\\":\\\"2018091015\\\",\\\"nonceStr\\\":\\\"fGzn4apm4g33UnYU\\\",\\\"packageStr\\\":\\\"prepay_id\\\\u003dwx11030407018895349c421ab82302468473\\\",\\\"signType\\\":\\\"MD5\\\",\\\"paySign\\\":\\\"0961D43010DF42EA6021D76915F36F7A\\\"}\""},
+		{Name: "merchant_id", Description: "The merchant.", Kind: "text", Role: "merchant", Nullable: true, Number: true, MaxLength: 64, Example: "\"ON00009999\""},
+		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"TEST0000008\""},
+		{Name: "amount", Description: "Cents; never 0.", Kind: "amount", Role: "amount", Echo: "amount", Required: true, Decides: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "1"},
+		{Name: "sale_num", Description: "The gateway's number of the sale.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, Example: "\"1536606245849717\""},
 	},
 }
 
 var schemaNotification = Schema{
 	Name: "Notification", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api", "https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay", "https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: false, Response: false,
 	Example: "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\"}",
-	keys:    []key{{"order_id", 0, 0}, {"bizpay_order_id", 1, 0}, {"amount", 2, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"tip", 5, 0}, {"Tip", 5, 1}, {"convenience_fee", 6, 0}, {"sale_num", 7, 0}, {"prepay_order_id", 8, 0}, {"order_status", 9, 0}, {"reference", 10, 0}, {"exchange_rate", 11, 0}, {"sub_openId", 12, 0}, {"remarks", 13, 0}},
+	keys:    []key{{"order_id", 0, 0}, {"bizpay_order_id", 1, 0}, {"payNo", 1, 1}, {"pay_no", 1, 2}, {"out_trade_no", 1, 3}, {"amount", 2, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"tip", 5, 0}, {"Tip", 5, 1}, {"convenience_fee", 6, 0}, {"sale_num", 7, 0}, {"prepay_order_id", 8, 0}, {"order_status", 9, 0}, {"reference", 10, 0}, {"exchange_rate", 11, 0}, {"sub_openId", 12, 0}, {"remarks", 13, 0}},
 	Members: []Member{
-		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
-		{Name: "bizpay_order_id", Description: "The channel's id.", Kind: "string", Role: "channel-id", Required: true, MinLength: 1, MaxLength: 128, UsualMin: 16, UsualMax: 31, Example: "\"AL781266859681754\""},
-		{Name: "amount", Description: "Cents; may include a convenience fee.", Kind: "amount", Role: "amount", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "\"1\""},
-		{Name: "finish_time", Description: "When the payment finished, China's time.", Kind: "time", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 14, UsualMax: 23, Example: "\"20200416050429\""},
-		{Name: "merchant_id", Description: "When present the merchant's own.", Kind: "string", Role: "merchant", Nullable: true, MaxLength: 64, UsualMin: 10, UsualMax: 10, Example: "\"QC00005496\""},
+		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
+		{Name: "bizpay_order_id", Aliases: []string{"payNo", "pay_no", "out_trade_no"}, Description: "The channel's id; a checkout may name it otherwise, or not at all.", Kind: "text", Role: "channel-id", Nullable: true, Number: true, MaxLength: 128, UsualMin: 16, UsualMax: 31, Example: "\"AL781266859681754\""},
+		{Name: "amount", Description: "Cents; may include a convenience fee.", Kind: "amount", Role: "amount", Required: true, Decides: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "\"1\""},
+		{Name: "finish_time", Description: "When the payment finished. Without a zone it is UTC+8; a zone is the North American one of that name.", Kind: "time", Required: true, Decides: true, Number: true, MinLength: 1, MaxLength: 64, UsualMin: 14, UsualMax: 23, Example: "\"20200416050429\""},
+		{Name: "merchant_id", Description: "When present the merchant's own.", Kind: "string", Role: "merchant", Decides: true, Nullable: true, MaxLength: 64, UsualMin: 10, UsualMax: 12, Example: "\"QC00005496\""},
 		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "\"0\""},
-		{Name: "convenience_fee", Description: "Cents of the fee that the payer bore.", Kind: "amount", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
-		{Name: "sale_num", Description: "Number of the sale.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, UsualMin: 8, UsualMax: 23},
-		{Name: "prepay_order_id", Description: "The checkout.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 10, UsualMax: 25},
-		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Nullable: true, MaxLength: 64, UsualMin: 4, UsualMax: 16},
-		{Name: "reference", Description: "The merchant's reference.", Kind: "string", Nullable: true, MaxLength: 128, UsualMin: 6, UsualMax: 21},
+		{Name: "convenience_fee", Description: "Cents of the fee that the payer bears.", Kind: "amount", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "sale_num", Description: "The merchant's number of the sale, which several payments may share.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, UsualMin: 8, UsualMax: 23},
+		{Name: "prepay_order_id", Description: "The checkout.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, UsualMin: 10, UsualMax: 36},
+		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Decides: true, Nullable: true, MaxLength: 64, UsualMin: 4, UsualMax: 16},
+		{Name: "reference", Description: "The merchant's reference.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, UsualMin: 6, UsualMax: 21},
 		{Name: "exchange_rate", Description: "A decimal number, as a string or a number; its text is kept.", Kind: "text", Nullable: true, Number: true, MaxLength: 64, UsualMin: 1, UsualMax: 15},
-		{Name: "sub_openId", Description: "The payer's id.", Kind: "string", Nullable: true, Sensitive: true, UsualMin: 16, UsualMax: 31},
-		{Name: "remarks", Description: "Free text.", Kind: "string", Nullable: true, Sensitive: true},
+		{Name: "sub_openId", Description: "The payer's id.", Kind: "text", Nullable: true, Number: true, Sensitive: true, UsualMin: 16, UsualMax: 31},
+		{Name: "remarks", Description: "Free text.", Kind: "text", Nullable: true, Number: true, Sensitive: true},
 	},
 }
 
@@ -730,13 +744,13 @@ var schemaPassivePayRequest = Schema{
 	Example: "{\"order_id\":\"2020041468976\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"auth_code\":\"134567890123456789\",\"biz_type\":\"WECHATPAY\"}",
 	keys:    []key{{"order_id", 0, 0}, {"operator_id", 1, 0}, {"amount", 2, 0}, {"tip", 3, 0}, {"Tip", 3, 1}, {"sale_num", 4, 0}, {"auth_code", 5, 0}, {"biz_type", 6, 0}},
 	Members: []Member{
-		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"2020041468976\""},
-		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Required: true, MinLength: 1, MaxLength: 64, Example: "\"0000020156\""},
-		{Name: "amount", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"1\""},
-		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12},
-		{Name: "sale_num", Description: "The merchant's sale number.", Kind: "string", MaxLength: 128},
-		{Name: "auth_code", Description: "The payer's code.", Kind: "string", Role: "auth-code", Required: true, Sensitive: true, MinLength: 1, MaxLength: 128, Example: "\"134567890123456789\""},
-		{Name: "biz_type", Description: "The wallet.", Kind: "string", Required: true, Enum: []string{"WECHATPAY", "ALIPAY", "UNIONPAY"}, Example: "\"WECHATPAY\""},
+		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Decides: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"2020041468976\""},
+		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"0000020156\""},
+		{Name: "amount", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Decides: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"1\""},
+		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Decides: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12},
+		{Name: "sale_num", Description: "The merchant's sale number.", Kind: "string", Decides: true, MaxLength: 128},
+		{Name: "auth_code", Description: "The payer's code.", Kind: "string", Role: "auth-code", Required: true, Decides: true, Sensitive: true, MinLength: 1, MaxLength: 128, Example: "\"134567890123456789\""},
+		{Name: "biz_type", Description: "The wallet.", Kind: "string", Required: true, Decides: true, Enum: []string{"WECHATPAY", "ALIPAY", "UNIONPAY"}, Example: "\"WECHATPAY\""},
 	},
 }
 
@@ -745,12 +759,12 @@ var schemaPassivePayResponse = Schema{
 	Example: "{\"order_status\":\"success\",\"order_id\":\"2020041468976\",\"buyer_login_id\":\"payer@example.com\",\"total_amount\":1,\"trade_time\":\"Apr 14, 2020 12:08:58 AM\"}",
 	keys:    []key{{"order_status", 0, 0}, {"order_id", 1, 0}, {"buyer_login_id", 2, 0}, {"buyer_logon_id", 2, 1}, {"total_amount", 3, 0}, {"trade_time", 4, 0}, {"receive_amount", 5, 0}, {"exchange_rate", 6, 0}},
 	Members: []Member{
-		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"success\""},
-		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"2020041468976\""},
-		{Name: "buyer_login_id", Aliases: []string{"buyer_logon_id"}, Description: "The payer's account.", Kind: "string", Nullable: true, Sensitive: true, Example: "\"payer@example.com\""},
-		{Name: "total_amount", Description: "Cents; never 0.", Kind: "amount", Role: "amount", Echo: "amount", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "1"},
-		{Name: "trade_time", Description: "When the trade happened, in an unknown zone.", Kind: "time", Role: "trade-time", Nullable: true, MaxLength: 64, Example: "\"Apr 14, 2020 12:08:58 AM\""},
-		{Name: "receive_amount", Description: "Cents; exact meaning unknown.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, Decides: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"success\""},
+		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"2020041468976\""},
+		{Name: "buyer_login_id", Aliases: []string{"buyer_logon_id"}, Description: "The payer's account.", Kind: "text", Nullable: true, Number: true, Sensitive: true, Example: "\"payer@example.com\""},
+		{Name: "total_amount", Description: "Cents; never 0.", Kind: "amount", Role: "amount", Echo: "amount", Required: true, Decides: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "1"},
+		{Name: "trade_time", Description: "When the trade happened, in Toronto's time unless it names a zone.", Kind: "time", Role: "trade-time", Nullable: true, Number: true, MaxLength: 64, Example: "\"Apr 14, 2020 12:08:58 AM\""},
+		{Name: "receive_amount", Description: "Cents; the merchant's amount.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
 		{Name: "exchange_rate", Description: "Exchange rate as written.", Kind: "text", Nullable: true, Number: true, Unknown: true, MaxLength: 64},
 	},
 }
@@ -760,12 +774,12 @@ var schemaPayInfo = Schema{
 	Example: "{\"appId\":\"wx5f89682208cf8e88\",\"timeStamp\":\"2018091015\",\"nonceStr\":\"fGzn4apm4g33UnYU\",\"packageStr\":\"prepay_id=wx11030407018895349c421ab82302468473\",\"signType\":\"MD5\",\"paySign\":\"0961D43010DF42EA6021D76915F36F7A\"}",
 	keys:    []key{{"appId", 0, 0}, {"timeStamp", 1, 0}, {"nonceStr", 2, 0}, {"packageStr", 3, 0}, {"signType", 4, 0}, {"paySign", 5, 0}},
 	Members: []Member{
-		{Name: "appId", Description: "Id of the mini-program.", Kind: "string", Required: true, MinLength: 1, Example: "\"wx5f89682208cf8e88\""},
-		{Name: "timeStamp", Description: "Ten digits, yyyyMMddHH of Toronto; goes to WeChat unchanged.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"2018091015\""},
-		{Name: "nonceStr", Description: "Random text of the signature.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"fGzn4apm4g33UnYU\""},
-		{Name: "packageStr", Description: "prepay_id=… of the order.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"prepay_id=wx11030407018895349c421ab82302468473\""},
-		{Name: "signType", Description: "MD5 in every example.", Kind: "string", Required: true, MinLength: 1, Example: "\"MD5\""},
-		{Name: "paySign", Description: "WeChat's signature over the others.", Kind: "string", Required: true, Sensitive: true, MinLength: 1, Example: "\"0961D43010DF42EA6021D76915F36F7A\""},
+		{Name: "appId", Description: "Id of the mini-program.", Kind: "text", Required: true, Decides: true, Number: true, MinLength: 1, Example: "\"wx5f89682208cf8e88\""},
+		{Name: "timeStamp", Description: "Ten digits, yyyyMMddHH of Toronto; goes to WeChat unchanged.", Kind: "text", Required: true, Decides: true, Number: true, Sensitive: true, MinLength: 1, Example: "\"2018091015\""},
+		{Name: "nonceStr", Description: "Random text of the signature.", Kind: "text", Required: true, Decides: true, Number: true, Sensitive: true, MinLength: 1, Example: "\"fGzn4apm4g33UnYU\""},
+		{Name: "packageStr", Description: "prepay_id=… of the order.", Kind: "text", Required: true, Decides: true, Number: true, Sensitive: true, MinLength: 1, Example: "\"prepay_id=wx11030407018895349c421ab82302468473\""},
+		{Name: "signType", Description: "MD5 in every example.", Kind: "text", Required: true, Decides: true, Number: true, MinLength: 1, Example: "\"MD5\""},
+		{Name: "paySign", Description: "WeChat's signature over the others.", Kind: "text", Required: true, Decides: true, Number: true, Sensitive: true, MinLength: 1, Example: "\"0961D43010DF42EA6021D76915F36F7A\""},
 	},
 }
 
@@ -774,19 +788,19 @@ var schemaPrepayInitRequest = Schema{
 	Example: "{\"merchant_id\":\"ON00004652\",\"shop_id\":\"ON00004652001\",\"operator_id\":\"0000000696\",\"prepay_order_id\":\"prepay20220727132626764\",\"sale_num\":\"20220727132626764\",\"amount\":\"5\",\"currency_type\":\"CAD\",\"biz_type\":\"PREPAY\",\"redirect_url\":\"https://shop.example/thanks\",\"call_back_url\":\"https://shop.example/ottpay\",\"duration\":\"100\",\"remarks\":\"two teas\"}",
 	keys:    []key{{"merchant_id", 0, 0}, {"shop_id", 1, 0}, {"operator_id", 2, 0}, {"prepay_order_id", 3, 0}, {"sale_num", 4, 0}, {"amount", 5, 0}, {"currency_type", 6, 0}, {"biz_type", 7, 0}, {"redirect_url", 8, 0}, {"call_back_url", 9, 0}, {"duration", 10, 0}, {"email", 11, 0}, {"remarks", 12, 0}},
 	Members: []Member{
-		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 64, Example: "\"ON00004652\""},
-		{Name: "shop_id", Description: "The shop, given by OTT Pay.", Kind: "string", Required: true, MinLength: 1, MaxLength: 64, Example: "\"ON00004652001\""},
-		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Required: true, MinLength: 1, MaxLength: 64, Example: "\"0000000696\""},
-		{Name: "prepay_order_id", Description: "The checkout's id, the merchant's own. When empty the client makes one.", Kind: "string", Role: "order-id", Required: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"prepay20220727132626764\""},
-		{Name: "sale_num", Description: "The merchant's sale number.", Kind: "string", Required: true, MinLength: 1, MaxLength: 128, Example: "\"20220727132626764\""},
-		{Name: "amount", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"5\""},
-		{Name: "currency_type", Description: "CAD, USD or CNY; must be the merchant's.", Kind: "string", Role: "currency", Required: true, Rule: "currency", Pattern: "^[A-Z]{3}$", pattern: new(lazyPattern), Example: "\"CAD\""},
-		{Name: "biz_type", Description: "The constant PREPAY; the client fills it in.", Kind: "string", Required: true, Const: "PREPAY", Example: "\"PREPAY\""},
-		{Name: "redirect_url", Description: "Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.", Kind: "string", Role: "redirect-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|\\[[0-9A-Fa-f:.]+\\])|http://(localhost|127\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}|\\[::1\\]))(:[0-9]{1,5})?([/?#][^\\x00-\\x20\\x7f]*)?$", pattern: new(lazyPattern), MaxLength: 1024, Example: "\"https://shop.example/thanks\""},
-		{Name: "call_back_url", Description: "Absolute https URL; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|\\[[0-9A-Fa-f:.]+\\])|http://(localhost|127\\.[0-9]{1,3}\\.[0-9]{1,3}\\.[0-9]{1,3}|\\[::1\\]))(:[0-9]{1,5})?([/?#][^\\x00-\\x20\\x7f]*)?$", pattern: new(lazyPattern), MaxLength: 1024, Example: "\"https://shop.example/ottpay\""},
-		{Name: "duration", Description: "Life in seconds, a string of digits.", Kind: "string", Role: "expiry", Required: true, Rule: "seconds", Pattern: "^[1-9][0-9]{0,8}$", pattern: new(lazyPattern), Example: "\"100\""},
-		{Name: "email", Description: "The payer's address.", Kind: "string", Sensitive: true, MaxLength: 254},
-		{Name: "remarks", Description: "Free text.", Kind: "string", Sensitive: true, MaxLength: 1024, Example: "\"two teas\""},
+		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"ON00004652\""},
+		{Name: "shop_id", Description: "The shop, given by OTT Pay.", Kind: "string", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"ON00004652001\""},
+		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"0000000696\""},
+		{Name: "prepay_order_id", Description: "The checkout's id, the merchant's own. When empty the client makes one.", Kind: "string", Role: "order-id", Required: true, Decides: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"prepay20220727132626764\""},
+		{Name: "sale_num", Description: "The merchant's sale number.", Kind: "string", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"20220727132626764\""},
+		{Name: "amount", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Decides: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"5\""},
+		{Name: "currency_type", Description: "CAD, USD or CNY; must be the merchant's.", Kind: "string", Role: "currency", Required: true, Decides: true, Rule: "currency", Pattern: "^([A-Z]{3})?$", pattern: new(lazyPattern), MinLength: 1, Example: "\"CAD\""},
+		{Name: "biz_type", Description: "The constant PREPAY; the client fills it in.", Kind: "string", Required: true, Decides: true, Const: "PREPAY", Example: "\"PREPAY\""},
+		{Name: "redirect_url", Description: "Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.", Kind: "string", Role: "redirect-url", Required: true, Decides: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?(\\.[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?)*|\\[(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?::([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?)\\])|http://(localhost|127(\\.(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}|\\[::1\\]))(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?]([0-9A-Za-z._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?$", pattern: new(lazyPattern), MaxLength: 255, Example: "\"https://shop.example/thanks\""},
+		{Name: "call_back_url", Description: "Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.", Kind: "string", Role: "callback-url", Required: true, Decides: true, Sensitive: true, Rule: "httpsurl", Pattern: "^(https://([0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?(\\.[0-9A-Za-z_]([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?)*|\\[(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?::([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4}){0,5})?)\\])|http://(localhost|127(\\.(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])){3}|\\[::1\\]))(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?([/?]([0-9A-Za-z._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?$", pattern: new(lazyPattern), MaxLength: 255, Example: "\"https://shop.example/ottpay\""},
+		{Name: "duration", Description: "Life in seconds, a string of digits.", Kind: "string", Role: "expiry", Required: true, Decides: true, Rule: "seconds", Pattern: "^[1-9][0-9]{0,8}$", pattern: new(lazyPattern), Example: "\"100\""},
+		{Name: "email", Description: "The payer's address.", Kind: "string", Decides: true, Sensitive: true, MaxLength: 254},
+		{Name: "remarks", Description: "Free text.", Kind: "string", Decides: true, Sensitive: true, MaxLength: 1024, Example: "\"two teas\""},
 	},
 }
 
@@ -795,9 +809,9 @@ var schemaPrepayInitResponse = Schema{
 	Example: "{\"payinfo\":\"https://checkout.example/?id=20220727132626764\",\"expire_time\":\"2022-07-27 13:28:06\"}",
 	keys:    []key{{"payinfo", 0, 0}, {"payInfo", 0, 1}, {"expire_time", 1, 0}, {"prepay_order_id", 2, 0}},
 	Members: []Member{
-		{Name: "payinfo", Aliases: []string{"payInfo"}, Description: "Link to the checkout page.", Kind: "string", Role: "link", Required: true, Sensitive: true, MinLength: 1, Example: "\"https://checkout.example/?id=20220727132626764\""},
-		{Name: "expire_time", Description: "When the checkout closes.", Kind: "time", Role: "expiry", Nullable: true, Unknown: true, MaxLength: 64, Example: "\"2022-07-27 13:28:06\""},
-		{Name: "prepay_order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "prepay_order_id", Nullable: true, Unknown: true, MaxLength: 128},
+		{Name: "payinfo", Aliases: []string{"payInfo"}, Description: "Link to the checkout page.", Kind: "string", Role: "link", Required: true, Decides: true, Sensitive: true, MinLength: 1, Example: "\"https://checkout.example/?id=20220727132626764\""},
+		{Name: "expire_time", Description: "When the checkout closes.", Kind: "time", Role: "expiry", Nullable: true, Number: true, Unknown: true, MaxLength: 64, Example: "\"2022-07-27 13:28:06\""},
+		{Name: "prepay_order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "prepay_order_id", Decides: true, Nullable: true, Unknown: true, MaxLength: 128},
 	},
 }
 
@@ -806,9 +820,9 @@ var schemaPrepayQueryRequest = Schema{
 	Example: "{\"prepay_order_id\":\"prepay20220727132626764\",\"merchant_id\":\"ON00004652\"}",
 	keys:    []key{{"prepay_order_id", 0, 0}, {"merchant_id", 1, 0}, {"order_id", 2, 0}},
 	Members: []Member{
-		{Name: "prepay_order_id", Description: "The checkout asked for.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"prepay20220727132626764\""},
-		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, MinLength: 1, MaxLength: 64, Example: "\"ON00004652\""},
-		{Name: "order_id", Description: "OTT Pay's order, if known.", Kind: "string", MaxLength: 128},
+		{Name: "prepay_order_id", Description: "The checkout asked for.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"prepay20220727132626764\""},
+		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"ON00004652\""},
+		{Name: "order_id", Description: "OTT Pay's order, if known.", Kind: "string", Decides: true, MaxLength: 128},
 	},
 }
 
@@ -817,29 +831,29 @@ var schemaPrepayQueryResponse = Schema{
 	Example: "{\"rspCode\":\"SUCCESS\",\"rspMsg\":\"success\",\"status\":\"SUCCESS\",\"merchant_id\":\"ON00004652\",\"merchant_name\":\"Tea House\",\"shop_id\":\"ON00004652001\",\"operator_id\":\"0000000696\",\"amount\":\"5\",\"prepay_order_id\":\"prepay20220727132626764\",\"sale_num\":\"20220727132626764\",\"biz_type\":\"PREPAY\",\"currency_type\":\"CAD\",\"duration\":\"100\",\"create_time\":\"2022-07-27 13:26:26\",\"expire_time\":\"2022-07-27 13:28:06\",\"payments_methods\":[]}",
 	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"status", 2, 0}, {"merchant_id", 3, 0}, {"merchant_name", 4, 0}, {"shop_id", 5, 0}, {"operator_id", 6, 0}, {"amount", 7, 0}, {"tip", 8, 0}, {"Tip", 8, 1}, {"order_id", 9, 0}, {"prepay_order_id", 10, 0}, {"sale_num", 11, 0}, {"biz_type", 12, 0}, {"currency_type", 13, 0}, {"duration", 14, 0}, {"create_time", 15, 0}, {"expire_time", 16, 0}, {"call_back_url", 17, 0}, {"redirect_url", 18, 0}, {"payments_methods", 19, 0}, {"email", 20, 0}, {"remarks", 21, 0}, {"bizpay_order_id", 22, 0}, {"payNo", 22, 1}, {"pay_no", 22, 2}, {"out_trade_no", 22, 3}},
 	Members: []Member{
-		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result.", Kind: "string", Role: "code", Required: true, MinLength: 1, MaxLength: 64, Example: "\"SUCCESS\""},
-		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "Inner result as text.", Kind: "string", Role: "message", Required: true, MinLength: 1, MaxLength: 1024, Example: "\"success\""},
-		{Name: "status", Description: "SUCCESS, PROCESSING or ORDERCLOSE, in capitals here.", Kind: "status", Role: "order-status", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"SUCCESS\""},
-		{Name: "merchant_id", Description: "The merchant.", Kind: "string", Role: "merchant", Echo: "merchant_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"ON00004652\""},
-		{Name: "merchant_name", Description: "Name of the merchant.", Kind: "string", Nullable: true, Example: "\"Tea House\""},
-		{Name: "shop_id", Description: "The shop.", Kind: "string", Nullable: true, MaxLength: 128, Example: "\"ON00004652001\""},
-		{Name: "operator_id", Description: "The operator.", Kind: "string", Role: "operator", Nullable: true, MaxLength: 128, Example: "\"0000000696\""},
-		{Name: "amount", Description: "Cents; never 0.", Kind: "amount", Role: "amount", Required: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "\"5\""},
+		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result.", Kind: "text", Role: "code", Nullable: true, Number: true, Example: "\"SUCCESS\""},
+		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "Inner result as text.", Kind: "text", Role: "message", Nullable: true, Number: true, Example: "\"success\""},
+		{Name: "status", Description: "SUCCESS, PROCESSING or ORDERCLOSE, in capitals here.", Kind: "status", Role: "order-status", Required: true, Decides: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"SUCCESS\""},
+		{Name: "merchant_id", Description: "The merchant.", Kind: "string", Role: "merchant", Echo: "merchant_id", Decides: true, Nullable: true, MaxLength: 64, UsualMin: 10, UsualMax: 12, Example: "\"ON00004652\""},
+		{Name: "merchant_name", Description: "Name of the merchant.", Kind: "text", Nullable: true, Number: true, Example: "\"Tea House\""},
+		{Name: "shop_id", Description: "The shop.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, Example: "\"ON00004652001\""},
+		{Name: "operator_id", Description: "The operator.", Kind: "text", Role: "operator", Nullable: true, Number: true, MaxLength: 128, Example: "\"0000000696\""},
+		{Name: "amount", Description: "Cents; never 0.", Kind: "amount", Role: "amount", Required: true, Decides: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, UsualMin: 1, UsualMax: 12, Example: "\"5\""},
 		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
-		{Name: "order_id", Description: "OTT Pay's order, once a method was used.", Kind: "string", Nullable: true, MaxLength: 128},
-		{Name: "prepay_order_id", Description: "The checkout.", Kind: "string", Role: "order-id", Echo: "prepay_order_id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"prepay20220727132626764\""},
-		{Name: "sale_num", Description: "The merchant's sale number.", Kind: "text", Required: true, Number: true, MinLength: 1, MaxLength: 128, Example: "\"20220727132626764\""},
-		{Name: "biz_type", Description: "The constant PREPAY.", Kind: "string", Nullable: true, Example: "\"PREPAY\""},
-		{Name: "currency_type", Description: "The currency.", Kind: "string", Role: "currency", Nullable: true, Example: "\"CAD\""},
+		{Name: "order_id", Description: "OTT Pay's order, once a method was used.", Kind: "text", Nullable: true, Number: true, MaxLength: 128},
+		{Name: "prepay_order_id", Description: "The checkout.", Kind: "string", Role: "order-id", Echo: "prepay_order_id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"prepay20220727132626764\""},
+		{Name: "sale_num", Description: "The merchant's sale number.", Kind: "text", Nullable: true, Number: true, MaxLength: 128, Example: "\"20220727132626764\""},
+		{Name: "biz_type", Description: "The constant PREPAY.", Kind: "text", Nullable: true, Number: true, Example: "\"PREPAY\""},
+		{Name: "currency_type", Description: "The currency.", Kind: "text", Role: "currency", Nullable: true, Number: true, Example: "\"CAD\""},
 		{Name: "duration", Description: "Life in seconds.", Kind: "text", Role: "expiry", Nullable: true, Number: true, MaxLength: 64, Example: "\"100\""},
-		{Name: "create_time", Description: "When the checkout was made.", Kind: "time", Nullable: true, MaxLength: 64, Example: "\"2022-07-27 13:26:26\""},
-		{Name: "expire_time", Description: "When the checkout closes.", Kind: "time", Role: "expiry", Nullable: true, MaxLength: 64, Example: "\"2022-07-27 13:28:06\""},
-		{Name: "call_back_url", Description: "Where the notification goes.", Kind: "string", Role: "callback-url", Nullable: true, Sensitive: true},
-		{Name: "redirect_url", Description: "Where the browser goes.", Kind: "string", Role: "redirect-url", Nullable: true, Sensitive: true},
+		{Name: "create_time", Description: "When the checkout was made.", Kind: "time", Nullable: true, Number: true, MaxLength: 64, Example: "\"2022-07-27 13:26:26\""},
+		{Name: "expire_time", Description: "When the checkout closes.", Kind: "time", Role: "expiry", Nullable: true, Number: true, MaxLength: 64, Example: "\"2022-07-27 13:28:06\""},
+		{Name: "call_back_url", Description: "Where the notification goes.", Kind: "text", Role: "callback-url", Nullable: true, Number: true, Sensitive: true},
+		{Name: "redirect_url", Description: "Where the browser goes.", Kind: "text", Role: "redirect-url", Nullable: true, Number: true, Sensitive: true},
 		{Name: "payments_methods", Description: "The methods tried; the shape is unknown.", Kind: "raw", Nullable: true, Number: true, Unknown: true, Example: "[]"},
-		{Name: "email", Description: "The payer's address.", Kind: "string", Nullable: true, Sensitive: true},
-		{Name: "remarks", Description: "Free text.", Kind: "string", Nullable: true, Sensitive: true},
-		{Name: "bizpay_order_id", Aliases: []string{"payNo", "pay_no", "out_trade_no"}, Description: "The channel's id; seen in four spellings.", Kind: "string", Role: "channel-id", Nullable: true, Unknown: true, MaxLength: 128},
+		{Name: "email", Description: "The payer's address.", Kind: "text", Nullable: true, Number: true, Sensitive: true},
+		{Name: "remarks", Description: "Free text.", Kind: "text", Nullable: true, Number: true, Sensitive: true},
+		{Name: "bizpay_order_id", Aliases: []string{"payNo", "pay_no", "out_trade_no"}, Description: "The channel's id; seen in four spellings.", Kind: "text", Role: "channel-id", Nullable: true, Number: true, Unknown: true, MaxLength: 128},
 	},
 }
 
@@ -848,49 +862,59 @@ var schemaRefundRequest = Schema{
 	Example: "{\"order_id\":\"R2020041553699\",\"ori_order_id\":\"2020041553699O153O0407\",\"refund_amt\":\"1\"}",
 	keys:    []key{{"order_id", 0, 0}, {"ori_order_id", 1, 0}, {"refund_amt", 2, 0}},
 	Members: []Member{
-		{Name: "order_id", Description: "Id of the refund itself, a new one. When empty the client makes one.", Kind: "string", Role: "order-id", Required: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"R2020041553699\""},
-		{Name: "ori_order_id", Description: "The payment to return.", Kind: "string", Role: "original-order-id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"2020041553699O153O0407\""},
-		{Name: "refund_amt", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"1\""},
+		{Name: "order_id", Description: "Id of the refund itself, a new one. When empty the client makes one.", Kind: "string", Role: "order-id", Required: true, Decides: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"R2020041553699\""},
+		{Name: "ori_order_id", Description: "The payment to return.", Kind: "string", Role: "original-order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"2020041553699O153O0407\""},
+		{Name: "refund_amt", Description: "Cents. Sent as a string of digits, 100 for 1.00 dollar.", Kind: "amount", Role: "amount", Required: true, Decides: true, Pattern: "^[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 12, Example: "\"1\""},
 	},
 }
 
 var schemaRefundResponse = Schema{
 	Name: "RefundResponse", Pages: []string{"https://docs.ottpay.com/payment-api/refund-transaction-and-query-api"}, Request: false, Response: true,
 	Example: "{\"order_id\":\"R2020041553699\",\"order_status\":\"success\",\"refund_fee\":1}",
-	keys:    []key{{"order_id", 0, 0}, {"order_status", 1, 0}, {"refund_status", 1, 1}, {"refund_fee", 2, 0}, {"amount", 3, 0}},
+	keys:    []key{{"order_id", 0, 0}, {"refund_id", 1, 0}, {"ori_order_id", 2, 0}, {"order_status", 3, 0}, {"refund_status", 3, 1}, {"refund_fee", 4, 0}, {"refund_amt", 4, 1}, {"refund_amount", 4, 2}, {"amount", 5, 0}, {"trade_time", 6, 0}, {"sale_num", 7, 0}, {"exchange_rate", 8, 0}},
 	Members: []Member{
-		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Nullable: true, Unknown: true, MaxLength: 128, Example: "\"R2020041553699\""},
-		{Name: "order_status", Aliases: []string{"refund_status"}, Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Nullable: true, Unknown: true, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"success\""},
-		{Name: "refund_fee", Description: "Cents.", Kind: "amount", Role: "refunded", Echo: "refund_amt", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "1"},
-		{Name: "amount", Description: "Cents.", Kind: "amount", Role: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "order_id", Description: "An id: the refund's as it was sent, the payment's, or OTT Pay's own.", Kind: "text", Role: "order-id", Nullable: true, Number: true, Unknown: true, MaxLength: 128, Example: "\"R2020041553699\""},
+		{Name: "refund_id", Description: "OTT Pay's id of the refund.", Kind: "text", Nullable: true, Number: true, Unknown: true, MaxLength: 128},
+		{Name: "ori_order_id", Description: "The payment that is returned.", Kind: "string", Role: "original-order-id", Echo: "ori_order_id", Decides: true, Nullable: true, Unknown: true, MaxLength: 128},
+		{Name: "order_status", Aliases: []string{"refund_status"}, Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Decides: true, Nullable: true, Unknown: true, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"success\""},
+		{Name: "refund_fee", Aliases: []string{"refund_amt", "refund_amount"}, Description: "Cents.", Kind: "amount", Role: "refunded", Echo: "refund_amt", Decides: true, Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "1"},
+		{Name: "amount", Description: "Cents.", Kind: "amount", Role: "amount", Decides: true, Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "trade_time", Description: "When the trade happened, in Toronto's time unless it names a zone.", Kind: "time", Role: "trade-time", Nullable: true, Number: true, Unknown: true, MaxLength: 64},
+		{Name: "sale_num", Description: "OTT Pay's transaction id.", Kind: "text", Nullable: true, Number: true, Unknown: true, MaxLength: 128},
+		{Name: "exchange_rate", Description: "Exchange rate as written.", Kind: "text", Nullable: true, Number: true, Unknown: true, MaxLength: 64},
 	},
 }
 
 var schemaStatusQueryRequest = Schema{
 	Name: "StatusQueryRequest", Pages: []string{"https://docs.ottpay.com/payment-api/query-transaction-api-1", "https://docs.ottpay.com/payment-api/retail-api/query-transaction-api", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"2020041468976O124O000857\"}",
-	keys:    []key{{"order_id", 0, 0}, {"orderId", 1, 0}},
+	keys:    []key{{"order_id", 0, 0}, {"orderId", 1, 0}, {"merchant_id", 2, 0}, {"bizType", 3, 0}, {"biz_type", 3, 1}, {"txnTime", 4, 0}, {"channelType", 5, 0}},
 	Members: []Member{
-		{Name: "order_id", Description: "The order asked for.", Kind: "string", Role: "order-id", Required: true, MinLength: 1, MaxLength: 128, Example: "\"2020041468976O124O000857\""},
-		{Name: "orderId", Description: "The same id once more; card integrations were seen to send it.", Kind: "string", MaxLength: 128},
+		{Name: "order_id", Description: "The order asked for.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"2020041468976O124O000857\""},
+		{Name: "orderId", Description: "The same id once more; card integrations were seen to send it.", Kind: "string", Decides: true, MaxLength: 128},
+		{Name: "merchant_id", Description: "The merchant, in a query for a hosted card order.", Kind: "string", Decides: true, Unknown: true, MaxLength: 64},
+		{Name: "bizType", Aliases: []string{"biz_type"}, Description: "converge_hosted, in a query for a hosted card order.", Kind: "string", Decides: true, Unknown: true, MaxLength: 64, respell: true},
+		{Name: "txnTime", Description: "The time that the card request named, in a query for a hosted card order.", Kind: "string", Decides: true, Unknown: true, Rule: "txntime", Pattern: "^([0-9]{14})?$", pattern: new(lazyPattern)},
+		{Name: "channelType", Description: "ELAVONECOM, in a query for a hosted card order.", Kind: "string", Decides: true, Unknown: true, MaxLength: 64},
 	},
 }
 
 var schemaStatusQueryResponse = Schema{
 	Name: "StatusQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/query-transaction-api-1", "https://docs.ottpay.com/payment-api/retail-api/query-transaction-api", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api"}, Request: false, Response: true,
 	Example: "{\"order_status\":\"init\",\"order_id\":\"2020041468976O124O000857\",\"trade_time\":\"Apr 14, 2020 12:08:58 AM\",\"total_amount\":1,\"refund_fee\":0,\"tip\":0}",
-	keys:    []key{{"order_status", 0, 0}, {"order_id", 1, 0}, {"trade_time", 2, 0}, {"buyer_login_id", 3, 0}, {"buyer_logon_id", 3, 1}, {"total_amount", 4, 0}, {"receive_amount", 5, 0}, {"pay_amount", 6, 0}, {"refund_fee", 7, 0}, {"tip", 8, 0}, {"Tip", 8, 1}, {"bizpay_order_id", 9, 0}, {"exchange_rate", 10, 0}, {"payInfo", 11, 0}, {"payinfo", 11, 1}, {"return_code", 12, 0}},
+	keys:    []key{{"order_status", 0, 0}, {"orderStatus", 0, 1}, {"order_id", 1, 0}, {"orderId", 1, 1}, {"trade_time", 2, 0}, {"buyer_login_id", 3, 0}, {"buyer_logon_id", 3, 1}, {"total_amount", 4, 0}, {"amount", 4, 1}, {"receive_amount", 5, 0}, {"pay_amount", 6, 0}, {"convenience_fee", 7, 0}, {"refund_fee", 8, 0}, {"tip", 9, 0}, {"Tip", 9, 1}, {"bizpay_order_id", 10, 0}, {"exchange_rate", 11, 0}, {"payInfo", 12, 0}, {"payinfo", 12, 1}, {"return_code", 13, 0}},
 	Members: []Member{
-		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"init\""},
-		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Nullable: true, MaxLength: 128, Example: "\"2020041468976O124O000857\""},
-		{Name: "trade_time", Description: "When the trade happened, in an unknown zone.", Kind: "time", Role: "trade-time", Nullable: true, MaxLength: 64, Example: "\"Apr 14, 2020 12:08:58 AM\""},
-		{Name: "buyer_login_id", Aliases: []string{"buyer_logon_id"}, Description: "The payer's account.", Kind: "string", Nullable: true, Sensitive: true},
-		{Name: "total_amount", Description: "Cents.", Kind: "amount", Role: "amount", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "1"},
-		{Name: "receive_amount", Description: "Cents; exact meaning unknown.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
-		{Name: "pay_amount", Description: "Cents; exact meaning unknown.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
-		{Name: "refund_fee", Description: "Cents; other than 0 on refunds only.", Kind: "amount", Role: "refunded", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "0"},
+		{Name: "order_status", Aliases: []string{"orderStatus"}, Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, Decides: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"init\""},
+		{Name: "order_id", Aliases: []string{"orderId"}, Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Decides: true, Nullable: true, MaxLength: 128, Example: "\"2020041468976O124O000857\""},
+		{Name: "trade_time", Description: "When the trade happened, in Toronto's time unless it names a zone.", Kind: "time", Role: "trade-time", Nullable: true, Number: true, MaxLength: 64, Example: "\"Apr 14, 2020 12:08:58 AM\""},
+		{Name: "buyer_login_id", Aliases: []string{"buyer_logon_id"}, Description: "The payer's account.", Kind: "text", Nullable: true, Number: true, Sensitive: true},
+		{Name: "total_amount", Aliases: []string{"amount"}, Description: "Cents.", Kind: "amount", Role: "amount", Decides: true, Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "1"},
+		{Name: "receive_amount", Description: "Cents; the merchant's amount.", Kind: "amount", Decides: true, Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "pay_amount", Description: "Cents; the payer's amount.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "convenience_fee", Description: "Cents of the fee that the payer bears.", Kind: "amount", Nullable: true, Number: true, Unknown: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12},
+		{Name: "refund_fee", Description: "Cents that were returned, on the row of the payment too.", Kind: "amount", Role: "refunded", Decides: true, Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "0"},
 		{Name: "tip", Aliases: []string{"Tip"}, Description: "Cents of tip.", Kind: "amount", Role: "tip", Nullable: true, Number: true, Pattern: "^[0-9]*$", pattern: new(lazyPattern), MaxLength: 15, UsualMin: 1, UsualMax: 12, Example: "0"},
-		{Name: "bizpay_order_id", Description: "The channel's id; seen but not documented.", Kind: "string", Role: "channel-id", Nullable: true, Unknown: true, MaxLength: 128},
+		{Name: "bizpay_order_id", Description: "The channel's id; seen but not documented.", Kind: "text", Role: "channel-id", Nullable: true, Number: true, Unknown: true, MaxLength: 128},
 		{Name: "exchange_rate", Description: "Exchange rate as written; seen but not documented.", Kind: "text", Nullable: true, Number: true, Unknown: true, MaxLength: 64},
 		{Name: "payInfo", Aliases: []string{"payinfo"}, Description: "Seen but not documented.", Kind: "json", Nullable: true, Sensitive: true, Unknown: true},
 		{Name: "return_code", Description: "Seen but not documented.", Kind: "text", Nullable: true, Number: true, Unknown: true, MaxLength: 64},

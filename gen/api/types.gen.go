@@ -16,10 +16,13 @@ type ActivePayRequest struct {
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,orderid"`
 
 	// OperatorID The operator, given by OTT Pay; the client fills it in.
-	OperatorID string `json:"operator_id" validate:"required,max=64"`
+	OperatorID string `json:"operator_id,omitempty" validate:"omitempty,max=64"`
 
 	// Amount Cents. Sent as a string of digits, 100 for 1.00 dollar.
 	Amount field.Cents `json:"amount" validate:"required,min=1,max=999999999999"`
+
+	// CurrencyType The currency, such as JPY. When empty it is the merchant's.
+	CurrencyType string `json:"currency_type,omitempty" validate:"omitempty,currency"`
 
 	// Tip Cents of tip.
 	Tip field.Cents `json:"tip,omitempty" validate:"omitempty,min=1,max=999999999999"`
@@ -27,8 +30,8 @@ type ActivePayRequest struct {
 	// BizType The wallet.
 	BizType string `json:"biz_type" validate:"required,oneof=WECHATPAY ALIPAY UNIONPAY"`
 
-	// CallBackURL Absolute https URL; plain http is admitted for a loopback host only.
-	CallBackURL string `json:"call_back_url" validate:"required,max=1024,httpsurl"`
+	// CallBackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
+	CallBackURL string `json:"call_back_url" validate:"required,max=255,httpsurl"`
 
 	// OrderRemark Seen but not documented.
 	OrderRemark          string                     `json:"order_remark,omitempty" validate:"omitempty,max=256"`
@@ -48,8 +51,8 @@ type ActivePayResponse struct {
 	// BizpayOrderID The channel's id; absent in store.
 	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
 
-	// Outcome What the envelope said; not part of the JSON. The client sets it.
-	Outcome              field.Outcome              `json:"-"`
+	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing           bool                       `json:"-"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -60,13 +63,13 @@ type CardNotification struct {
 	// OrderID The order.
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
-	// BizpayOrderID The channel's id.
-	BizpayOrderID string `json:"bizpay_order_id" validate:"required,max=128"`
+	// BizpayOrderID The channel's id; a checkout may name it otherwise, or not at all.
+	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
 
 	// Amount Cents; may include a convenience fee.
 	Amount field.Cents `json:"amount" validate:"required"`
 
-	// FinishTime When the payment finished, China's time.
+	// FinishTime When the payment finished. Without a zone it is UTC+8; a zone is the North American one of that name.
 	FinishTime field.Time `json:"finish_time" validate:"required,max=64"`
 
 	// MerchantID When present the merchant's own.
@@ -75,10 +78,10 @@ type CardNotification struct {
 	// Tip Cents of tip.
 	Tip *field.Cents `json:"tip,omitempty"`
 
-	// ConvenienceFee Cents of the fee that the payer bore.
+	// ConvenienceFee Cents of the fee that the payer bears.
 	ConvenienceFee *field.Cents `json:"convenience_fee,omitempty"`
 
-	// SaleNum Number of the sale.
+	// SaleNum The merchant's number of the sale, which several payments may share.
 	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
 	// PrepayOrderID The checkout.
@@ -114,17 +117,17 @@ type CardPreauthRequest struct {
 	// OperatorID The operator, given by OTT Pay; hosted cards need it. The client fills it in.
 	OperatorID string `json:"operator_id,omitempty" validate:"omitempty,max=64"`
 
-	// TxnTime The merchant's local time, yyyyMMddHHmmss; the zone is not documented.
+	// TxnTime Time of the request, yyyyMMddHHmmss. The zone is not documented; UTC was seen.
 	TxnTime field.Time `json:"txnTime" validate:"required,txntime"`
 
 	// TxnAmt Cents. Sent as a string of digits, 100 for 1.00 dollar.
 	TxnAmt field.Cents `json:"txnAmt" validate:"required,min=1,max=999999999999"`
 
 	// FrontURL Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.
-	FrontURL string `json:"frontUrl" validate:"required,max=1024,httpsurl"`
+	FrontURL string `json:"frontUrl" validate:"required,max=255,httpsurl"`
 
-	// BackURL Absolute https URL; plain http is admitted for a loopback host only.
-	BackURL string `json:"backUrl" validate:"required,max=1024,httpsurl"`
+	// BackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
+	BackURL string `json:"backUrl" validate:"required,max=255,httpsurl"`
 
 	// ChannelType UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.
 	ChannelType string `json:"channelType" validate:"required,oneof=UPAYONLINE ELAVONECOM"`
@@ -151,7 +154,7 @@ type CardPreauthResponse struct {
 	RspMsg string `json:"rspMsg,omitempty"`
 
 	// CodeURL Where the payer goes.
-	CodeURL string `json:"codeUrl,omitempty"`
+	CodeURL string `json:"codeUrl,omitempty" validate:"required_without_all=Tn,omitempty"`
 
 	// Tn Transaction number for UnionPay's app; what the newer API's twin answers.
 	Tn string `json:"tn,omitempty"`
@@ -162,8 +165,8 @@ type CardPreauthResponse struct {
 	// OrderID The order's id, as it was sent.
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
 
-	// Outcome What the envelope said; not part of the JSON. The client sets it.
-	Outcome              field.Outcome              `json:"-"`
+	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing           bool                       `json:"-"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -180,17 +183,17 @@ type CardPurchaseRequest struct {
 	// OperatorID The operator, given by OTT Pay; hosted cards need it. The client fills it in.
 	OperatorID string `json:"operator_id,omitempty" validate:"omitempty,max=64"`
 
-	// TxnTime The merchant's local time, yyyyMMddHHmmss; the zone is not documented.
+	// TxnTime Time of the request, yyyyMMddHHmmss. The zone is not documented; UTC was seen.
 	TxnTime field.Time `json:"txnTime" validate:"required,txntime"`
 
 	// TxnAmt Cents. Sent as a string of digits, 100 for 1.00 dollar.
 	TxnAmt field.Cents `json:"txnAmt" validate:"required,min=1,max=999999999999"`
 
 	// FrontURL Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.
-	FrontURL string `json:"frontUrl" validate:"required,max=1024,httpsurl"`
+	FrontURL string `json:"frontUrl" validate:"required,max=255,httpsurl"`
 
-	// BackURL Absolute https URL; plain http is admitted for a loopback host only.
-	BackURL string `json:"backUrl" validate:"required,max=1024,httpsurl"`
+	// BackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
+	BackURL string `json:"backUrl" validate:"required,max=255,httpsurl"`
 
 	// ChannelType UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.
 	ChannelType string `json:"channelType" validate:"required,oneof=UPAYONLINE ELAVONECOM"`
@@ -217,7 +220,7 @@ type CardPurchaseResponse struct {
 	RspMsg string `json:"rspMsg,omitempty"`
 
 	// CodeURL Where the payer goes.
-	CodeURL string `json:"codeUrl,omitempty"`
+	CodeURL string `json:"codeUrl,omitempty" validate:"required_without_all=Tn,omitempty"`
 
 	// Tn Transaction number for UnionPay's app; what the newer API's twin answers.
 	Tn string `json:"tn,omitempty"`
@@ -228,8 +231,8 @@ type CardPurchaseResponse struct {
 	// OrderID The order's id, as it was sent.
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
 
-	// Outcome What the envelope said; not part of the JSON. The client sets it.
-	Outcome              field.Outcome              `json:"-"`
+	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing           bool                       `json:"-"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -261,7 +264,7 @@ type CardQueryResponse struct {
 	// BizpayOrderID The channel's id.
 	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
 
-	// TradeTime When the trade happened, in an unknown zone.
+	// TradeTime When the trade happened, in Toronto's time unless it names a zone.
 	TradeTime field.Time `json:"trade_time,omitempty" validate:"omitempty,max=64"`
 
 	// Amount Cents.
@@ -279,8 +282,8 @@ type CardQueryResponse struct {
 	// RefundAmount Cents.
 	RefundAmount *field.Cents `json:"refund_amount,omitempty"`
 
-	// Outcome What the envelope said; not part of the JSON. The client sets it.
-	Outcome              field.Outcome              `json:"-"`
+	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing           bool                       `json:"-"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -291,13 +294,13 @@ type CheckoutNotification struct {
 	// OrderID The order.
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
-	// BizpayOrderID The channel's id.
-	BizpayOrderID string `json:"bizpay_order_id" validate:"required,max=128"`
+	// BizpayOrderID The channel's id; a checkout may name it otherwise, or not at all.
+	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
 
 	// Amount Cents; may include a convenience fee.
 	Amount field.Cents `json:"amount" validate:"required"`
 
-	// FinishTime When the payment finished, China's time.
+	// FinishTime When the payment finished. Without a zone it is UTC+8; a zone is the North American one of that name.
 	FinishTime field.Time `json:"finish_time" validate:"required,max=64"`
 
 	// MerchantID When present the merchant's own.
@@ -306,10 +309,10 @@ type CheckoutNotification struct {
 	// Tip Cents of tip.
 	Tip *field.Cents `json:"tip,omitempty"`
 
-	// ConvenienceFee Cents of the fee that the payer bore.
+	// ConvenienceFee Cents of the fee that the payer bears.
 	ConvenienceFee *field.Cents `json:"convenience_fee,omitempty"`
 
-	// SaleNum Number of the sale.
+	// SaleNum The merchant's number of the sale, which several payments may share.
 	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
 	// PrepayOrderID The checkout.
@@ -351,8 +354,8 @@ type ExchangeRateQueryResponse struct {
 	// Rate CNY rate times ten to the eighth.
 	Rate field.Rate `json:"rate" validate:"required"`
 
-	// Outcome What the envelope said; not part of the JSON. The client sets it.
-	Outcome              field.Outcome              `json:"-"`
+	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing           bool                       `json:"-"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -387,8 +390,8 @@ type H5PayRequest struct {
 	// SubmitType The constant form; the client fills it in.
 	SubmitType string `json:"submit_type" validate:"required,eq=form"`
 
-	// CallBackURL Absolute https URL; plain http is admitted for a loopback host only.
-	CallBackURL          string                     `json:"call_back_url" validate:"required,max=1024,httpsurl"`
+	// CallBackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
+	CallBackURL          string                     `json:"call_back_url" validate:"required,max=255,httpsurl"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -400,7 +403,7 @@ type H5PayResponse struct {
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
 	// MerchantID The merchant.
-	MerchantID string `json:"merchant_id" validate:"required,max=128"`
+	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
 
 	// Amount Cents; may exceed the amount asked for by a convenience fee.
 	Amount field.Cents `json:"amount" validate:"required"`
@@ -411,8 +414,8 @@ type H5PayResponse struct {
 	// TimeZoneID Zone of the merchant.
 	TimeZoneID string `json:"time_zone_id,omitempty"`
 
-	// Outcome What the envelope said; not part of the JSON. The client sets it.
-	Outcome              field.Outcome              `json:"-"`
+	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing           bool                       `json:"-"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -441,8 +444,8 @@ type MiniProgramPayRequest struct {
 	// OpenID The payer's id in this mini-program.
 	OpenID string `json:"open_id" validate:"required,max=128"`
 
-	// CallBackURL Absolute https URL; plain http is admitted for a loopback host only.
-	CallBackURL          string                     `json:"call_back_url" validate:"required,max=1024,httpsurl"`
+	// CallBackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
+	CallBackURL          string                     `json:"call_back_url" validate:"required,max=255,httpsurl"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -450,11 +453,11 @@ type MiniProgramPayRequest struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1
 type MiniProgramPayResponse struct {
-	// PayInfo JSON inside a string; PayInfo is its schema.
+	// PayInfo JSON inside a string, or an object; PayInfo is its schema.
 	PayInfo field.JSONString `json:"payInfo" validate:"required"`
 
 	// MerchantID The merchant.
-	MerchantID string `json:"merchant_id" validate:"required,max=128"`
+	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
 
 	// OrderID The order's id, as it was sent.
 	OrderID string `json:"order_id" validate:"required,max=128"`
@@ -463,10 +466,10 @@ type MiniProgramPayResponse struct {
 	Amount field.Cents `json:"amount" validate:"required"`
 
 	// SaleNum The gateway's number of the sale.
-	SaleNum string `json:"sale_num" validate:"required,max=128"`
+	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
-	// Outcome What the envelope said; not part of the JSON. The client sets it.
-	Outcome              field.Outcome              `json:"-"`
+	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing           bool                       `json:"-"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -477,13 +480,13 @@ type Notification struct {
 	// OrderID The order.
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
-	// BizpayOrderID The channel's id.
-	BizpayOrderID string `json:"bizpay_order_id" validate:"required,max=128"`
+	// BizpayOrderID The channel's id; a checkout may name it otherwise, or not at all.
+	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
 
 	// Amount Cents; may include a convenience fee.
 	Amount field.Cents `json:"amount" validate:"required"`
 
-	// FinishTime When the payment finished, China's time.
+	// FinishTime When the payment finished. Without a zone it is UTC+8; a zone is the North American one of that name.
 	FinishTime field.Time `json:"finish_time" validate:"required,max=64"`
 
 	// MerchantID When present the merchant's own.
@@ -492,10 +495,10 @@ type Notification struct {
 	// Tip Cents of tip.
 	Tip *field.Cents `json:"tip,omitempty"`
 
-	// ConvenienceFee Cents of the fee that the payer bore.
+	// ConvenienceFee Cents of the fee that the payer bears.
 	ConvenienceFee *field.Cents `json:"convenience_fee,omitempty"`
 
-	// SaleNum Number of the sale.
+	// SaleNum The merchant's number of the sale, which several payments may share.
 	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
 	// PrepayOrderID The checkout.
@@ -561,17 +564,17 @@ type PassivePayResponse struct {
 	// TotalAmount Cents; never 0.
 	TotalAmount field.Cents `json:"total_amount" validate:"required"`
 
-	// TradeTime When the trade happened, in an unknown zone.
+	// TradeTime When the trade happened, in Toronto's time unless it names a zone.
 	TradeTime field.Time `json:"trade_time,omitempty" validate:"omitempty,max=64"`
 
-	// ReceiveAmount Cents; exact meaning unknown.
+	// ReceiveAmount Cents; the merchant's amount.
 	ReceiveAmount *field.Cents `json:"receive_amount,omitempty"`
 
 	// ExchangeRate Exchange rate as written.
 	ExchangeRate string `json:"exchange_rate,omitempty" validate:"omitempty,max=64"`
 
-	// Outcome What the envelope said; not part of the JSON. The client sets it.
-	Outcome              field.Outcome              `json:"-"`
+	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing           bool                       `json:"-"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -628,10 +631,10 @@ type PrepayInitRequest struct {
 	BizType string `json:"biz_type" validate:"required,eq=PREPAY"`
 
 	// RedirectURL Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.
-	RedirectURL string `json:"redirect_url" validate:"required,max=1024,httpsurl"`
+	RedirectURL string `json:"redirect_url" validate:"required,max=255,httpsurl"`
 
-	// CallBackURL Absolute https URL; plain http is admitted for a loopback host only.
-	CallBackURL string `json:"call_back_url" validate:"required,max=1024,httpsurl"`
+	// CallBackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
+	CallBackURL string `json:"call_back_url" validate:"required,max=255,httpsurl"`
 
 	// Duration Life in seconds, a string of digits.
 	Duration string `json:"duration" validate:"required,seconds"`
@@ -657,8 +660,8 @@ type PrepayInitResponse struct {
 	// PrepayOrderID The order's id, as it was sent.
 	PrepayOrderID string `json:"prepay_order_id,omitempty" validate:"omitempty,max=128"`
 
-	// Outcome What the envelope said; not part of the JSON. The client sets it.
-	Outcome              field.Outcome              `json:"-"`
+	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing           bool                       `json:"-"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -682,16 +685,16 @@ type PrepayQueryRequest struct {
 // The vendor's page: https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api
 type PrepayQueryResponse struct {
 	// RspCode Inner result.
-	RspCode string `json:"rspCode" validate:"required,max=64"`
+	RspCode string `json:"rspCode,omitempty"`
 
 	// RspMsg Inner result as text.
-	RspMsg string `json:"rspMsg" validate:"required,max=1024"`
+	RspMsg string `json:"rspMsg,omitempty"`
 
 	// OrderStatus SUCCESS, PROCESSING or ORDERCLOSE, in capitals here.
 	OrderStatus OrderStatus `json:"status" validate:"required,max=64"`
 
 	// MerchantID The merchant.
-	MerchantID string `json:"merchant_id" validate:"required,max=128"`
+	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
 
 	// MerchantName Name of the merchant.
 	MerchantName string `json:"merchant_name,omitempty"`
@@ -715,7 +718,7 @@ type PrepayQueryResponse struct {
 	PrepayOrderID string `json:"prepay_order_id" validate:"required,max=128"`
 
 	// SaleNum The merchant's sale number.
-	SaleNum string `json:"sale_num" validate:"required,max=128"`
+	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
 	// BizType The constant PREPAY.
 	BizType string `json:"biz_type,omitempty"`
@@ -750,8 +753,8 @@ type PrepayQueryResponse struct {
 	// BizpayOrderID The channel's id; seen in four spellings.
 	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
 
-	// Outcome What the envelope said; not part of the JSON. The client sets it.
-	Outcome              field.Outcome              `json:"-"`
+	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing           bool                       `json:"-"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -774,8 +777,14 @@ type RefundRequest struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/refund-transaction-and-query-api
 type RefundResponse struct {
-	// OrderID The order's id, as it was sent.
+	// OrderID An id: the refund's as it was sent, the payment's, or OTT Pay's own.
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
+
+	// RefundID OTT Pay's id of the refund.
+	RefundID string `json:"refund_id,omitempty" validate:"omitempty,max=128"`
+
+	// OriOrderID The payment that is returned.
+	OriOrderID string `json:"ori_order_id,omitempty" validate:"omitempty,max=128"`
 
 	// OrderStatus State of the order, an open set.
 	OrderStatus OrderStatus `json:"order_status,omitempty" validate:"omitempty,max=64"`
@@ -786,8 +795,17 @@ type RefundResponse struct {
 	// Amount Cents.
 	Amount *field.Cents `json:"amount,omitempty"`
 
-	// Outcome What the envelope said; not part of the JSON. The client sets it.
-	Outcome              field.Outcome              `json:"-"`
+	// TradeTime When the trade happened, in Toronto's time unless it names a zone.
+	TradeTime field.Time `json:"trade_time,omitempty" validate:"omitempty,max=64"`
+
+	// SaleNum OTT Pay's transaction id.
+	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
+
+	// ExchangeRate Exchange rate as written.
+	ExchangeRate string `json:"exchange_rate,omitempty" validate:"omitempty,max=64"`
+
+	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing           bool                       `json:"-"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -799,7 +817,22 @@ type StatusQueryRequest struct {
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
 	// CardOrderID The same id once more; card integrations were seen to send it.
-	CardOrderID          string                     `json:"orderId,omitempty" validate:"omitempty,max=128"`
+	CardOrderID string `json:"orderId,omitempty" validate:"omitempty,max=128"`
+
+	// MerchantID The merchant, in a query for a hosted card order.
+	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
+
+	// BizType converge_hosted, in a query for a hosted card order.
+	BizType string `json:"bizType,omitempty" validate:"omitempty,max=64"`
+
+	// BizTypeName The name under which BizType is sent: bizType or biz_type. Defaults to the first.
+	BizTypeName string `json:"-" validate:"omitempty,oneof=bizType biz_type"`
+
+	// TxnTime The time that the card request named, in a query for a hosted card order.
+	TxnTime string `json:"txnTime,omitempty" validate:"omitempty,txntime"`
+
+	// ChannelType ELAVONECOM, in a query for a hosted card order.
+	ChannelType          string                     `json:"channelType,omitempty" validate:"omitempty,max=64"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -813,7 +846,7 @@ type StatusQueryResponse struct {
 	// OrderID The order's id, as it was sent.
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
 
-	// TradeTime When the trade happened, in an unknown zone.
+	// TradeTime When the trade happened, in Toronto's time unless it names a zone.
 	TradeTime field.Time `json:"trade_time,omitempty" validate:"omitempty,max=64"`
 
 	// BuyerLoginID The payer's account.
@@ -822,13 +855,16 @@ type StatusQueryResponse struct {
 	// TotalAmount Cents.
 	TotalAmount *field.Cents `json:"total_amount,omitempty"`
 
-	// ReceiveAmount Cents; exact meaning unknown.
+	// ReceiveAmount Cents; the merchant's amount.
 	ReceiveAmount *field.Cents `json:"receive_amount,omitempty"`
 
-	// PayAmount Cents; exact meaning unknown.
+	// PayAmount Cents; the payer's amount.
 	PayAmount *field.Cents `json:"pay_amount,omitempty"`
 
-	// RefundFee Cents; other than 0 on refunds only.
+	// ConvenienceFee Cents of the fee that the payer bears.
+	ConvenienceFee *field.Cents `json:"convenience_fee,omitempty"`
+
+	// RefundFee Cents that were returned, on the row of the payment too.
 	RefundFee *field.Cents `json:"refund_fee,omitempty"`
 
 	// Tip Cents of tip.
@@ -846,7 +882,7 @@ type StatusQueryResponse struct {
 	// ReturnCode Seen but not documented.
 	ReturnCode string `json:"return_code,omitempty" validate:"omitempty,max=64"`
 
-	// Outcome What the envelope said; not part of the JSON. The client sets it.
-	Outcome              field.Outcome              `json:"-"`
+	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing           bool                       `json:"-"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }

@@ -54,12 +54,14 @@ func (v *ActivePayRequest) slot(i int) any {
 	case 2:
 		return &v.Amount
 	case 3:
-		return &v.Tip
+		return &v.CurrencyType
 	case 4:
-		return &v.BizType
+		return &v.Tip
 	case 5:
-		return &v.CallBackURL
+		return &v.BizType
 	case 6:
+		return &v.CallBackURL
+	case 7:
 		return &v.OrderRemark
 	}
 	return nil
@@ -86,6 +88,13 @@ func (v *ActivePayResponse) UnmarshalMembers(m *wire.Members) error {
 		return err
 	}
 	return nil
+}
+
+// Misfits returns the names of the members that do not fit the schema and on
+// which no decision rests, nil if there are none. Their fields are empty; the
+// values are in AdditionalProperties as they came.
+func (v ActivePayResponse) Misfits() []string {
+	return misfits(&schemaActivePayResponse, v.AdditionalProperties)
 }
 
 // MarshalJSON writes the members that are set, as strings.
@@ -133,6 +142,13 @@ func (v *CardNotification) UnmarshalMembers(m *wire.Members) error {
 		return err
 	}
 	return nil
+}
+
+// Misfits returns the names of the members that do not fit the schema and on
+// which no decision rests, nil if there are none. Their fields are empty; the
+// values are in AdditionalProperties as they came.
+func (v CardNotification) Misfits() []string {
+	return misfits(&schemaCardNotification, v.AdditionalProperties)
 }
 
 // MarshalJSON writes the members that are set, as strings.
@@ -276,6 +292,13 @@ func (v *CardPreauthResponse) UnmarshalMembers(m *wire.Members) error {
 	return nil
 }
 
+// Misfits returns the names of the members that do not fit the schema and on
+// which no decision rests, nil if there are none. Their fields are empty; the
+// values are in AdditionalProperties as they came.
+func (v CardPreauthResponse) Misfits() []string {
+	return misfits(&schemaCardPreauthResponse, v.AdditionalProperties)
+}
+
 // MarshalJSON writes the members that are set, as strings.
 func (v CardPreauthResponse) MarshalJSON() ([]byte, error) {
 	return encode(&schemaCardPreauthResponse, &v)
@@ -403,6 +426,13 @@ func (v *CardPurchaseResponse) UnmarshalMembers(m *wire.Members) error {
 	return nil
 }
 
+// Misfits returns the names of the members that do not fit the schema and on
+// which no decision rests, nil if there are none. Their fields are empty; the
+// values are in AdditionalProperties as they came.
+func (v CardPurchaseResponse) Misfits() []string {
+	return misfits(&schemaCardPurchaseResponse, v.AdditionalProperties)
+}
+
 // MarshalJSON writes the members that are set, as strings.
 func (v CardPurchaseResponse) MarshalJSON() ([]byte, error) {
 	return encode(&schemaCardPurchaseResponse, &v)
@@ -502,6 +532,13 @@ func (v *CardQueryResponse) UnmarshalMembers(m *wire.Members) error {
 	return nil
 }
 
+// Misfits returns the names of the members that do not fit the schema and on
+// which no decision rests, nil if there are none. Their fields are empty; the
+// values are in AdditionalProperties as they came.
+func (v CardQueryResponse) Misfits() []string {
+	return misfits(&schemaCardQueryResponse, v.AdditionalProperties)
+}
+
 // MarshalJSON writes the members that are set, as strings.
 func (v CardQueryResponse) MarshalJSON() ([]byte, error) { return encode(&schemaCardQueryResponse, &v) }
 
@@ -563,6 +600,13 @@ func (v *CheckoutNotification) UnmarshalMembers(m *wire.Members) error {
 		return err
 	}
 	return nil
+}
+
+// Misfits returns the names of the members that do not fit the schema and on
+// which no decision rests, nil if there are none. Their fields are empty; the
+// values are in AdditionalProperties as they came.
+func (v CheckoutNotification) Misfits() []string {
+	return misfits(&schemaCheckoutNotification, v.AdditionalProperties)
 }
 
 // MarshalJSON writes the members that are set, as strings.
@@ -686,6 +730,13 @@ func (v *ExchangeRateQueryResponse) UnmarshalMembers(m *wire.Members) error {
 	return nil
 }
 
+// Misfits returns the names of the members that do not fit the schema and on
+// which no decision rests, nil if there are none. Their fields are empty; the
+// values are in AdditionalProperties as they came.
+func (v ExchangeRateQueryResponse) Misfits() []string {
+	return misfits(&schemaExchangeRateQueryResponse, v.AdditionalProperties)
+}
+
 // MarshalJSON writes the members that are set, as strings.
 func (v ExchangeRateQueryResponse) MarshalJSON() ([]byte, error) {
 	return encode(&schemaExchangeRateQueryResponse, &v)
@@ -799,6 +850,13 @@ func (v *H5PayResponse) UnmarshalMembers(m *wire.Members) error {
 		return err
 	}
 	return nil
+}
+
+// Misfits returns the names of the members that do not fit the schema and on
+// which no decision rests, nil if there are none. Their fields are empty; the
+// values are in AdditionalProperties as they came.
+func (v H5PayResponse) Misfits() []string {
+	return misfits(&schemaH5PayResponse, v.AdditionalProperties)
 }
 
 // MarshalJSON writes the members that are set, as strings.
@@ -916,6 +974,13 @@ func (v *MiniProgramPayResponse) UnmarshalMembers(m *wire.Members) error {
 	return nil
 }
 
+// Misfits returns the names of the members that do not fit the schema and on
+// which no decision rests, nil if there are none. Their fields are empty; the
+// values are in AdditionalProperties as they came.
+func (v MiniProgramPayResponse) Misfits() []string {
+	return misfits(&schemaMiniProgramPayResponse, v.AdditionalProperties)
+}
+
 // MarshalJSON writes the members that are set, as strings.
 func (v MiniProgramPayResponse) MarshalJSON() ([]byte, error) {
 	return encode(&schemaMiniProgramPayResponse, &v)
@@ -972,6 +1037,11 @@ func (v *Notification) UnmarshalMembers(m *wire.Members) error {
 	}
 	return nil
 }
+
+// Misfits returns the names of the members that do not fit the schema and on
+// which no decision rests, nil if there are none. Their fields are empty; the
+// values are in AdditionalProperties as they came.
+func (v Notification) Misfits() []string { return misfits(&schemaNotification, v.AdditionalProperties) }
 
 // MarshalJSON writes the members that are set, as strings.
 func (v Notification) MarshalJSON() ([]byte, error) { return encode(&schemaNotification, &v) }
@@ -1098,6 +1168,13 @@ func (v *PassivePayResponse) UnmarshalMembers(m *wire.Members) error {
 	return nil
 }
 
+// Misfits returns the names of the members that do not fit the schema and on
+// which no decision rests, nil if there are none. Their fields are empty; the
+// values are in AdditionalProperties as they came.
+func (v PassivePayResponse) Misfits() []string {
+	return misfits(&schemaPassivePayResponse, v.AdditionalProperties)
+}
+
 // MarshalJSON writes the members that are set, as strings.
 func (v PassivePayResponse) MarshalJSON() ([]byte, error) {
 	return encode(&schemaPassivePayResponse, &v)
@@ -1154,6 +1231,11 @@ func (v *PayInfo) UnmarshalMembers(m *wire.Members) error {
 	}
 	return nil
 }
+
+// Misfits returns the names of the members that do not fit the schema and on
+// which no decision rests, nil if there are none. Their fields are empty; the
+// values are in AdditionalProperties as they came.
+func (v PayInfo) Misfits() []string { return misfits(&schemaPayInfo, v.AdditionalProperties) }
 
 // MarshalJSON writes the members that are set, as strings.
 func (v PayInfo) MarshalJSON() ([]byte, error) { return encode(&schemaPayInfo, &v) }
@@ -1276,6 +1358,13 @@ func (v *PrepayInitResponse) UnmarshalMembers(m *wire.Members) error {
 	return nil
 }
 
+// Misfits returns the names of the members that do not fit the schema and on
+// which no decision rests, nil if there are none. Their fields are empty; the
+// values are in AdditionalProperties as they came.
+func (v PrepayInitResponse) Misfits() []string {
+	return misfits(&schemaPrepayInitResponse, v.AdditionalProperties)
+}
+
 // MarshalJSON writes the members that are set, as strings.
 func (v PrepayInitResponse) MarshalJSON() ([]byte, error) {
 	return encode(&schemaPrepayInitResponse, &v)
@@ -1373,6 +1462,13 @@ func (v *PrepayQueryResponse) UnmarshalMembers(m *wire.Members) error {
 		return err
 	}
 	return nil
+}
+
+// Misfits returns the names of the members that do not fit the schema and on
+// which no decision rests, nil if there are none. Their fields are empty; the
+// values are in AdditionalProperties as they came.
+func (v PrepayQueryResponse) Misfits() []string {
+	return misfits(&schemaPrepayQueryResponse, v.AdditionalProperties)
 }
 
 // MarshalJSON writes the members that are set, as strings.
@@ -1512,6 +1608,13 @@ func (v *RefundResponse) UnmarshalMembers(m *wire.Members) error {
 	return nil
 }
 
+// Misfits returns the names of the members that do not fit the schema and on
+// which no decision rests, nil if there are none. Their fields are empty; the
+// values are in AdditionalProperties as they came.
+func (v RefundResponse) Misfits() []string {
+	return misfits(&schemaRefundResponse, v.AdditionalProperties)
+}
+
 // MarshalJSON writes the members that are set, as strings.
 func (v RefundResponse) MarshalJSON() ([]byte, error) { return encode(&schemaRefundResponse, &v) }
 
@@ -1529,11 +1632,21 @@ func (v *RefundResponse) slot(i int) any {
 	case 0:
 		return &v.OrderID
 	case 1:
-		return (*string)(&v.OrderStatus)
+		return &v.RefundID
 	case 2:
-		return &v.RefundFee
+		return &v.OriOrderID
 	case 3:
+		return (*string)(&v.OrderStatus)
+	case 4:
+		return &v.RefundFee
+	case 5:
 		return &v.Amount
+	case 6:
+		return (*string)(&v.TradeTime)
+	case 7:
+		return &v.SaleNum
+	case 8:
+		return &v.ExchangeRate
 	}
 	return nil
 }
@@ -1582,11 +1695,27 @@ func (v *StatusQueryRequest) slot(i int) any {
 		return &v.OrderID
 	case 1:
 		return &v.CardOrderID
+	case 2:
+		return &v.MerchantID
+	case 3:
+		return &v.BizType
+	case 4:
+		return &v.TxnTime
+	case 5:
+		return &v.ChannelType
 	}
 	return nil
 }
 
 func (v *StatusQueryRequest) rest() *map[string]json.RawMessage { return &v.AdditionalProperties }
+
+func (v *StatusQueryRequest) spelling(i int) *string {
+	switch i {
+	case 3:
+		return &v.BizTypeName
+	}
+	return nil
+}
 
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
@@ -1607,6 +1736,13 @@ func (v *StatusQueryResponse) UnmarshalMembers(m *wire.Members) error {
 		return err
 	}
 	return nil
+}
+
+// Misfits returns the names of the members that do not fit the schema and on
+// which no decision rests, nil if there are none. Their fields are empty; the
+// values are in AdditionalProperties as they came.
+func (v StatusQueryResponse) Misfits() []string {
+	return misfits(&schemaStatusQueryResponse, v.AdditionalProperties)
 }
 
 // MarshalJSON writes the members that are set, as strings.
@@ -1640,16 +1776,18 @@ func (v *StatusQueryResponse) slot(i int) any {
 	case 6:
 		return &v.PayAmount
 	case 7:
-		return &v.RefundFee
+		return &v.ConvenienceFee
 	case 8:
-		return &v.Tip
+		return &v.RefundFee
 	case 9:
-		return &v.BizpayOrderID
+		return &v.Tip
 	case 10:
-		return &v.ExchangeRate
+		return &v.BizpayOrderID
 	case 11:
-		return (*string)(&v.PayInfo)
+		return &v.ExchangeRate
 	case 12:
+		return (*string)(&v.PayInfo)
+	case 13:
 		return &v.ReturnCode
 	}
 	return nil

@@ -14,9 +14,12 @@ import (
 // struct tags, the schema table and a round trip agree is for package
 // validate's tests.
 type fixture struct {
-	Name  string          `json:"name"`
-	Valid bool            `json:"valid"`
-	JSON  json.RawMessage `json:"json"`
+	Name  string `json:"name"`
+	Valid bool   `json:"valid"`
+	// Misfit is the member that makes the object invalid, if no decision rests
+	// on it: the types read the object nevertheless, and name the member.
+	Misfit string          `json:"misfit,omitempty"`
+	JSON   json.RawMessage `json:"json"`
 }
 
 // pair is a member with its JSON value.
@@ -95,22 +98,37 @@ func (s *schema) fixtures(forbidden []string) ([]fixture, error) {
 			least = append(least, pair{m.Name, m.Example})
 		}
 	}
+	for _, group := range s.OneOf {
+		least = with(least, group[0].Name, group[0].sample())
+	}
 	all := []fixture{
-		{"example", true, object(full)},
-		{"required members only", true, object(least)},
-		{"unknown member", true, object(with(full, "x_unknown_member", `"kept"`))},
+		{Name: "example", Valid: true, JSON: object(full)},
+		{Name: "required members only", Valid: true, JSON: object(least)},
+		{Name: "unknown member", Valid: true, JSON: object(with(full, "x_unknown_member", `"kept"`))},
+	}
+	for _, group := range s.OneOf {
+		none := least
+		for _, m := range group {
+			none = with(none, m.Name, "")
+		}
+		all = append(all, fixture{Name: group[0].Name + ": neither it nor another one", JSON: object(none)})
 	}
 	for _, m := range s.Members {
+		least := s.beside(m, least)
 		for _, v := range m.values() {
-			all = append(all, fixture{m.Name + ": " + v.name, v.valid, object(with(least, m.Name, v.json))})
+			f := fixture{Name: m.Name + ": " + v.name, Valid: v.valid, JSON: object(with(least, m.Name, v.json))}
+			if !f.Valid && !m.Decides {
+				f.Misfit = m.Name
+			}
+			all = append(all, f)
 		}
 		if m.Required {
-			all = append(all, fixture{m.Name + ": absent", false, object(with(least, m.Name, ""))})
+			all = append(all, fixture{Name: m.Name + ": absent", JSON: object(with(least, m.Name, ""))})
 		}
 	}
 	if s.Request {
 		for _, name := range forbidden {
-			all = append(all, fixture{name + ": card data", false, object(with(least, name, `"4111"`))})
+			all = append(all, fixture{Name: name + ": card data", JSON: object(with(least, name, `"4111"`))})
 		}
 	}
 	refused := 0
@@ -126,6 +144,28 @@ func (s *schema) fixtures(forbidden []string) ([]fixture, error) {
 		return nil, fmt.Errorf("schema %s: only %d fixtures are to be refused: it has no constraints", s.Name, refused)
 	}
 	return all, nil
+}
+
+// beside returns pairs to which any value of m can be added: if m is one of
+// several members of which one must be there, with another of them.
+func (s *schema) beside(m *member, pairs []pair) []pair {
+	for _, group := range s.OneOf {
+		for i, other := range group {
+			if other == m {
+				next := group[(i+1)%len(group)]
+				return with(with(pairs, m.Name, ""), next.Name, next.sample())
+			}
+		}
+	}
+	return pairs
+}
+
+// sample is a value that the member admits, if the document shows none.
+func (m *member) sample() string {
+	if m.Example != "" {
+		return m.Example
+	}
+	return `"x"`
 }
 
 // kinVerdict judges an object by kin-openapi, as JSON Schema 2020-12.
@@ -152,6 +192,7 @@ func (m *member) values() []value {
 		{"null", "null", m.Nullable},
 		{"boolean", "true", false},
 		{"object", "{}", false},
+		{"object with a member", `{"a":"1"}`, m.Kind == "json"},
 		{"array", "[]", false},
 	}
 	if m.Kind == "amount" || m.Kind == "rate" {

@@ -36,6 +36,7 @@ type schema struct {
 	Decisions                 []decision
 	Request, Response         bool
 	Members                   []*member
+	OneOf                     [][]*member // of each group one must be there
 	Example                   string
 	value                     *openapi3.Schema
 }
@@ -51,6 +52,7 @@ type member struct {
 	Aliases                   []string
 	Role, Echo                string
 	Required, Nullable        bool
+	Decides                   bool // only such a member of an answer can stop anything
 	Sensitive, Unknown        bool
 	Respell                   bool
 	Pattern, Rule             string
@@ -186,9 +188,41 @@ func (b *builder) schemas() {
 			b.member(s, property)
 		}
 		slices.SortFunc(s.Members, func(a, b *member) int { return order(a.value) - order(b.value) })
+		b.oneOf(s)
 		b.example(s)
 		b.names(s)
 	}
+}
+
+// oneOf reads anyOf, which names members of which one must be there.
+func (b *builder) oneOf(s *schema) {
+	if len(s.value.AnyOf) == 0 {
+		return
+	}
+	var group []*member
+	var names []string
+	for _, ref := range s.value.AnyOf {
+		if len(ref.Value.Required) != 1 || s.named(ref.Value.Required[0]) == nil {
+			b.fault("schema %s: anyOf: each entry must require one member of the schema, and no more", s.Name)
+			return
+		}
+		m := s.named(ref.Value.Required[0])
+		if m.Required || m.GoType != "string" {
+			b.fault("%s.%s: stands in anyOf, so it must be an optional string", s.Name, m.Name)
+			return
+		}
+		group, names = append(group, m), append(names, m.GoName)
+	}
+	if len(group) < 2 {
+		b.fault("schema %s: anyOf: one member alone: list it under required", s.Name)
+		return
+	}
+	s.OneOf = append(s.OneOf, group)
+	rest := group[0].Tag
+	if rest == "" {
+		rest = "omitempty"
+	}
+	group[0].Tag = "required_without_all=" + strings.Join(names[1:], " ") + "," + rest
 }
 
 func order(s *openapi3.Schema) int {
@@ -287,6 +321,7 @@ func (b *builder) member(s *schema, name string) {
 	m.Rule = text("x-ottpay-rule", nil)
 	m.Sensitive = value.Extensions["x-ottpay-sensitive"] == true
 	m.Unknown = value.Extensions["x-ottpay-unknown"] == true
+	m.Decides = m.Required || value.Extensions["x-ottpay-decides"] == true
 	m.Respell = value.Extensions["x-ottpay-respell"] == true
 	if aliases := value.Extensions["x-ottpay-aliases"]; aliases != nil {
 		b.decode(where, aliases, &m.Aliases)
@@ -295,8 +330,9 @@ func (b *builder) member(s *schema, name string) {
 		var bounds [2]int
 		b.decode(where, usual, &bounds)
 		m.UsualMin, m.UsualMax = bounds[0], bounds[1]
-		if m.UsualMin > m.UsualMax || m.UsualMax-m.UsualMin >= 16 {
-			b.fault("%s: usual lengths must lie less than 16 apart", where)
+		why := text("x-ottpay-usual-wide", nil)
+		if m.UsualMin > m.UsualMax || m.UsualMax-m.UsualMin >= 16 && why == "" {
+			b.fault("%s: usual lengths must lie less than 16 apart, or x-ottpay-usual-wide must say why they do not", where)
 		}
 	}
 	if m.Description == "" {
@@ -329,6 +365,9 @@ func (b *builder) types(m *member, where string) {
 	}
 	if given != "" && given != m.GoType {
 		b.fault("%s: the overlay says %s, the kind %s needs %s", where, given, m.Kind, m.GoType)
+	}
+	if m.Kind != "raw" && (m.Kind == "json") != m.value.Type.Permits("object") {
+		b.fault("%s: a member that is a string or an object says x-ottpay-kind: json, and no other does", where)
 	}
 	if m.Kind != "raw" && !m.value.Type.Permits("string") {
 		b.fault("%s: a member must be a string (or say x-ottpay-kind: raw)", where)
@@ -461,7 +500,7 @@ func (b *builder) example(s *schema) {
 // names refuses two members that Go or a reader without regard to case would
 // take for one.
 func (b *builder) names(s *schema) {
-	goNames := map[string]string{"AdditionalProperties": "AdditionalProperties", "Outcome": "Outcome"}
+	goNames := map[string]string{"AdditionalProperties": "AdditionalProperties", "Processing": "Processing"}
 	folded := make(map[string]string)
 	for _, m := range s.Members {
 		if other, ok := goNames[m.GoName]; ok {
@@ -606,10 +645,31 @@ func (b *builder) sides() {
 			b.fault("schema %s: a request needs propertyNames: RequestName, against card data", s.Name)
 		}
 		for _, m := range s.Members {
+			b.decides(s, m)
 			if s.Request && (m.Nullable || m.value.Type.Permits("integer") || m.value.Type.Permits("number") || m.Kind == "raw") {
 				b.fault("%s.%s: a request holds strings only", s.Name, m.Name)
 			}
 		}
+	}
+}
+
+// deciding are the roles on which a decision may rest, so that an optional
+// member of an answer with such a role must say whether one does.
+var deciding = []string{"order-id", "original-order-id", "order-status", "amount", "refunded", "merchant"}
+
+// decides checks what the document says of whether a decision rests on a member.
+func (b *builder) decides(s *schema, m *member) {
+	mark, given := m.value.Extensions["x-ottpay-decides"]
+	switch {
+	case given && mark != true && mark != false:
+		b.fault("%s.%s: x-ottpay-decides must be true or false", s.Name, m.Name)
+	case given && (s.Request || m.Required):
+		b.fault("%s.%s: x-ottpay-decides is for optional members of answers and notifications: all others decide", s.Name, m.Name)
+	case !given && !s.Request && !m.Required && slices.Contains(deciding, m.Role):
+		b.fault("%s.%s: has the role %s, so x-ottpay-decides must say true or false: whether a value that does not fit stops the message", s.Name, m.Name, m.Role)
+	}
+	if s.Request {
+		m.Decides = true
 	}
 }
 

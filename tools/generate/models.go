@@ -74,12 +74,12 @@ func goSchema(s *schema) *openapi3.Schema {
 	}
 	if s.Response {
 		p := openapi3.NewStringSchema()
-		p.Description = "What the envelope said; not part of the JSON. The client sets it."
+		p.Description = "Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON."
 		p.Extensions = map[string]any{
-			"x-order": float64(2 * len(s.Members)), "x-go-name": "Outcome", "x-go-type": "field.Outcome",
+			"x-order": float64(2 * len(s.Members)), "x-go-name": "Processing", "x-go-type": "bool",
 			"x-go-type-skip-optional-pointer": true, "x-go-json-ignore": true,
 		}
-		out.Properties["outcome"] = openapi3.NewSchemaRef("", p)
+		out.Properties["processing"] = openapi3.NewSchemaRef("", p)
 	}
 	raw := openapi3.NewSchema()
 	raw.Extensions = map[string]any{"x-go-type": "json.RawMessage"}
