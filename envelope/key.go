@@ -46,7 +46,8 @@ type scratch struct {
 // NewKey takes the sign key as OTT Pay hands it out. It is used as it is, to
 // the letter: it is neither trimmed nor changed in case nor measured. An empty
 // key and one with white space around it are refused, for they come from a
-// slip in the configuration.
+// slip in the configuration. NewKey also fails where the program may not use MD5
+// (GODEBUG=fips140=only).
 func NewKey(signKey string) (Key, error) {
 	if signKey == "" {
 		return Key{}, errors.New("envelope: the sign key is empty")
@@ -54,7 +55,17 @@ func NewKey(signKey string) (Key, error) {
 	if strings.TrimFunc(signKey, unicode.IsSpace) != signKey {
 		return Key{}, errors.New("envelope: the sign key has white space around it")
 	}
+	if !hasMD5() {
+		return Key{}, errors.New("envelope: this program may not use MD5 (GODEBUG=fips140=only), and the protocol needs it")
+	}
 	return Key{&secret{text: func() string { return signKey }}}, nil
+}
+
+// hasMD5 reports whether crypto/md5 works. It panics in FIPS 140-only mode.
+func hasMD5() (ok bool) {
+	defer func() { ok = recover() == nil }()
+	_ = md5.Sum(nil)
+	return
 }
 
 var errZeroKey = errors.New("envelope: the Key is its zero value; use NewKey")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -12,15 +13,20 @@ import (
 
 const (
 	defaultAskWindow = 10 * time.Second
-	maxAsked         = 1 << 14 // finished queries that are remembered at a time
+	// noWindow is how long a query that does not confirm a notification serves
+	// the next ones. A redelivery a second later is asked about again: the payer
+	// may have paid meanwhile.
+	noWindow = 750 * time.Millisecond
+	maxAsked = 1 << 14 // finished queries that are remembered at a time
 )
 
 // askOnce stands in front of an [Asker], so that no number of notifications
-// for an order makes more than one query at a time and one per window. What a
-// query learned, an error included, is what the others get until the window
-// that began with it is over. Notifications and [Webhook.Settle] learn nothing
-// from each other: a payer often pays in the window of a query that said "not
-// paid", and the notification that says so may not come twice.
+// for an order makes more than one query at a time. An answer that confirms a
+// notification serves it until the window that began with the query is over.
+// Anything else, an error included, serves for [noWindow] after the query.
+// Notifications and [Webhook.Settle] learn nothing from each other: a payer
+// often pays right after a query that said "not paid", and the notification
+// that says so may not come twice.
 type askOnce struct {
 	asker   Asker
 	limiter Limiter // nil: none
@@ -44,14 +50,14 @@ type question struct {
 // asking is one query and what it learned.
 type asking struct {
 	question question
-	start    time.Time
+	start    time.Time          // under askOnce.mu
+	end      time.Time          // likewise
 	waiting  int                // under askOnce.mu
 	cancel   context.CancelFunc // ends the query when nobody waits any more
 	finished chan struct{}      // closed when the rest is set
 
-	answer   Answer
-	err      error
-	panicked any
+	answer Answer
+	err    error
 }
 
 // Ask implements [Asker].
@@ -67,9 +73,6 @@ func (o *askOnce) Ask(ctx context.Context, d *Delivery) (Answer, error) {
 	case <-ctx.Done():
 		return Answer{}, ctx.Err()
 	}
-	if a.panicked != nil {
-		panic(a.panicked)
-	}
 	answer := a.answer
 	if answer.Amount != nil { // nobody's copy is another's
 		amount := *answer.Amount
@@ -83,7 +86,7 @@ func (o *askOnce) join(ctx context.Context, q question, d *Delivery) *asking {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.forget()
-	if a := o.asked[q]; a != nil && !o.over(a) {
+	if a := o.asked[q]; a != nil && o.serves(a, d) {
 		a.waiting++
 		return a
 	}
@@ -113,9 +116,12 @@ var errNotPut = errors.New("middleware: not asked")
 // Asker returns, at the latest when ctx is over.
 func (o *askOnce) ask(ctx context.Context, a *asking, d *Delivery) {
 	defer o.finish(a)
-	// A panic belongs to those who wait, as if they had asked themselves: on
-	// this goroutine nothing could recover it.
-	defer func() { a.panicked = recover() }()
+	a.err = errGoexit // unless what follows returns
+	defer func() {
+		if v := recover(); v != nil {
+			a.err = &PanicError{v, debug.Stack()}
+		}
+	}()
 	if o.limiter != nil {
 		if err := o.limiter.Wait(ctx); err != nil {
 			a.err = fmt.Errorf("%w: %w", errNotPut, err)
@@ -132,6 +138,7 @@ func (o *askOnce) finish(a *asking) {
 	a.cancel()
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	a.end = o.now()
 	close(a.finished)
 	if o.window <= 0 || errors.Is(a.err, errNotPut) {
 		delete(o.asked, a.question)
@@ -141,13 +148,27 @@ func (o *askOnce) finish(a *asking) {
 	o.forget()
 }
 
+// serves reports whether a, which is under way or remembered, is good for d.
+func (o *askOnce) serves(a *asking, d *Delivery) bool {
+	if a.end.IsZero() {
+		return true
+	}
+	if age := o.now().Sub(a.end); age >= 0 && age < min(noWindow, o.window) {
+		return true
+	}
+	return !o.over(a) && a.err == nil && a.answer.confirmsAll(d)
+}
+
+// confirmsAll reports whether a confirms d, which may lack what it is to learn
+// from a.
+func (a Answer) confirmsAll(d *Delivery) bool {
+	full := *d
+	full.learn(a)
+	return a.mismatch(&full) == ""
+}
+
 // over reports whether the window of a finished query has passed.
 func (o *askOnce) over(a *asking) bool {
-	select {
-	case <-a.finished:
-	default:
-		return false
-	}
 	age := o.now().Sub(a.start)
 	return age < 0 || age >= o.window
 }

@@ -4,9 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/envelope"
@@ -20,7 +24,6 @@ const (
 	defaultTimeout = 10 * time.Second
 	defaultLease   = 30 * time.Second
 	readTimeout    = 10 * time.Second
-	confirmTimeout = 5 * time.Second
 )
 
 // Validator is implemented by *validator.Validate.
@@ -54,16 +57,16 @@ type Config struct {
 	// Merchant is whose callback it is when the callback names no merchant.
 	// If empty, such a callback is malformed.
 	Merchant string
-	// Expect returns the amount that the shop expects for an order, in cents.
-	// A notification of another amount is then left, with an alarm, and so is
-	// every notification for which Expect fails, as it should for an order
-	// that is not known (it may be written a moment later). It runs under the
-	// claim, with the handler's context, in which [FromContext] finds the
-	// delivery: a checkout is found by its own id, since OTT Pay makes up the
-	// order's. A notification of another kind than paid is then left, too, for
-	// the handler would take it for a payment, unless it is received as an
-	// [api.CardNotification], whose handler looks at the status. If nil,
-	// comparing is the handler's business: [Delivery.Matches].
+	// Expect returns the amount in cents that the shop expects for an order. It
+	// returns an error for an order that it does not know, which may be written a
+	// moment later. A notification of another amount is deferred, and so is one
+	// for which Expect fails, and one of another kind than paid unless it is
+	// received as an [api.CardNotification].
+	//
+	// Expect runs before the claim: there is no transaction in its context, and
+	// it may read through the pool. [FromContext] finds the delivery, for example
+	// to look up a checkout by its prepay_order_id. If nil, the handler compares:
+	// [Delivery.Matches].
 	Expect func(ctx context.Context, orderID string) (field.Cents, error)
 	// OrderIDLength is the length of the shortest and of the longest order id
 	// that the shop gives out. An id of another length is then a sign of a
@@ -75,21 +78,21 @@ type Config struct {
 	// handler runs on the callback's word, and a callback whose rsp_code,
 	// which nothing authenticates, is not SUCCESS is left.
 	Asker Asker
-	// AskWindow is how long an answer of the Asker, or its error, serves every
-	// notification of the order: however many come, one query is put per
-	// window, and one at a time. [Webhook.Settle] has windows of its own. If
-	// negative, there is no window, and one at a time remains. Defaults to 10 s.
+	// AskWindow is how long an answer of the Asker serves the notifications that
+	// it confirms. An answer that does not confirm a notification, or an error, is
+	// asked for again after less than a second. However many notifications come
+	// for an order, one query runs at a time. [Webhook.Settle] has windows of its
+	// own. If negative, no answer serves twice. Defaults to 10 s.
 	AskWindow time.Duration
 	// AskLimiter holds the Asker's queries back, beside the client's own
 	// limiter, so that callbacks cannot use up what payments need. If nil,
 	// nothing does.
 	AskLimiter Limiter
-	// Identify computes the identity under which a delivery is claimed. If
-	// nil, it is merchant, order and kind, with the amount and the channel's
-	// id beside it; see [dedupe.Identify].
-	// What it rests on must be the same for a callback and for a query that
-	// reports the same payment ([SourceQuery]: OrderID, Amount and Kind), or
-	// [Webhook.Settle] handles it again.
+	// Identify computes the identity under which a delivery is claimed. A
+	// callback and a query ([SourceQuery]) that report the same payment must have
+	// the same Key; the Mark of a query's is ignored. If nil, the Key is merchant,
+	// order and kind, and the Mark is the amount and the channel's id; see
+	// [dedupe.Identify].
 	Identify func(d *Delivery) dedupe.ID
 	// Journal keeps every claimed delivery, sealed as it came, before the
 	// handler runs. If nil, none is kept.
@@ -97,12 +100,16 @@ type Config struct {
 
 	// Acknowledgement is what the gateway is told after the work is kept.
 	Acknowledgement Acknowledgement
-	// Timeout bounds Expect, Asker and handler together: their context ends
-	// then. It does not end when the gateway goes away. Defaults to 10 s.
+	// Timeout bounds Expect, Asker, claim and handler together: their context
+	// ends then. It does not end when the gateway goes away. Defaults to 10 s.
 	Timeout time.Duration
 	// Lease is how long a claim is held when its owner dies. It must exceed
-	// Timeout. Defaults to 30 s.
+	// Timeout. Defaults to 30 s or three times Timeout, whichever is longer.
 	Lease time.Duration
+	// ConfirmTimeout bounds the confirmation of the claim after the handler has
+	// returned, with its repetitions. A longer time survives a longer restart of
+	// the database. Defaults to 15 s.
+	ConfirmTimeout time.Duration
 
 	// Admit holds back sources that keep failing to authenticate. If nil,
 	// none is held back.
@@ -112,9 +119,9 @@ type Config struct {
 	// use. An authentic one ([Refusal.Authentic]) deserves an alarm: money may
 	// be waiting. If nil, the log has it all the same.
 	OnRefused func(ctx context.Context, r *Refusal)
-	// OnConflict is told of a finished notification that came again with
-	// another amount or another channel's id: the payer may have paid twice.
-	// It is acknowledged. If nil, the log has it all the same.
+	// OnConflict is told of a finished notification that came again with another
+	// amount or another channel's id, if the gateway confirms it: the payer may
+	// have paid twice. It is acknowledged. If nil, only the log has it.
 	OnConflict func(ctx context.Context, d *Delivery)
 	// Observer is told of every delivery. If nil, nobody is.
 	Observer Observer
@@ -146,25 +153,11 @@ func New(cfg Config) (*Webhook, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Identify == nil {
-		cfg.Identify = identify
-	}
 	if cfg.AskWindow == 0 {
 		cfg.AskWindow = defaultAskWindow
 	}
-	switch {
-	case cfg.Keys == nil:
-		return nil, errors.New("middleware: Config.Keys is nil: who may send callbacks?")
-	case cfg.Store == nil:
-		return nil, errors.New("middleware: Config.Store is nil: redeliveries would be handled again")
-	case cfg.Validator == nil:
-		return nil, errors.New("middleware: Config.Validator is nil: use ottpay.NewWebhook, or validate.New()")
-	case cfg.OrderIDLength[0] < 0 || cfg.OrderIDLength[1] < cfg.OrderIDLength[0]:
-		return nil, errors.New("middleware: Config.OrderIDLength is not a shortest and a longest length")
-	case cfg.Timeout < 0:
-		return nil, errors.New("middleware: Config.Timeout is negative")
-	case cfg.Lease <= cfg.Timeout:
-		return nil, errors.New("middleware: Config.Lease must exceed Config.Timeout: a handler would outlive its claim")
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("middleware: %w", err)
 	}
 	decoy, err := envelope.NewKey(rand.Text())
 	if err != nil {
@@ -186,6 +179,74 @@ func New(cfg Config) (*Webhook, error) {
 	}, nil
 }
 
-func identify(d *Delivery) dedupe.ID {
-	return dedupe.Identify(d.Merchant, d.OrderID, d.Kind, d.Amount.String(), d.BizpayOrderID)
+// check returns what is wrong with cfg, after its defaults are filled in.
+func (cfg *Config) check() error {
+	for _, part := range []struct {
+		name     string
+		value    any
+		required string // why
+	}{
+		{"Keys", cfg.Keys, "who may send callbacks?"},
+		{"Store", cfg.Store, "redeliveries would be handled again"},
+		{"Validator", cfg.Validator, "use ottpay.NewWebhook, or validate.New()"},
+		{"Asker", cfg.Asker, ""},
+		{"AskLimiter", cfg.AskLimiter, ""},
+		{"Journal", cfg.Journal, ""},
+		{"Admit", cfg.Admit, ""},
+		{"Observer", cfg.Observer, ""},
+	} {
+		switch {
+		case part.value == nil && part.required != "":
+			return fmt.Errorf("Config.%s is nil: %s", part.name, part.required)
+		case isNil(part.value):
+			return fmt.Errorf("Config.%s is a nil %T", part.name, part.value)
+		}
+	}
+	switch {
+	case cfg.Merchant != "" && !isMerchant(cfg.Merchant):
+		return errors.New("Config.Merchant is no merchant id: it is too long, or holds white space or non-ASCII text")
+	case cfg.OrderIDLength[0] < 0 || cfg.OrderIDLength[1] < cfg.OrderIDLength[0]:
+		return errors.New("Config.OrderIDLength is not a shortest and a longest length")
+	case cfg.Timeout < 0:
+		return errors.New("Config.Timeout is negative")
+	case cfg.ConfirmTimeout < 0:
+		return errors.New("Config.ConfirmTimeout is negative")
+	case cfg.Lease <= cfg.Timeout:
+		return errors.New("Config.Lease must exceed Config.Timeout: a handler would outlive its claim")
+	case strings.ContainsFunc(cfg.Acknowledgement.ContentType, unicode.IsControl):
+		return errors.New("Config.Acknowledgement.ContentType is no header's value")
+	case cfg.Logger.Handler() == nil:
+		return errors.New("Config.Logger has no handler")
+	}
+	if keys, ok := cfg.Keys.(StaticKeys); ok {
+		return keys.check(cfg.Merchant)
+	}
+	return nil
+}
+
+// isNil reports whether v is a nil pointer, map, func or the like in an
+// interface that is not nil.
+func isNil(v any) bool {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Chan, reflect.Func, reflect.Map, reflect.Pointer, reflect.Slice:
+		return r.IsNil()
+	}
+	return false
+}
+
+// identify returns the identity of d. What a query told has no mark: the
+// gateway may spell the channel's id and the amount otherwise there, and two
+// spellings of one payment are no conflict.
+func (w *Webhook) identify(d *Delivery) dedupe.ID {
+	if w.cfg.Identify == nil {
+		if d.Source == SourceQuery {
+			return dedupe.Identify(d.Merchant, d.OrderID, d.Kind)
+		}
+		return dedupe.Identify(d.Merchant, d.OrderID, d.Kind, d.Amount.String(), d.BizpayOrderID)
+	}
+	id := w.cfg.Identify(d)
+	if d.Source == SourceQuery {
+		id.Mark = [32]byte{}
+	}
+	return id
 }

@@ -2,6 +2,9 @@ package middleware
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/ottpaykit/ottpay/envelope"
 )
@@ -25,4 +28,22 @@ type StaticKeys map[string][]envelope.Key
 // Keys returns the merchant's keys. It does not fail.
 func (k StaticKeys) Keys(_ context.Context, merchantID string) ([]envelope.Key, error) {
 	return k[merchantID], nil
+}
+
+// check returns what is wrong with k. merchant is one that it must have, or "".
+func (k StaticKeys) check(merchant string) error {
+	for id, keys := range k {
+		switch {
+		case !isMerchant(id) || id == "":
+			return errors.New("StaticKeys has an id that is no merchant's: it is empty or too long, or holds white space or non-ASCII text")
+		case len(keys) == 0:
+			return fmt.Errorf("StaticKeys has no key for merchant %s", id)
+		case slices.ContainsFunc(keys, envelope.Key.IsZero):
+			return fmt.Errorf("StaticKeys has a zero Key for merchant %s: use envelope.NewKey", id)
+		}
+	}
+	if merchant != "" && len(k[merchant]) == 0 {
+		return fmt.Errorf("StaticKeys has no key for merchant %s", merchant)
+	}
+	return nil
 }

@@ -143,12 +143,8 @@ func (w *Webhook) decode(ctx context.Context, d *Delivery, into any) error {
 }
 
 func (w *Webhook) decodeInto(ctx context.Context, d *Delivery, v any) error {
-	if u, ok := v.(json.Unmarshaler); ok {
-		if err := u.UnmarshalJSON(d.Payload.JSON); err != nil {
-			return err
-		}
-	} else if err := json.Unmarshal(d.Payload.JSON, v); err != nil {
-		return misfit(err, v)
+	if err := decodeJSON(d.Payload.JSON, v); err != nil {
+		return err
 	}
 	return w.cfg.Validator.StructCtx(ctx, v)
 }

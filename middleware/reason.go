@@ -140,6 +140,9 @@ const (
 	ReasonInFlight Reason = "in-flight"
 	// ReasonStore: the store returned an error.
 	ReasonStore Reason = "store"
+	// ReasonConfirmUnknown: the store did not say in time whether the claim is
+	// confirmed. The work may be kept; the next delivery tells.
+	ReasonConfirmUnknown Reason = "confirm-unknown"
 	// ReasonClaimLost: the handler outlived its claim, and its work may be done twice.
 	ReasonClaimLost Reason = "claim-lost"
 	// ReasonJournal: the journal returned an error.
@@ -147,7 +150,7 @@ const (
 	// ReasonHandler: the handler returned an error or answered with a status
 	// that is not a success.
 	ReasonHandler Reason = "handler"
-	// ReasonPanic: the handler panicked.
+	// ReasonPanic: the handler panicked, or something else that the Webhook calls.
 	ReasonPanic Reason = "panic"
 	// ReasonShutdown: [Webhook.Shutdown] was called.
 	ReasonShutdown Reason = "shutdown"
@@ -228,7 +231,7 @@ func Reasons() []Reason {
 		ReasonRefunded, ReasonNotConfirmed, ReasonAmountUnconfirmed, ReasonAnswerWithoutOrder, ReasonAnswerOfAnotherOrder,
 		ReasonAnswerOfARefund, ReasonAnswerOfAnotherMerchant, ReasonAnswerContradicts, ReasonAskFailed,
 
-		ReasonBodyConsumed, ReasonKeysUnavailable, ReasonInFlight, ReasonStore, ReasonClaimLost, ReasonJournal,
+		ReasonBodyConsumed, ReasonKeysUnavailable, ReasonInFlight, ReasonStore, ReasonConfirmUnknown, ReasonClaimLost, ReasonJournal,
 		ReasonHandler, ReasonPanic, ReasonShutdown,
 
 		ReasonRequest, ReasonKeys, ReasonSentBefore, ReasonQuery, ReasonRefund, ReasonAnswerOfAPayment,

@@ -110,7 +110,7 @@ func (c *Reconciler) Run(ctx context.Context) (Reconciled, error) {
 			return total, err // and so would every other round
 		}
 		if err != nil {
-			c.Webhook.cfg.Logger.LogAttrs(ctx, slog.LevelError, "ottpay: reconciling stopped short", slog.String("error", err.Error()))
+			c.Webhook.cfg.Logger.LogAttrs(ctx, slog.LevelError, "ottpay: reconciling stopped short", appendError(nil, err)...)
 		}
 		timer.Reset(cmp.Or(c.Interval, defaultInterval))
 		select {
@@ -126,19 +126,30 @@ var errReconciler = errors.New("middleware: Reconciler: Webhook with an Asker, O
 // Round goes through the orders once, and returns early when ctx ends, with
 // its error. An order that fails does not keep it from the others: it is
 // counted, logged, told to Config.OnRefused if it is more than unpaid, and
-// asked about again in a later round.
-func (c *Reconciler) Round(ctx context.Context) (Reconciled, error) {
-	var n Reconciled
+// asked about again in a later round. A panic in Handle is such a failure; one
+// in Orders or Limiter ends the round with an error.
+func (c *Reconciler) Round(ctx context.Context) (n Reconciled, err error) {
 	if c.Webhook == nil || c.Webhook.cfg.Asker == nil || c.Orders == nil || c.Handle == nil {
 		return n, errReconciler
 	}
+	panicked := guarded(func() *Refusal {
+		err = c.round(ctx, &n)
+		return nil
+	})
+	if panicked != nil {
+		err = fmt.Errorf("middleware: reconcile: %w", panicked.Err)
+	}
+	return n, err
+}
+
+func (c *Reconciler) round(ctx context.Context, n *Reconciled) error {
 	c.rounds++
 	for o, err := range c.Orders(ctx) {
 		if err != nil {
-			return n, fmt.Errorf("middleware: reconcile: orders: %w", err)
+			return fmt.Errorf("middleware: reconcile: orders: %w", err)
 		}
 		if err := ctx.Err(); err != nil {
-			return n, err
+			return err
 		}
 		n.Orders++
 		if !c.due(o) {
@@ -147,15 +158,15 @@ func (c *Reconciler) Round(ctx context.Context) (Reconciled, error) {
 		}
 		if c.Limiter != nil {
 			if err := c.Limiter.Wait(ctx); err != nil {
-				return n, fmt.Errorf("middleware: reconcile: limiter: %w", err)
+				return fmt.Errorf("middleware: reconcile: limiter: %w", err)
 			}
 		}
-		if err := c.settle(ctx, o, &n); err != nil {
-			return n, err
+		if err := c.settle(ctx, o, n); err != nil {
+			return err
 		}
 	}
 	c.forget()
-	return n, ctx.Err()
+	return ctx.Err()
 }
 
 // due reports whether o's backoff is over, and if so begins the next one.
@@ -199,7 +210,7 @@ func (c *Reconciler) settle(ctx context.Context, o Order, n *Reconciled) error {
 	case refusal != nil && refusal.Reason == ReasonNotPaidYet:
 		n.Unpaid++
 		if c.Unpaid != nil {
-			c.Unpaid(ctx, o, d.Answer.Status)
+			c.tell(ctx, d, func() { c.Unpaid(ctx, o, d.Answer.Status) })
 		}
 		return nil
 	case result == ResultHandled:
@@ -219,9 +230,16 @@ func (c *Reconciler) settle(ctx context.Context, o Order, n *Reconciled) error {
 	}
 	c.log(ctx, d, result, err)
 	if refusal != nil && result != ResultInFlight && w.cfg.OnRefused != nil {
-		w.cfg.OnRefused(ctx, refusal)
+		c.tell(ctx, d, func() { w.cfg.OnRefused(ctx, refusal) })
 	}
 	return nil
+}
+
+// tell runs a hook. Its panic is logged.
+func (c *Reconciler) tell(ctx context.Context, d *Delivery, hook func()) {
+	if panicked := guarded(func() *Refusal { hook(); return nil }); panicked != nil {
+		c.log(ctx, d, panicked.result, panicked)
+	}
 }
 
 // log writes the line of an order that is more than unpaid.
@@ -236,9 +254,7 @@ func (c *Reconciler) log(ctx context.Context, d *Delivery, result Result, err er
 		attrs = append(attrs, slog.String("reason", string(refusal.Reason)))
 		err = refusal.Err
 	}
-	if err != nil {
-		attrs = append(attrs, slog.String("error", err.Error()))
-	}
+	attrs = appendError(attrs, err)
 	switch result {
 	case ResultConflict, ResultDeferred, ResultFailed: // for a conflict, the payer may have paid twice
 		level = slog.LevelError

@@ -2,6 +2,7 @@ package middleware
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"time"
@@ -9,54 +10,77 @@ import (
 
 // record is what the log line and the observer are told of one delivery.
 type record struct {
+	request  *http.Request // with the context that the observer gave it
 	start    time.Time
 	observed func(DeliveryOutcome)
 
 	delivery *Delivery
 	result   Result
+	doubt    Reason // why a duplicate that says something else raises no alarm
 	handler  time.Duration
 	release  error // a claim that could not be released
+	answered bool
 }
 
 // begin starts the record. The observer may put a context into the request.
-func (w *Webhook) begin(r **http.Request) *record {
-	rec := &record{start: w.cfg.Now()}
+func (w *Webhook) begin(rec *record) {
+	rec.start = w.cfg.Now()
 	if w.cfg.Observer != nil {
-		ctx, end := w.cfg.Observer.Delivery(*r)
-		*r, rec.observed = (*r).WithContext(ctx), end
+		ctx, end := w.cfg.Observer.Delivery(rec.request)
+		rec.request, rec.observed = rec.request.WithContext(ctx), end
 	}
-	return rec
 }
 
-// refused tells everybody that the delivery was not let through and answers.
-func (w *Webhook) refused(rw http.ResponseWriter, r *http.Request, rec *record, refusal *Refusal) {
-	rec.result = refusal.result
-	rec.log(w, r.Context(), refusal)
-	rec.observe(refusal.Reason, refusal.Status)
+// tell reports a delivery that was not let through, and returns the status to
+// answer. A panic in what is told does not keep the others from being told.
+func (w *Webhook) tell(rec *record, refusal *Refusal) (status int) {
+	if rec.delivery != nil {
+		refusal.about(rec.delivery)
+	}
+	rec.result, status = refusal.result, refusal.Status
+	ctx := rec.request.Context()
+	tell := func(f func()) {
+		panicked := guarded(func() *Refusal { f(); return nil })
+		if panicked == nil {
+			return
+		}
+		rec.result, status = panicked.result, panicked.Status
+		guarded(func() *Refusal { rec.log(w, ctx, panicked); return nil }) // the log itself may be what panics
+	}
+	tell(func() { rec.log(w, ctx, refusal) })
 	if w.cfg.OnRefused != nil {
-		w.cfg.OnRefused(r.Context(), refusal)
+		tell(func() { w.cfg.OnRefused(ctx, refusal) })
 	}
-	refuse(rw, refusal.Status)
+	tell(func() { rec.observe(refusal.Reason, status) })
+	return status
 }
 
-// end tells everybody that the delivery is acknowledged.
-func (rec *record) end(w *Webhook, ctx context.Context, status int) {
+// end reports that the delivery is acknowledged.
+func (rec *record) end(w *Webhook) {
 	level := slog.LevelInfo
-	if rec.result == ResultConflict {
-		level = slog.LevelError // the payer may have paid twice
-	}
-	w.cfg.Logger.LogAttrs(ctx, level, "ottpay: callback acknowledged",
+	attrs := make([]slog.Attr, 0, 4)
+	attrs = append(attrs,
 		slog.String("result", string(rec.result)),
 		slog.Any("delivery", rec.delivery),
 		slog.Duration("handler", rec.handler),
 	)
-	rec.observe("", status)
+	switch {
+	case rec.result == ResultConflict:
+		level = slog.LevelError // the payer may have paid twice
+	case rec.doubt != "":
+		level = slog.LevelWarn
+		attrs = append(attrs, slog.String("reason", string(rec.doubt)))
+	}
+	w.cfg.Logger.LogAttrs(rec.request.Context(), level, "ottpay: callback acknowledged", attrs...)
+	rec.observe(rec.doubt, http.StatusOK)
 }
 
 func (rec *record) observe(reason Reason, status int) {
-	if rec.observed == nil {
+	end := rec.observed
+	if end == nil {
 		return
 	}
+	rec.observed = nil // it is called once, also when it panics
 	o := DeliveryOutcome{Result: rec.result, Reason: reason, Status: status, Handler: rec.handler}
 	if d := rec.delivery; d != nil {
 		o.Form = d.Payload.Form.String()
@@ -64,7 +88,7 @@ func (rec *record) observe(reason Reason, status int) {
 			o.Lag = max(0, rec.start.Sub(at))
 		}
 	}
-	rec.observed(o)
+	end(o)
 }
 
 // log writes the line of a refusal. What a stranger can bring about is a
@@ -94,9 +118,7 @@ func (rec *record) log(w *Webhook, ctx context.Context, refusal *Refusal) {
 	if refusal.OrderID != "" {
 		attrs = append(attrs, slog.String("merchant", refusal.Merchant), slog.String("order_id", short(refusal.OrderID)))
 	}
-	if refusal.Err != nil {
-		attrs = append(attrs, slog.String("error", refusal.Err.Error()))
-	}
+	attrs = appendError(attrs, refusal.Err)
 	if rec.release != nil {
 		attrs = append(attrs, slog.String("release", rec.release.Error()))
 	}
@@ -104,4 +126,17 @@ func (rec *record) log(w *Webhook, ctx context.Context, refusal *Refusal) {
 		attrs = append(attrs, slog.Duration("handler", rec.handler))
 	}
 	w.cfg.Logger.LogAttrs(ctx, level, "ottpay: callback not acknowledged", attrs...)
+}
+
+// appendError adds err, if it is one, and the stack of a panic.
+func appendError(attrs []slog.Attr, err error) []slog.Attr {
+	if err == nil {
+		return attrs
+	}
+	attrs = append(attrs, slog.String("error", err.Error()))
+	var panicked *PanicError
+	if errors.As(err, &panicked) {
+		attrs = append(attrs, slog.String("stack", string(panicked.Stack)))
+	}
+	return attrs
 }

@@ -72,48 +72,58 @@ func (w *Webhook) settle(ctx context.Context, o Order, fn func(context.Context, 
 		Notification: &api.Notification{MerchantID: o.Merchant, OrderID: o.ID, PrepayOrderID: o.Checkout},
 		Claimed:      Claimed{Code: api.CodeSuccess}, // there was no callback to say otherwise
 	}
-	if refusal := w.learn(ctx, d); refusal != nil {
+	refusal := guarded(func() *Refusal { return w.learn(ctx, d) })
+	if refusal != nil {
 		return d, refusal.result, refusal.about(d)
 	}
-	result, err := w.again(ctx, d, fn)
+	result, err := w.handleKnown(ctx, d, fn)
 	return d, result, err
 }
 
-// learn asks the gateway and makes its answer what d says. Nothing is claimed
-// yet, so that no transaction waits for the gateway.
+// learn asks the gateway and makes its answer what d says.
 func (w *Webhook) learn(ctx context.Context, d *Delivery) *Refusal {
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.Timeout)
 	defer cancel()
 	answer, err := w.cfg.Asker.Ask(ctx, d)
 	if err != nil {
-		return deferred(ReasonAskFailed, err)
+		return askFailed(err)
 	}
 	d.Answer = &answer
-	d.BizpayOrderID = answer.BizpayOrderID
-	if d.OrderID == "" {
-		d.OrderID = answer.OrderID
-	}
-	if d.Amount == 0 && answer.Amount != nil {
-		d.Amount = *answer.Amount
-	}
+	d.learn(answer)
 	if reason := answer.mismatch(d); reason != "" {
 		return deferred(reason, nil)
 	}
 	n := d.Notification
 	n.OrderID, n.BizpayOrderID, n.Amount = d.OrderID, d.BizpayOrderID, d.Amount
-	d.ID = w.cfg.Identify(d)
+	d.ID = w.identify(d)
 	return nil
 }
 
-// again is the rest of the path for what no request brought.
-func (w *Webhook) again(ctx context.Context, d *Delivery, fn func(context.Context, *api.Notification) error) (Result, error) {
+// learn fills in what the shop did not know of an order.
+func (d *Delivery) learn(a Answer) {
+	if d.Source != SourceQuery {
+		return
+	}
+	d.BizpayOrderID = a.BizpayOrderID
+	if d.OrderID == "" {
+		d.OrderID = a.OrderID
+	}
+	if d.Amount == 0 && a.Amount != nil {
+		d.Amount = *a.Amount
+	}
+}
+
+// handleKnown is the rest of the path for what no request brought.
+func (w *Webhook) handleKnown(ctx context.Context, d *Delivery, fn func(context.Context, *api.Notification) error) (Result, error) {
 	rec := &record{start: w.cfg.Now(), delivery: d}
-	refusal := w.work(ctx, d, rec, func(ctx context.Context) error { return fn(ctx, d.Notification) }, func(*Refusal) {})
+	refusal := guarded(func() *Refusal {
+		return w.work(ctx, rec, func(ctx context.Context) error { return fn(ctx, d.Notification) })
+	})
 	if refusal != nil {
 		if rec.release != nil {
 			refusal.Err = errors.Join(refusal.Err, rec.release)
 		}
-		return refusal.result, refusal
+		return refusal.result, refusal.about(d)
 	}
 	return rec.result, nil
 }
@@ -144,7 +154,11 @@ func (w *Webhook) Replay(ctx context.Context, run string, body []byte, fn func(c
 	if len(body) > maxCallback {
 		return ResultRefused, tooLarge()
 	}
-	d, refusal := w.receive(ctx, body, nil)
+	var d *Delivery
+	refusal := guarded(func() (refusal *Refusal) {
+		d, refusal = w.receive(ctx, body, nil)
+		return refusal
+	})
 	if refusal != nil {
 		return refusal.result, refusal
 	}
@@ -152,7 +166,7 @@ func (w *Webhook) Replay(ctx context.Context, run string, body []byte, fn func(c
 	if run != "" {
 		d.ID.Key = dedupe.Identify("replay", run, string(d.ID.Key[:])).Key
 	}
-	return w.again(ctx, d, fn)
+	return w.handleKnown(ctx, d, fn)
 }
 
 // Format writes the order's ids, whatever the verb.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/envelope"
-	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/internal/splice"
 )
@@ -33,7 +32,11 @@ type Webhook struct {
 // already: next finds the decrypted JSON as the request's body and the
 // [Delivery] in its context. A status below 300, or none, says that its work is
 // kept. What else it writes is not sent.
+// It panics if next is nil.
 func (w *Webhook) Handler(next http.Handler) http.Handler {
+	if next == nil || isNil(next) {
+		panic("middleware: the handler is nil")
+	}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.Do(rw, r, func(rw http.ResponseWriter, r *http.Request) error {
 			next.ServeHTTP(rw, r)
@@ -51,8 +54,10 @@ func (w *Webhook) Handler(next http.Handler) http.Handler {
 // T is [api.Notification], or one of the schemas that require more of it
 // ([api.CardNotification], [api.CheckoutNotification]), or a struct of the
 // shop's own with json and validate tags. A notification that does not fit T is
-// left, with an alarm.
+// deferred, with an alarm. Handle panics if T cannot be received at all; [Fits]
+// tells before.
 func Handle[T any](w *Webhook, fn func(context.Context, *T) error) http.Handler {
+	mustFit[T](w, fn)
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		Receive(w, rw, r, func(_ http.ResponseWriter, r *http.Request, v *T) error {
 			return fn(r.Context(), v)
@@ -68,10 +73,14 @@ func Receive[T any](w *Webhook, rw http.ResponseWriter, r *http.Request, fn func
 }
 
 // Do is the core that Handler, Handle and the adapters stand on. It checks r,
-// claims it, runs fn and writes the answer to rw: exactly one, also when fn
-// panics, in which case the panic goes on. fn gets the request that a handler
-// may see and a writer that keeps a status and swallows the rest; an error or
-// a status of 300 and more says that its work is not kept.
+// claims it, runs fn and writes one answer to rw. fn gets the request that a
+// handler may see and a writer that keeps a status and drops the rest. An error
+// or a status of 300 and more says that the work is not kept, whatever else fn
+// writes.
+//
+// A panic in fn, or in anything else that the Webhook calls, is answered 503,
+// logged, told to Config.OnRefused as a [PanicError] and does not go on: a
+// recovery middleware in front that writes no status would turn it into 200.
 func (w *Webhook) Do(rw http.ResponseWriter, r *http.Request, fn func(http.ResponseWriter, *http.Request) error) {
 	w.serve(rw, r, nil, fn)
 }
@@ -79,45 +88,68 @@ func (w *Webhook) Do(rw http.ResponseWriter, r *http.Request, fn func(http.Respo
 // serve is a callback's path. into is what the payload is decoded into besides
 // the notification, or nil.
 func (w *Webhook) serve(rw http.ResponseWriter, r *http.Request, into any, fn func(http.ResponseWriter, *http.Request) error) {
-	rec := w.begin(&r)
+	rec := &record{request: r}
+	defer func() {
+		if rec.answered { // else runtime.Goexit runs, as t.FailNow in a handler calls it
+			return
+		}
+		refuse(rw, http.StatusServiceUnavailable)
+		_ = http.NewResponseController(rw).Flush() // net/http drops what is not flushed
+		w.tell(rec, failed(ReasonPanic, errGoexit))
+	}()
 	if !w.gate.enter() {
-		w.refused(rw, r, rec, shuttingDown())
+		w.begin(rec)
+		w.answer(rw, rec, shuttingDown())
 		return
 	}
 	defer w.gate.leave()
+	w.answer(rw, rec, guarded(func() *Refusal { return w.deliver(rw, rec, into, fn) }))
+}
 
-	d, refusal := w.check(rw, r, into)
+// deliver returns nil when the delivery may be acknowledged.
+func (w *Webhook) deliver(rw http.ResponseWriter, rec *record, into any, fn func(http.ResponseWriter, *http.Request) error) *Refusal {
+	w.begin(rec)
+	d, refusal := w.check(rw, rec.request, into)
 	rec.delivery = d
 	if refusal != nil {
-		w.refused(rw, r, rec, refusal)
-		return
+		return refusal
 	}
-	refusal = w.work(r.Context(), d, rec, func(ctx context.Context) error {
+	return w.work(rec.request.Context(), rec, func(ctx context.Context) error {
 		answer := &statusWriter{header: make(http.Header)}
-		if err := fn(answer, payloadRequest(ctx, r, d)); err != nil {
+		if err := fn(answer, payloadRequest(ctx, rec.request, d)); err != nil {
 			return err
 		}
 		if !answer.ok() {
 			return fmt.Errorf("%w: %d", errHandlerStatus, answer.status)
 		}
 		return nil
-	}, func(refusal *Refusal) { // the handler panics: answer on its way out
-		w.refused(rw, r, rec, refusal)
-		_ = http.NewResponseController(rw).Flush() // net/http drops what is not flushed
 	})
-	if refusal != nil {
-		w.refused(rw, r, rec, refusal)
+}
+
+// answer tells how the delivery ended and writes the one answer.
+func (w *Webhook) answer(rw http.ResponseWriter, rec *record, refusal *Refusal) {
+	if refusal == nil {
+		refusal = guarded(func() *Refusal { rec.end(w); return nil })
+	}
+	if refusal == nil {
+		rec.answered = true
+		w.acknowledge(rw)
 		return
 	}
-	rec.end(w, r.Context(), http.StatusOK)
-	w.acknowledge(rw)
+	status := w.tell(rec, refusal)
+	rec.answered = true
+	refuse(rw, status)
 }
 
 // Check only looks: it reads r's body and opens, verifies, decodes and
 // validates it. It touches no store and no network beyond [Keys], and it
 // answers nothing. The error is a *[Refusal].
 func (w *Webhook) Check(r *http.Request) (*Delivery, error) {
-	d, refusal := w.check(nil, r, nil)
+	var d *Delivery
+	refusal := guarded(func() (refusal *Refusal) {
+		d, refusal = w.check(nil, r, nil)
+		return refusal
+	})
 	if refusal != nil {
 		return nil, refusal
 	}
@@ -162,130 +194,98 @@ func (w *Webhook) receive(ctx context.Context, body []byte, into any) (*Delivery
 	}
 	d.splices = w.splices
 	_, d.statusSeen = into.(*api.CardNotification)
-	d.ID = w.cfg.Identify(d)
+	d.ID = w.identify(d)
 	return d, nil
 }
 
-// work is the rest of the path: claim, believe, handle, confirm. It returns
-// nil when the delivery may be acknowledged. handle runs under the claim, at
-// most once. If it panics, the claim is released, panicked is told, and the
-// panic goes on.
-func (w *Webhook) work(ctx context.Context, d *Delivery, rec *record, handle func(context.Context) error, panicked func(*Refusal)) *Refusal {
-	if w.cfg.Asker == nil && d.Claimed.Code.Class() != api.ClassSuccess {
-		// Nothing authenticates the code, so it makes nothing paid and
-		// nothing failed. Without a query nobody can decide.
-		return deferred(ReasonCode, nil).about(d)
-	}
-	if w.cfg.Asker == nil {
-		if sign := d.SpliceSign(); sign != "" {
-			return deferred(ReasonPossibleSplice, errors.New("cipher blocks may have been moved: "+sign)).about(d)
-		}
-	}
-	// The gateway may go away; what was begun is ended all the same.
-	ctx = context.WithoutCancel(ctx)
-	ctx, cancel := context.WithTimeout(ctx, w.cfg.Timeout)
+// work is the rest of the path: done before, believe, claim, handle, confirm.
+// It returns nil when the delivery may be acknowledged. handle runs under the
+// claim, at most once. Nothing is claimed and no connection is held while the
+// shop and the gateway are asked.
+func (w *Webhook) work(ctx context.Context, rec *record, handle func(context.Context) error) *Refusal {
+	d := rec.delivery
+	// The gateway may go away; what was begun is finished all the same.
+	ctx, cancel := context.WithTimeout(withDelivery(context.WithoutCancel(ctx), d), w.cfg.Timeout)
 	defer cancel()
-
-	claim, err := w.cfg.Store.Claim(ctx, d.ID, w.cfg.Lease)
-	switch {
-	case errors.Is(err, dedupe.ErrConflict):
-		rec.result = ResultConflict
-		if w.cfg.OnConflict != nil {
-			w.cfg.OnConflict(ctx, d)
-		}
-		return nil
-	case errors.Is(err, dedupe.ErrDone):
-		rec.result = ResultDuplicate
-		return nil
-	case errors.Is(err, dedupe.ErrInFlight):
-		return (&Refusal{Status: http.StatusServiceUnavailable, Reason: ReasonInFlight, result: ResultInFlight}).about(d)
-	case err != nil:
-		return failed(ReasonStore, err).about(d)
+	refusal := w.decide(ctx, rec, handle)
+	if refusal != nil {
+		refusal.about(d)
 	}
-
-	refusal := failed(ReasonPanic, nil) // unless what follows returns
-	defer func() {
-		if refusal == nil {
-			return
-		}
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), confirmTimeout)
-		defer cancel()
-		if err := claim.Release(end); err != nil {
-			rec.release = err // its lease ends it
-		}
-		if refusal.Reason == ReasonPanic {
-			panicked(refusal.about(d))
-		}
-	}()
-	if refusal = w.handle(ctx, claim, d, rec, handle); refusal != nil {
-		return refusal.about(d)
-	}
-	rec.result = ResultHandled
-	return nil
+	return refusal
 }
 
-// handle runs under the claim and returns nil when the claim is confirmed.
-func (w *Webhook) handle(ctx context.Context, claim dedupe.Claim, d *Delivery, rec *record, handle func(context.Context) error) *Refusal {
-	work := withDelivery(ctx, d)
-	if c, ok := claim.(dedupe.Contexter); ok {
-		work = c.Context(work)
+func (w *Webhook) decide(ctx context.Context, rec *record, handle func(context.Context) error) *Refusal {
+	d := rec.delivery
+	if err := dedupe.Look(ctx, w.cfg.Store, d.ID); err != nil {
+		return w.notClaimed(ctx, rec, err)
 	}
 	if w.cfg.Journal != nil && d.Source == SourceCallback {
 		if err := w.cfg.Journal.Append(ctx, d.Merchant, d.sealed, d.ID); err != nil {
 			return failed(ReasonJournal, err)
 		}
 	}
-	if refusal := w.believe(ctx, work, d); refusal != nil {
+	if refusal := w.believe(ctx, d); refusal != nil {
 		return refusal
 	}
-	start := w.cfg.Now()
-	err := handle(work)
-	rec.handler = w.cfg.Now().Sub(start)
-	if err != nil {
-		return failed(ReasonHandler, err)
+	bracket := dedupe.Bracket{
+		Lease:          w.cfg.Lease,
+		Timeout:        -1, // ctx has it
+		ConfirmTimeout: w.cfg.ConfirmTimeout,
+		ReleaseFailed:  func(err error) { rec.release = err },
 	}
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), confirmTimeout)
-	defer cancel()
-	switch err := claim.Confirm(end); {
+	err := dedupe.Do(ctx, w.cfg.Store, d.ID, bracket, func(ctx context.Context) error {
+		start := w.cfg.Now()
+		defer func() { rec.handler = w.cfg.Now().Sub(start) }()
+		return handle(ctx)
+	})
+	var work *dedupe.WorkError
+	switch {
+	case err == nil:
+		rec.result = ResultHandled
+		return nil
+	case errors.As(err, &work):
+		return failed(ReasonHandler, work.Err)
 	case errors.Is(err, dedupe.ErrLost):
 		return failed(ReasonClaimLost, err)
-	case err != nil:
-		return failed(ReasonStore, err)
+	case errors.Is(err, dedupe.ErrUnknownOutcome):
+		return failed(ReasonConfirmUnknown, err)
 	}
-	return nil
+	return w.notClaimed(ctx, rec, err)
 }
 
-// believe compares the notification with what the shop expects, who is asked
-// under work, and with what the gateway says when it is asked.
-func (w *Webhook) believe(ctx, work context.Context, d *Delivery) *Refusal {
-	var expected field.Cents
-	if w.cfg.Expect != nil {
-		var err error
-		if expected, err = w.cfg.Expect(work, d.OrderID); err != nil {
-			return deferred(ReasonNotExpected, err)
-		}
-		if !d.Paid() && !d.statusSeen {
-			return deferred(ReasonKind, nil)
-		}
-		if !d.amountIs(expected) {
-			return deferred(ReasonAmountMismatch, nil)
-		}
-	}
-	if w.cfg.Asker == nil || d.Answer != nil { // nobody to ask, or asked already
+// notClaimed judges the error of a look at the store or of a claim.
+func (w *Webhook) notClaimed(ctx context.Context, rec *record, err error) *Refusal {
+	switch {
+	case errors.Is(err, dedupe.ErrConflict):
+		return w.conflict(ctx, rec)
+	case errors.Is(err, dedupe.ErrDone):
+		rec.result = ResultDuplicate
 		return nil
+	case errors.Is(err, dedupe.ErrInFlight):
+		return &Refusal{Status: http.StatusServiceUnavailable, Reason: ReasonInFlight, result: ResultInFlight}
 	}
-	// Not under work: others share the query, and it may outlive the claim
-	// and its transaction.
-	answer, err := w.cfg.Asker.Ask(ctx, d)
-	if err != nil {
-		return deferred(ReasonAskFailed, err)
-	}
-	d.Answer = &answer
-	if reason := answer.mismatch(d); reason != "" {
-		return deferred(reason, nil)
-	}
-	if w.cfg.Expect != nil && !d.amountIs(expected) { // by what is confirmed
-		return deferred(ReasonAmountMismatch, nil)
+	return failed(ReasonStore, err)
+}
+
+// conflict acknowledges a notification that was handled before and now names
+// another amount or another channel's id. It alarms only if that is confirmed:
+// a splice of a captured message says such things, too.
+func (w *Webhook) conflict(ctx context.Context, rec *record) *Refusal {
+	d := rec.delivery
+	rec.result = ResultDuplicate
+	refusal := w.confirm(ctx, d)
+	switch {
+	case refusal != nil && (refusal.Reason == ReasonAskFailed || refusal.Reason == ReasonPanic):
+		return refusal // it is asked again with the next delivery
+	case refusal != nil:
+		rec.doubt = refusal.Reason
+	case d.Answer != nil && d.Answer.BizpayOrderID != "" && d.Answer.BizpayOrderID != d.BizpayOrderID:
+		rec.doubt = ReasonBizpayOrderID
+	default:
+		rec.result = ResultConflict
+		if w.cfg.OnConflict != nil {
+			w.cfg.OnConflict(ctx, d)
+		}
 	}
 	return nil
 }

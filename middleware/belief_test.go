@@ -1,0 +1,140 @@
+package middleware_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ottpaykit/ottpay/dedupe"
+	"github.com/ottpaykit/ottpay/field"
+	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/middleware"
+)
+
+// holding counts the claims that are held.
+type holding struct {
+	dedupe.Store
+	held atomic.Int32
+}
+
+func (h *holding) Look(ctx context.Context, id dedupe.ID) error { return dedupe.Look(ctx, h.Store, id) }
+
+func (h *holding) Claim(ctx context.Context, id dedupe.ID, lease time.Duration) (dedupe.Claim, error) {
+	claim, err := h.Store.Claim(ctx, id, lease)
+	if err != nil {
+		return nil, err
+	}
+	h.held.Add(1)
+	return held{claim, h}, nil
+}
+
+type held struct {
+	dedupe.Claim
+	h *holding
+}
+
+func (c held) Confirm(ctx context.Context) error { c.h.held.Add(-1); return c.Claim.Confirm(ctx) }
+func (c held) Release(ctx context.Context) error { c.h.held.Add(-1); return c.Claim.Release(ctx) }
+
+// TestBeliefHoldsNothing: no claim is held while the shop and the gateway are
+// asked, and what is done is not asked about.
+func TestBeliefHoldsNothing(t *testing.T) {
+	t.Parallel()
+	store := &holding{Store: newMemory()}
+	var asked, expected atomic.Int32
+	look := func(what string, n *atomic.Int32) {
+		if n.Add(1); store.held.Load() != 0 {
+			t.Errorf("a claim is held: %s", what)
+		}
+	}
+	w := newWebhook(t, func(cfg *middleware.Config) {
+		cfg.Store = store
+		cfg.Expect = func(ctx context.Context, _ string) (field.Cents, error) {
+			if _, ok := middleware.FromContext(ctx); !ok {
+				t.Error("Expect does not find the delivery")
+			}
+			look("Expect", &expected)
+			return 1999, nil
+		}
+		cfg.Asker = askerFunc(func(_ context.Context, d *middleware.Delivery) (middleware.Answer, error) {
+			look("Asker", &asked)
+			return answer("success", 1999)(d)
+		})
+	})
+	h := middleware.Handle(w, func(context.Context, *api.Notification) error {
+		if store.held.Load() != 1 {
+			t.Error("the handler runs without a claim")
+		}
+		return nil
+	})
+	for range 3 {
+		if code := post(h, callback(t, paid)).Code; code != 200 {
+			t.Errorf("answer %d", code)
+		}
+	}
+	if asked.Load() != 1 || expected.Load() != 1 || store.held.Load() != 0 {
+		t.Errorf("asked %d, expected %d times, %d claims held", asked.Load(), expected.Load(), store.held.Load())
+	}
+}
+
+// TestConflictIsAsked: "paid twice" is said only if the gateway confirms it.
+func TestConflictIsAsked(t *testing.T) {
+	t.Parallel()
+	const channel = "WX240102030405000001" // of paid
+	amount := func(c field.Cents) *field.Cents { return &c }
+	again := func(old, new string) string { return strings.Replace(paid, old, new, 1) }
+	for _, c := range []struct {
+		name    string
+		payload string
+		answer  middleware.Answer
+		err     error
+		status  int
+		alarm   bool
+		reason  string
+	}{
+		{"a second payment", again(channel, "WX2"), middleware.Answer{Status: "success", Amount: amount(1999), BizpayOrderID: "WX2"}, nil, 200, true, ""},
+		{"a second payment, no channel in the answer", again(channel, "WX2"), middleware.Answer{Status: "success", Amount: amount(1999)}, nil, 200, true, ""},
+		{"a second payment of another amount", again("1999", "2999"), middleware.Answer{Status: "success", Amount: amount(2999), BizpayOrderID: channel}, nil, 200, true, ""},
+		{"an amount that the gateway does not know", again("1999", "19990"), middleware.Answer{Status: "success", Amount: amount(1999), BizpayOrderID: channel}, nil, 200, false, "amount-mismatch"},
+		{"a channel's id that the gateway does not know", again(channel, "X"+channel), middleware.Answer{Status: "success", Amount: amount(1999), BizpayOrderID: channel}, nil, 200, false, "bizpay_order_id"},
+		{"refunded since", again(channel, "WX2"), middleware.Answer{Status: "fully_refunded", Amount: amount(1999)}, nil, 200, false, "refunded"},
+		{"nobody can be asked", again(channel, "WX2"), middleware.Answer{}, errors.New("no route"), 503, false, "ask-failed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var s shop
+			alarms := 0
+			log := new(lines)
+			first := true
+			w := newWebhook(t, func(cfg *middleware.Config) {
+				cfg.AskWindow, cfg.Logger = -1, slog.New(slog.NewTextHandler(log, nil))
+				cfg.OnConflict = func(context.Context, *middleware.Delivery) { alarms++ }
+				cfg.Asker = askerFunc(func(_ context.Context, d *middleware.Delivery) (middleware.Answer, error) {
+					if first {
+						return answer("success", 1999)(d)
+					}
+					a := c.answer
+					a.OrderID = d.OrderID
+					return a, c.err
+				})
+			})
+			if code := post(s.behind(w), callback(t, paid)).Code; code != 200 {
+				t.Fatalf("first: %d", code)
+			}
+			first = false
+			if code := post(s.behind(w), callback(t, c.payload)).Code; code != c.status || s.runs.Load() != 1 {
+				t.Errorf("answer %d, handled %d times", code, s.runs.Load())
+			}
+			if alarms == 1 != c.alarm || log.has("level=ERROR", "result=conflict") != c.alarm {
+				t.Errorf("%d alarms: %s", alarms, log)
+			}
+			if c.status == 200 && !c.alarm && !log.has("level=WARN", "result=duplicate", "reason="+c.reason) {
+				t.Errorf("no warning: %s", log)
+			}
+		})
+	}
+}
