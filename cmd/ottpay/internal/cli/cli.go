@@ -139,6 +139,8 @@ envelopes, send callbacks to a shop, receive them, and call the gateway.`,
 		newExplain(a),
 		newOpen(a),
 		newSeal(a),
+		newFaults(a),
+		newHealth(a),
 		newVersion(a),
 	)
 	for _, topic := range topics(a) {

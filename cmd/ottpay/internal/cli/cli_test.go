@@ -2,7 +2,9 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
 )
@@ -84,5 +86,44 @@ func TestHelpFits(t *testing.T) {
 				t.Errorf("%s: a line of %d columns: %s", args, n, line)
 			}
 		}
+	}
+}
+
+// TestSandbox starts the sandbox, asks it and stops it.
+func TestSandbox(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, w := io.Pipe()
+	done := make(chan int)
+	var errOut bytes.Buffer
+	go func() {
+		done <- run(ctx, System{In: strings.NewReader(""), Out: w, Err: &errOut}, []string{"sandbox", "--addr", "127.0.0.1:0", "--json"})
+		w.Close()
+	}()
+	d := json.NewDecoder(r)
+	var ready struct {
+		V                  int
+		Type, Gateway, API string
+		Merchants          []string
+	}
+	if err := d.Decode(&ready); err != nil || ready.Type != "ready" || ready.V != 1 || len(ready.Merchants) != 1 {
+		t.Fatalf("first line: %+v, %v", ready, err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, r) }()
+	base := strings.TrimSuffix(ready.API, "/-/api/v1")
+	if got := invoke(t, nil, "", "health", base); got.code != 0 || got.out != "ok\n" {
+		t.Errorf("health: %+v", got)
+	}
+	second := invoke(t, nil, "", "sandbox", "--addr", strings.TrimPrefix(base, "http://"))
+	if second.code != 5 || !strings.Contains(second.err, "is taken by another ottpay sandbox (since ") {
+		t.Errorf("a second sandbox on the address: %+v", second)
+	}
+	cancel()
+	if code := <-done; code != 0 || errOut.Len() != 0 {
+		t.Errorf("code %d, stderr %q; want 0 and nothing", code, errOut.String())
+	}
+	if got := invoke(t, nil, "", "health", base); got.code != 1 {
+		t.Errorf("health of a sandbox that has stopped: %+v", got)
 	}
 }

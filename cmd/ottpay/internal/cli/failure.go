@@ -189,6 +189,9 @@ func nearest(word string, names []string) string {
 		if len(word) >= 3 && strings.HasPrefix(strings.ToLower(name), strings.ToLower(word)) {
 			d = min(d, 1)
 		}
+		if len(name) >= 3 && strings.Contains(strings.ToLower(word), strings.ToLower(name)) {
+			d = min(d, 2)
+		}
 		// A third of the letters may differ, and always one.
 		if d <= max(1, max(len(word), len(name))/3) && (best == "" || d < distance) {
 			best, distance = name, d

@@ -12,6 +12,6 @@ import (
 // without this call.
 func (a *app) untilAskedToStop(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, cancel)
+	context.AfterFunc(ctx, cancel) // back to the system's own answer
 	return ctx, cancel
 }
