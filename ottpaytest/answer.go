@@ -18,7 +18,8 @@ var china = time.FixedZone("CST", 8*60*60)
 type teller struct {
 	g      *Gateway
 	asked  asked
-	row    *row // nil: the answer is about no order
+	row    *row    // nil: the answer is about no order
+	made   members // of the request that made it
 	now    time.Time
 	base   string
 	code   api.Code
@@ -182,7 +183,7 @@ func (t teller) repeated(m api.Member) (string, bool) {
 		if t.row == nil {
 			continue
 		}
-		if text := t.row.asked.text(name); text != "" {
+		if text := t.made.text(name); text != "" {
 			return text, true
 		}
 	}

@@ -230,8 +230,9 @@ func (g *Gateway) firstSent(r *row) []byte {
 // errand is a callback that is to be posted.
 type errand struct {
 	row   *row
+	id    int // all tries of one callback have the same
 	kind  DeliveryKind
-	says  Notification
+	says  api.OrderStatus // the order's when it was paid, or captured
 	due   time.Time
 	try   int // tries before this one
 	fault Fault
@@ -245,11 +246,13 @@ type errand struct {
 
 // errand returns the first try of an order's callback. g.mu is held.
 func (g *Gateway) errand(r *row) *errand {
-	return &errand{row: r, due: g.now(), kind: Original, says: g.notification(r)}
+	g.errandID++
+	return &errand{row: r, id: g.errandID, due: g.now(), kind: Original, says: r.Status}
 }
 
-// notification is what there is to say about a paid order. g.mu is held.
-func (g *Gateway) notification(r *row) Notification {
+// notification is what there is to say about an order that became paid, or
+// captured. g.mu is held.
+func (g *Gateway) notification(r *row, status api.OrderStatus) Notification {
 	n := Notification{
 		MerchantID: r.MerchantID,
 		OrderID:    r.ID,
@@ -262,15 +265,16 @@ func (g *Gateway) notification(r *row) Notification {
 	}
 	// What the merchant said in the request comes back, where a callback has a
 	// place for it.
+	asked := parsed(r.asked)
 	for _, m := range notificationSchema().Members {
-		if m.Role == "" && r.asked.text(m.Name) != "" {
-			n.Extra[m.Name] = r.asked.text(m.Name)
+		if text := asked.text(m.Name); m.Role == "" && text != "" {
+			n.Extra[m.Name] = text
 		}
 	}
 	if r.Fee != 0 {
 		n.Extra["convenience_fee"] = r.Fee
 	}
-	switch r.Status {
+	switch status {
 	case api.StatusAuthfinish:
 		n.Extra["order_status"] = api.StatusAuthorised
 	case api.StatusCaptured:
@@ -314,16 +318,18 @@ func (g *Gateway) deliver(ctx context.Context, e *errand) Delivery {
 	}
 	m := &message{
 		seq: d.seq, at: d.at, callback: true, merchant: r.MerchantID, order: r.ID, method: p.method, url: d.url,
-		body: p.body, code: e.says.Code, fault: Fault{Callback: d.fault}.name(),
+		body: p.body, code: string(api.CodeSuccess), fault: Fault{Callback: d.fault}.name(),
 	}
-	if m.code == "" {
-		m.code = string(api.CodeSuccess)
+	if d.fault == CallbackCode {
+		m.code = string(api.CodeFail)
 	}
 	if sent != nil {
 		m.header = redacted(sent.Header)
 	}
 	g.messages.add(m)
 	r.deliveries = append(r.deliveries, d)
+	g.changes.message(m, true)
+	g.changes.delivery(r, d)
 	r.Callbacks.Tries++
 	r.Callbacks.Due = time.Time{}
 	r.Changed = d.seq
@@ -346,7 +352,9 @@ func (g *Gateway) deliver(ctx context.Context, e *errand) Delivery {
 		return g.delivery(r, d)
 	}
 	m.status, m.answer, m.ms = status, answer, d.ms
-	g.messages.grow(len(answer))
+	if g.messages.find(m.seq) != nil {
+		g.messages.grow(len(answer))
+	}
 	ev := Event{
 		Type: EventDeliveryAnswered, Merchant: r.MerchantID, Order: r.ID, Kind: d.kind, Try: d.try, Status: status,
 		MS: d.ms, Acknowledged: status == http.StatusOK, Message: d.seq, Fault: m.fault,
@@ -359,6 +367,10 @@ func (g *Gateway) deliver(ctx context.Context, e *errand) Delivery {
 		ev.Type, ev.Why = EventDeliveryFailed, why(err)
 	}
 	m.err, m.verdict = ev.Why, verdict(ev)
+	g.changes.delivery(r, d)
+	if g.messages.find(m.seq) != nil {
+		g.changes.message(m, false)
+	}
 	r.Callbacks.Status = status
 	r.Callbacks.Acknowledged = r.Callbacks.Acknowledged || ev.Acknowledged
 	r.Changed = g.emit(ev).Seq
@@ -377,7 +389,7 @@ func (g *Gateway) parcel(e *errand) (parcel, error) {
 		}
 		return p, nil
 	}
-	says := e.says
+	says := g.notification(e.row, e.says)
 	says.rotate = e.try + e.turn
 	says.Fault = e.fault.Callback
 	keys := g.keysOf(e.row.MerchantID)

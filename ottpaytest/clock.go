@@ -76,9 +76,12 @@ func (c *Clock) Stop() {
 		return
 	}
 	c.at, c.manual = c.now().UTC().Truncate(time.Millisecond), true
+	c.offset = 0
 	for _, a := range c.alarms {
-		a.timer.Stop()
-		a.timer = nil
+		if a.timer != nil {
+			a.timer.Stop()
+			a.timer = nil
+		}
 	}
 }
 
@@ -95,14 +98,29 @@ func (c *Clock) Start() {
 	}
 }
 
-// set makes the clock show at, for a loaded state.
-func (c *Clock) set(at time.Time, manual bool) {
+// state is what a record keeps of the clock besides its time.
+func (c *Clock) state() (manual bool, offset time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.manual, c.offset
+}
+
+// set puts the clock into a recorded state. A clock that goes on is never set
+// back.
+func (c *Clock) set(at time.Time, manual bool, offset time.Duration) {
 	if manual {
 		c.Stop()
 	} else {
 		c.Start()
 	}
-	c.Advance(at.Sub(c.Now()))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if manual {
+		c.at = at
+	} else {
+		c.offset = max(c.offset, offset)
+	}
+	c.ring()
 }
 
 // alarm is one that waits for its time.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -64,13 +65,16 @@ type courier struct {
 	idle  chan struct{} // closed when open falls to 0; nil while it is 0
 }
 
-func (c *courier) start(g *Gateway) {
+func (c *courier) prepare(g *Gateway) {
 	c.gateway = g
 	c.busy = make(map[*row]int)
 	c.work = make(chan *errand)
 	c.wake = make(chan struct{}, 1)
+}
+
+func (c *courier) start() {
 	c.running.Go(c.dispatch)
-	for range g.cfg.Couriers {
+	for range c.gateway.cfg.Couriers {
 		c.running.Go(c.carry)
 	}
 }
@@ -261,9 +265,29 @@ func (c *courier) done(e, next *errand) {
 	c.closed()
 }
 
+// dispatch puts a new errand into the queue. g.mu is held.
+func (g *Gateway) dispatch(e *errand) {
+	e.row.errands = append(e.row.errands, *e)
+	g.changes.row(e.row)
+	g.courier.send(e)
+}
+
 // attempt makes one try of an errand, with what goes wrong with it, and returns
-// the next try, or nil.
+// the next try, or nil. A row's errands are those of the record: one that is
+// under way counts, so that it is sent again if the process ends meanwhile.
 func (g *Gateway) attempt(ctx context.Context, e *errand) *errand {
+	next := g.try(ctx, e)
+	g.lock()
+	defer g.unlock()
+	e.row.errands = slices.DeleteFunc(e.row.errands, func(x errand) bool { return x.id == e.id })
+	if next != nil {
+		e.row.errands = append(e.row.errands, *next)
+	}
+	g.changes.row(e.row)
+	return next
+}
+
+func (g *Gateway) try(ctx context.Context, e *errand) *errand {
 	if next, later := g.misfortune(e); later {
 		return next
 	}
@@ -286,7 +310,7 @@ func (g *Gateway) next(e *errand) *errand {
 	if e.try >= len(pauses) || e.row.gone {
 		return nil
 	}
-	n := &errand{row: e.row, kind: e.kind, says: e.says, try: e.try + 1, due: g.now().Add(pauses[e.try])}
+	n := &errand{row: e.row, id: e.id, kind: e.kind, says: e.says, try: e.try + 1, due: g.now().Add(pauses[e.try])}
 	g.schedule(n)
 	return n
 }

@@ -2,6 +2,7 @@ package ottpaytest
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -225,7 +226,7 @@ type eventLog struct {
 	changed chan struct{}
 
 	sink chan struct{} // of capacity 1: there are lines for the sinks; nil if there are no sinks
-	out  []entry       // what the sinks have not had yet
+	out  []entry       // what the sinks have not had yet, in order
 }
 
 // emit appends an event and returns it for more to be filled in before g.mu is
@@ -255,20 +256,23 @@ func (g *Gateway) unlock() {
 		if l.sink != nil {
 			g.queue()
 		}
-		l.told = l.seq
-		close(l.changed)
-		l.changed = make(chan struct{})
+		l.tell()
 	}
 	g.mu.Unlock()
+}
+
+// tell wakes those who wait for what was emitted.
+func (l *eventLog) tell() {
+	l.told = l.seq
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
 // queue hands the new events to the sinks. g.mu is held.
 func (g *Gateway) queue() {
 	l := &g.log
 	first, _ := slices.BinarySearchFunc(l.events, l.told+1, bySeq)
-	for _, e := range l.events[first:] {
-		l.out = append(l.out, g.entry(e))
-	}
+	l.out = append(l.out, g.entries(l.events[first:])...)
 	select {
 	case l.sink <- struct{}{}:
 	default:
@@ -320,13 +324,30 @@ func (g *Gateway) feed() {
 			open = false
 		}
 		g.mu.Lock()
-		out := g.log.out
+		out, failed := g.log.out, g.stateErr != nil
 		g.log.out = nil
 		g.mu.Unlock()
-		for _, line := range out {
-			if g.cfg.OnEvent != nil {
-				g.cfg.OnEvent(line.Event)
+		if g.state != nil && !failed {
+			if err := g.state.append(out); err != nil {
+				g.mu.Lock()
+				g.stateErr = fmt.Errorf("ottpaytest: the state file cannot be written any more: %w", err)
+				g.mu.Unlock()
+			}
+		}
+		if g.cfg.OnEvent == nil {
+			continue
+		}
+		for _, e := range out {
+			if e.event.Type != "" {
+				g.cfg.OnEvent(e.event)
 			}
 		}
 	}
+}
+
+// StateError returns why the state file is not written any more, or nil.
+func (g *Gateway) StateError() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.stateErr
 }

@@ -128,6 +128,7 @@ func (g *Gateway) arm(f Fault) int {
 	g.faultID++
 	armed := &fault{Fault: f, id: g.faultID, left: f.Times}
 	g.faults = append(g.faults, armed)
+	g.changes.set(&g.changes.faults)
 	g.emit(Event{
 		Type: EventFaultArmed, Fault: f.name(), FaultID: armed.id, By: f.By,
 		Merchant: f.Merchant, Order: f.Order, Action: f.Action,
@@ -163,6 +164,7 @@ func (g *Gateway) Disarm(id int) bool {
 func (g *Gateway) disarm(i int) {
 	f := g.faults[i]
 	g.faults = slices.Delete(g.faults, i, i+1)
+	g.changes.set(&g.changes.faults)
 	g.emit(Event{Type: EventFaultCleared, Fault: f.name(), FaultID: f.id, Merchant: f.Merchant, Order: f.Order})
 }
 
@@ -203,6 +205,7 @@ func (g *Gateway) strike(way Direction, c Fault, fits func(Fault) bool) (Fault, 
 		struck := f.Fault
 		struck.Times = f.hits // the how manieth time it is
 		f.hits++
+		g.changes.set(&g.changes.faults)
 		if f.left > 0 {
 			f.left--
 		}

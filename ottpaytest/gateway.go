@@ -1,6 +1,7 @@
 package ottpaytest
 
 import (
+	"cmp"
 	"context"
 	crand "crypto/rand"
 	"encoding/binary"
@@ -96,6 +97,12 @@ type Config struct {
 	// time and should return digits. If nil, they are fifteen random digits.
 	NewID func() string
 
+	// StateFile, if not empty, is a file that keeps the book: it is made if need
+	// be, loaded, locked, and written while the Gateway runs. It is of mode 0600
+	// and holds no key. One Gateway uses it at a time; the error of New matches
+	// ErrStateInUse if another does, and ErrRecord if it is no such file.
+	StateFile string
+
 	// OnEvent is called for each event, from one goroutine and in order, soon
 	// after it happened. It may call the Gateway's methods, but Close. If nil,
 	// [Gateway.Events] has them all the same.
@@ -129,8 +136,12 @@ type Gateway struct {
 	attempts  map[orderID]int
 	faults    []*fault
 	faultID   int
+	errandID  int
 	log       eventLog
 	messages  messageLog
+	changes   changes
+	state     *stateFile // the feeder's; nil if there is none
+	stateErr  error
 }
 
 // Settings are what can be changed of a running Gateway.
@@ -208,11 +219,19 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g.random = newRandom(cfg.Seed)
 	g.ctx, g.cancel = context.WithCancel(context.Background())
-	if cfg.OnEvent != nil {
+	g.courier.prepare(g)
+	if cfg.StateFile != "" {
+		if err := g.openState(cfg.StateFile); err != nil {
+			g.cancel()
+			return nil, err
+		}
+		g.changes.recorded = true
+	}
+	if cfg.OnEvent != nil || g.state != nil {
 		g.log.sink = make(chan struct{}, 1)
 		g.feeder.Go(g.feed)
 	}
-	g.courier.start(g)
+	g.courier.start()
 	return g, nil
 }
 
@@ -274,6 +293,13 @@ func (g *Gateway) Close() {
 		g.courier.wait()
 		close(g.fed)
 		g.feeder.Wait()
+		if g.state != nil {
+			if err := g.state.close(); err != nil {
+				g.mu.Lock()
+				g.stateErr = cmp.Or(g.stateErr, err)
+				g.mu.Unlock()
+			}
+		}
 	})
 }
 
@@ -289,6 +315,7 @@ func (g *Gateway) Configure(s Settings) {
 	g.lock()
 	defer g.unlock()
 	g.settings = s.clone()
+	g.changes.set(&g.changes.settings)
 	g.emit(Event{Type: EventConfigChanged, Why: "settings"})
 }
 
@@ -311,6 +338,7 @@ func (g *Gateway) Advance(d time.Duration) error {
 	g.lock()
 	g.emit(Event{Type: EventClockAdvanced, Advance: d, Clock: g.now().Add(d)})
 	g.cfg.Clock.Advance(d)
+	g.changes.set(&g.changes.clock)
 	g.expire()
 	g.unlock()
 	g.courier.look()
@@ -330,6 +358,7 @@ func (g *Gateway) SetManual(manual bool) error {
 	} else {
 		c.Start()
 	}
+	g.changes.set(&g.changes.clock)
 	g.emit(Event{Type: EventConfigChanged, Why: "clock"})
 	g.unlock()
 	g.courier.look()
@@ -361,6 +390,8 @@ func (g *Gateway) ResetMerchant(id string) error {
 // forget drops what belongs to a merchant, or everything. g.mu is held.
 func (g *Gateway) forget(merchant string) {
 	g.courier.forget(merchant)
+	g.changes.clear()
+	g.changes.forgotten(merchant)
 	if merchant == "" {
 		for _, r := range g.list {
 			r.gone = true

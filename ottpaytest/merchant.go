@@ -71,6 +71,7 @@ func (g *Gateway) AddMerchant(c MerchantConfig) (MerchantConfig, error) {
 		m.keys = append(m.keys, key)
 	}
 	g.merchants[c.ID] = m
+	note(&g.changes, &g.changes.shops, c.ID, true)
 	g.emit(Event{Type: EventConfigChanged, Merchant: c.ID, Why: "merchant added"})
 	return c, nil
 }
@@ -85,6 +86,7 @@ func (g *Gateway) RemoveMerchant(id string) bool {
 	}
 	g.forget(id)
 	delete(g.merchants, id)
+	note(&g.changes, &g.changes.shops, id, true)
 	g.emit(Event{Type: EventConfigChanged, Merchant: id, Why: "merchant removed"})
 	return true
 }
@@ -321,6 +323,7 @@ func (g *Gateway) ConfigureMerchant(id, currency string, fee field.Cents) error 
 		return ErrNoMerchant
 	}
 	m.currency, m.fee = currency, fee
+	note(&g.changes, &g.changes.shops, id, true)
 	g.emit(Event{Type: EventConfigChanged, Merchant: id, Why: "merchant changed"})
 	return nil
 }

@@ -133,17 +133,27 @@ type (
 // row is an Order with what only the gateway needs.
 type row struct {
 	Order
-	asked      members // the request's decrypted members
+	asked      []byte // the decrypted request
 	payment    Payment
 	deliveries []*delivery
-	heap       int  // its place among those that expire; -1 if it does not
-	gone       bool // it is in the book no more
+	errands    []errand // what is to be sent, or is under way; copies
+	heap       int      // its place among those that expire; -1 if it does not
+	gone       bool     // it is in the book no more
 }
 
 func (r *row) key() orderKey { return orderKey{r.MerchantID, r.ID, r.Checkout()} }
 
 // members are the members of a decrypted object.
 type members map[string]json.RawMessage
+
+// parsed returns the members of an object that was checked before.
+func parsed(object []byte) members {
+	var m members
+	if len(object) == 0 || json.Unmarshal(object, &m) != nil {
+		return nil
+	}
+	return m
+}
 
 // text returns a member that is a string or number, "" for any other.
 func (m members) text(name string) string {
@@ -158,6 +168,14 @@ func (m members) text(name string) string {
 	return string(raw)
 }
 
+// pairs returns the members by name.
+func (m members) pairs() (out []pair) {
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, pair{name, m[name]})
+	}
+	return out
+}
+
 // asked is a request that has been found valid.
 type asked struct {
 	merchant string
@@ -165,7 +183,8 @@ type asked struct {
 	schema   *api.Schema // of the request
 	reply    *api.Schema // of the answer
 	members  members
-	inStore  bool // the envelope names a terminal
+	plain    []byte // what members are of
+	inStore  bool   // the envelope names a terminal
 }
 
 // role returns the text of the member that has the role, and whether the
@@ -229,6 +248,7 @@ func (g *Gateway) apply(a asked, f Fault) (*row, *refusal) {
 	if a.action.Kind == api.KindEffect {
 		if id := a.orderID(); id != "" {
 			g.attempts[orderID{a.merchant, id}]++
+			note(&g.changes, &g.changes.attempts, orderID{a.merchant, id}, true)
 		}
 	}
 	m := g.merchants[a.merchant]
@@ -276,6 +296,7 @@ func (g *Gateway) enter(r *row) {
 		To: r.Status, Amount: r.Total(), Currency: r.Currency,
 	}).Seq
 	r.Changed = r.Seq
+	g.changes.newRow(r)
 }
 
 // drop takes a row out of what lists the book. g.mu is held.
@@ -303,6 +324,7 @@ func (g *Gateway) become(r *row, status api.OrderStatus, by string) {
 		Type: EventOrderStatus, Merchant: r.MerchantID, Order: r.ID, From: from, To: status, By: by,
 		Amount: amount, Currency: r.Currency,
 	}).Seq
+	g.changes.row(r)
 }
 
 // expire closes the open orders whose time is over. g.mu is held.
@@ -396,7 +418,7 @@ func scan(o Order, authCode string) api.Code {
 // draft makes a new row, which is not in the book yet. Its id must not have
 // been used.
 func (g *Gateway) draft(a asked) (*row, *refusal) {
-	r := &row{asked: a.members, Order: Order{
+	r := &row{asked: a.plain, Order: Order{
 		ID:         a.orderID(),
 		MerchantID: a.merchant,
 		Action:     a.action.Name,
@@ -630,6 +652,7 @@ func (g *Gateway) giveBack(find finder, amount field.Cents, by string) (Order, e
 			a.members[m.Name] = quoted(text)
 		}
 	}
+	a.plain = object(a.members.pairs())
 	if amount <= 0 {
 		return Order{}, fmt.Errorf("%w: an amount of nothing cannot be refunded", ErrState)
 	}
@@ -650,7 +673,7 @@ func (g *Gateway) turn(find finder, p Payment, by string, change func(*row) (api
 	defer g.unlock()
 	e, err := g.turned(find(g), p, by, change)
 	if e != nil {
-		g.courier.send(e)
+		g.dispatch(e)
 	}
 	return err
 }
@@ -718,7 +741,7 @@ func (g *Gateway) payment(find finder) *row {
 // settle enters the payment of a checkout that has just been paid.
 func (g *Gateway) settle(checkout *row) *row {
 	r := &row{Order: checkout.Order, asked: checkout.asked, payment: checkout.payment}
-	r.ID = g.newID()
+	r.ID, r.Callbacks = g.newID(), Callbacks{}
 	r.Effect = api.EffectCreateOrder
 	r.CheckoutID = checkout.ID
 	r.Expires = time.Time{}

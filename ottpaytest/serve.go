@@ -102,6 +102,7 @@ func (g *Gateway) answer(m *message, read func(*message) (asked, envelope.Key, *
 	}
 	m.verdict = s.verdict(refused)
 	g.messages.add(m)
+	g.changes.message(m, true)
 
 	e = g.event(m.seq)
 	e.Message, e.Code, e.Fault, e.FaultID, e.MS = m.seq, s.code, m.fault, faultID, m.ms
@@ -157,7 +158,7 @@ func (g *Gateway) effect(a asked, key envelope.Key, refused *refusal, f Fault, b
 	if r != nil {
 		shown := *r
 		f.show(&shown)
-		t.row = &shown
+		t.row, t.made = &shown, parsed(r.asked)
 		if a.action.Kind == api.KindEffect {
 			made = r
 		}
@@ -228,6 +229,7 @@ func (a *asked) judge(m *message, payload []byte) *refusal {
 	if err := json.Unmarshal(payload, &a.members); err != nil {
 		return refuse(api.CodeParamError, "not an object")
 	}
+	a.plain = payload
 	m.order = a.orderID()
 	if inner, _ := a.role(api.RoleMerchant); inner != "" && a.merchant != "" && inner != a.merchant {
 		return &refusal{code: api.CodeParamInvalid, detail: "merchant_id", member: "merchant_id", rule: "is not the envelope's"}

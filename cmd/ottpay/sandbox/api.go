@@ -52,6 +52,8 @@ func (s *server) api(mux *http.ServeMux) {
 		"GET /config":   s.config,
 		"PATCH /config": s.configure,
 		"POST /reset":   s.reset,
+		"GET /record":   s.record,
+		"PUT /record":   s.load,
 
 		"POST /seal": s.seal,
 		"POST /open": s.open,

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -340,6 +341,31 @@ func (s *server) reset(w http.ResponseWriter, r *http.Request) error {
 		}
 	} else {
 		s.g.Reset()
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *server) record(w http.ResponseWriter, r *http.Request) error {
+	merchant := r.URL.Query().Get("merchant")
+	if merchant != "" {
+		if _, ok := s.g.MerchantInfo(merchant); !ok {
+			return ottpaytest.ErrNoMerchant
+		}
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.Header().Set("Content-Disposition", `attachment; filename="ottpay-sandbox.ndjson"`)
+	_ = s.g.Save(w, merchant) // the client is gone, then
+	return nil
+}
+
+func (s *server) load(w http.ResponseWriter, r *http.Request) error {
+	err := s.g.Load(r.Body)
+	if errors.Is(err, ottpaytest.ErrRecord) {
+		return problem{Status: http.StatusUnprocessableEntity, Code: "record", Detail: strings.TrimPrefix(err.Error(), "ottpaytest: "), Hint: "GET " + apiPath + "/record writes one"}
+	}
+	if err != nil {
+		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
