@@ -65,16 +65,21 @@ func fit(m *wire.Members, want [md5.Size]byte, text []byte) (form Form, ok bool)
 // in key order, nothing between them.
 func appendDigested(dst []byte, m *wire.Members, form Form) []byte {
 	for n := range m.Len() {
-		i := m.Sorted(n)
-		switch value := m.Value(i); {
-		case value[0] == '"':
-			dst = m.AppendText(dst, i)
-		case value[0] == 'n' && form.nullEmpty():
-		default:
-			dst = appendValue(dst, value, form)
-		}
+		dst = appendMember(dst, m, m.Sorted(n), form)
 	}
 	return dst
+}
+
+// appendMember appends the text of member i.
+func appendMember(dst []byte, m *wire.Members, i int, form Form) []byte {
+	switch value := m.Value(i); {
+	case value[0] == '"':
+		return m.AppendText(dst, i)
+	case value[0] == 'n' && form.nullEmpty():
+		return dst
+	default:
+		return appendValue(dst, value, form)
+	}
 }
 
 // appendValue appends the text of a value. Java prints maps and lists, which
@@ -129,4 +134,28 @@ func appendNumber(dst, num []byte, form Form) []byte {
 		exponent = exponent[1:] // Go writes two digits at least
 	}
 	return append(dst, exponent...)
+}
+
+// Digested is one member of a payload as its digest takes it.
+type Digested struct {
+	Name string
+	Text string
+}
+
+// DigestedMembers returns the members of a plaintext in the order in which the
+// digest takes them, each with its text under a canonical form. The texts joined,
+// with nothing between them, are what the MD5 is computed of. It is for tools
+// that show how a digest comes about. The error matches [ErrMalformed] if the
+// plaintext is not one strict JSON object.
+func DigestedMembers(plaintext []byte, form Form) ([]Digested, error) {
+	var m wire.Members
+	if err := wire.Parse(plaintext, &m); err != nil {
+		return nil, malformed(err)
+	}
+	out := make([]Digested, 0, m.Len())
+	for n := range m.Len() {
+		i := m.Sorted(n)
+		out = append(out, Digested{Name: string(m.Name(i)), Text: string(appendMember(nil, &m, i, form))})
+	}
+	return out, nil
 }

@@ -3,6 +3,7 @@ module github.com/ottpaykit/ottpay/cmd/ottpay
 go 1.25.0
 
 require (
+	github.com/boombuler/barcode v1.1.0
 	github.com/mattn/go-isatty v0.0.24
 	github.com/ottpaykit/ottpay v0.0.0
 	github.com/spf13/cobra v1.10.2

@@ -61,9 +61,7 @@ func (s *server) api(mux *http.ServeMux) {
 		method, path, _ := strings.Cut(pattern, " ")
 		mux.HandleFunc(method+" "+apiPath+path, s.operator(s.call(h)))
 	}
-	if s.cfg.Explain != nil {
-		mux.HandleFunc("POST "+apiPath+"/explain", s.operator(s.call(s.explain)))
-	}
+	mux.HandleFunc("POST "+apiPath+"/explain", s.operator(s.call(s.explain)))
 }
 
 // handler answers a call, or returns the error to be answered.

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -369,19 +368,6 @@ func (s *server) load(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-func (s *server) explain(w http.ResponseWriter, r *http.Request) error {
-	var in json.RawMessage
-	d := json.NewDecoder(r.Body)
-	if err := d.Decode(&in); err != nil {
-		return problem{Status: http.StatusBadRequest, Code: "json", Detail: "the body is not JSON"}
-	}
-	out, err := s.cfg.Explain(r.Context(), in)
-	if err != nil {
-		return err
-	}
-	return answer(w, http.StatusOK, out)
 }
 
 // parseRate reads a rate such as 5.2474, of at most eight decimals.

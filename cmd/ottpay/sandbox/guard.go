@@ -171,7 +171,7 @@ func (s *server) enter(w http.ResponseWriter, r *http.Request) bool {
 	to := url.URL{Path: r.URL.Path, RawQuery: q.Encode()}
 	w.Header().Set("Cache-Control", "no-store")
 	// A path that begins with two slashes would lead to another host.
-	http.Redirect(w, r, "/"+strings.TrimLeft(to.String(), "/"), http.StatusSeeOther)
+	http.Redirect(w, r, s.cfg.Base+"/"+strings.TrimLeft(to.String(), "/"), http.StatusSeeOther)
 	return true
 }
 

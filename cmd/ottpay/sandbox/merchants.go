@@ -55,7 +55,7 @@ func (s *server) allMerchants() []merchantView {
 }
 
 func (s *server) info(w http.ResponseWriter, r *http.Request) error {
-	base := baseURL(r)
+	base := s.baseURL(r)
 	return answer(w, http.StatusOK, struct {
 		Version       string         `json:"version"`
 		Label         string         `json:"label,omitempty"`
@@ -77,15 +77,15 @@ func (s *server) info(w http.ResponseWriter, r *http.Request) error {
 }
 
 // baseURL is the sandbox as the client of a request calls it.
-func baseURL(r *http.Request) string {
+func (s *server) baseURL(r *http.Request) string {
 	if r.TLS != nil {
-		return "https://" + r.Host
+		return "https://" + r.Host + s.cfg.Base
 	}
-	return "http://" + r.Host
+	return "http://" + r.Host + s.cfg.Base
 }
 
 func (s *server) pageURL(base string) string {
-	if s.cfg.Page == nil {
+	if s.page == nil {
 		return ""
 	}
 	return base + "/"
@@ -129,6 +129,7 @@ func (s *server) addMerchant(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	s.added(made)
 	v, _ := s.view(made.ID)
 	if in.SignKey == "" {
 		v.SignKey = made.SignKeys[0]

@@ -153,7 +153,7 @@ func (s *server) create(w http.ResponseWriter, r *http.Request) error {
 	}
 	out, err := m.Submit(r.Context(), ottpaytest.Submission{
 		Action: api.Action(in.Action), Version: in.Version, TerminalNo: in.TerminalNo, OperatorID: in.OperatorID,
-		Data: in.Data, Base: baseURL(r),
+		Data: in.Data, Base: s.baseURL(r),
 	})
 	if err != nil {
 		if out.Message == 0 {

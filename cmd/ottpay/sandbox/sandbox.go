@@ -1,14 +1,13 @@
-// Package sandbox serves a gateway in the box over HTTP: the gateway itself, an
-// API for tests in any language under /-/api/v1, a stream of events for pages,
-// and around all of it the checks that keep other web sites out.
+// Package sandbox serves a gateway in the box over HTTP: the gateway itself, a
+// web page for operator and payer, an API for tests in any language under
+// /-/api/v1, and around all of it the checks that keep other web sites out. A
+// shop written in Go can mount it in its own development server.
 //
 // The API is described in openapi/sandbox.yaml, and docs/sandbox-api.md shows a
 // whole test with it.
 package sandbox
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,20 +16,35 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ottpaykit/ottpay/cmd/ottpay/internal/page"
 	"github.com/ottpaykit/ottpay/ottpaytest"
 )
 
-// Config is how the sandbox is served. The zero value is an API without a page
-// on loopback addresses.
+// Config is how the sandbox is served. The zero value is the API and the page.
 type Config struct {
 	// Version and Label are shown by the API. Both are optional.
 	Version string
 	Label   string
 
-	// Page serves the pages for operator and payer: GET and HEAD of every path
-	// outside of /-/, posted forms, and /-/assets/. If nil, the payer finds the
-	// plain page of [ottpaytest.Gateway], and there is no other.
-	Page http.Handler
+	// Base is the path under which the handler is mounted, such as /sandbox,
+	// without a slash at the end. Requests come with it, as they do from
+	// mux.Handle("/sandbox/", handler). Set the Gateway's URL as well, to the
+	// address with this path, so that the links which it answers with lead here.
+	// If empty, the handler has all paths.
+	Base string
+
+	// NoPage leaves out the web page. The payer then finds the plain page of
+	// [ottpaytest.Gateway].
+	NoPage bool
+	// PublishedKey is the sign key of the first merchant if it is the example
+	// that the vendor publishes: then the page shows it in its first steps. It
+	// must be empty for any other key.
+	PublishedKey string
+	// Keys are the sign keys that messages are explained with, on the page and by
+	// POST /explain; the Gateway does not give its own away. Those of merchants
+	// that are added later are used as well. Without any, an explanation ends
+	// where a key is needed.
+	Keys []SignKey
 
 	// AllowHosts are further names under which the sandbox may be reached, such
 	// as sandbox.example. IP addresses, names without a dot, and names that end
@@ -49,10 +63,6 @@ type Config struct {
 	// uses, for GET /info. They change nothing here.
 	CallbackTo    string
 	AllowCallback []string
-
-	// Explain answers POST /explain. It gets the request's JSON object and
-	// returns one. If nil, that path does not exist.
-	Explain func(ctx context.Context, request json.RawMessage) (any, error)
 
 	// Logger gets what goes wrong in the sandbox itself. If nil, nothing is
 	// logged.
@@ -74,13 +84,32 @@ func Handler(g *ottpaytest.Gateway, cfg Config) (http.Handler, error) {
 		}
 	}
 	s := &server{g: g, cfg: cfg, started: time.Now()}
-	return s.guard(s.routes())
+	if err := s.explainer.add(cfg.Keys...); err != nil {
+		return nil, err
+	}
+	if !cfg.NoPage {
+		var err error
+		s.page, err = page.Handler(page.Config{
+			Gateway: g, Base: cfg.Base, Version: cfg.Version, Label: cfg.Label,
+			PublishedKey: cfg.PublishedKey, Explain: s.explainer.explain, Added: s.added, Logger: s.logger(),
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	h, err := s.guard(s.routes())
+	if err != nil || cfg.Base == "" {
+		return h, err
+	}
+	return http.StripPrefix(cfg.Base, h), nil
 }
 
 type server struct {
-	g       *ottpaytest.Gateway
-	cfg     Config
-	started time.Time
+	g         *ottpaytest.Gateway
+	cfg       Config
+	page      http.Handler // nil with NoPage
+	explainer explainer
+	started   time.Time
 }
 
 const apiPath = "/-/api/v1"
@@ -99,21 +128,21 @@ func (s *server) routes() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
 		switch {
-		case s.cfg.Page != nil && strings.HasPrefix(path, "/-/assets/"):
-			s.cfg.Page.ServeHTTP(w, r)
+		case s.page != nil && (strings.HasPrefix(path, "/-/assets/") || strings.HasPrefix(path, "/-/sample/")):
+			s.page.ServeHTTP(w, r)
 		case strings.HasPrefix(path, "/-/"):
 			own.ServeHTTP(w, r)
 		case gatewayPath(path) || r.Method == http.MethodPost && !isForm(r):
 			s.g.ServeHTTP(w, r)
-		case s.cfg.Page == nil && strings.HasPrefix(path, "/pay/"):
+		case s.page == nil && strings.HasPrefix(path, "/pay/"):
 			payerHeaders(w.Header())
 			s.g.ServeHTTP(w, r)
-		case s.cfg.Page == nil:
+		case s.page == nil:
 			s.fail(w, r, problem{Status: http.StatusNotFound, Code: "no-page", Detail: "this sandbox has no web page", Hint: apiPath + "/openapi.json describes the API"})
 		case payerPath(path):
-			s.cfg.Page.ServeHTTP(w, r)
+			s.page.ServeHTTP(w, r)
 		default:
-			s.operator(s.cfg.Page.ServeHTTP)(w, r)
+			s.operator(s.page.ServeHTTP)(w, r)
 		}
 	})
 }
@@ -145,6 +174,13 @@ func isForm(r *http.Request) bool {
 func (s *server) healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte("ok\n"))
+}
+
+func (s *server) logger() *slog.Logger {
+	if s.cfg.Logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.cfg.Logger
 }
 
 func (s *server) log(r *http.Request, err error) {

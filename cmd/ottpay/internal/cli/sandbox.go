@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -20,7 +19,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ottpaykit/ottpay/cmd/ottpay/internal/explain"
 	"github.com/ottpaykit/ottpay/cmd/ottpay/sandbox"
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/ottpaytest"
@@ -159,13 +157,16 @@ func (a *app) sandbox(ctx context.Context, f *sandboxFlags) error {
 	}
 	served := sandbox.Config{
 		Version: version(), Label: f.label, AllowHosts: f.allowHosts, AllowOrigins: f.allowOrigins,
-		CallbackTo: f.callbackTo, AllowCallback: f.allowCallback, Explain: explainRequest(ring),
+		CallbackTo: f.callbackTo, AllowCallback: f.allowCallback, NoPage: f.noPage,
+	}
+	for _, k := range ring.keys {
+		served.Keys = append(served.Keys, sandbox.SignKey{Merchant: k.merchant, From: k.from, Text: k.text})
+	}
+	if cfg.SignKey == demoKey {
+		served.PublishedKey = demoKey
 	}
 	if served.Token, err = a.token(f, host); err != nil {
 		return err
-	}
-	if !f.noPage {
-		served.Page = a.page(g)
 	}
 	handler, err := sandbox.Handler(g, served)
 	if err != nil {
@@ -184,7 +185,7 @@ func (a *app) sandbox(ctx context.Context, f *sandboxFlags) error {
 		return err
 	}
 	g.Ready()
-	if f.open && served.Page != nil {
+	if f.open && !f.noPage {
 		openBrowser(pageURL(base, served.Token))
 	}
 	followed := make(chan struct{})
@@ -379,7 +380,7 @@ func pageURL(base, token string) string {
 // ready says that the sandbox accepts connections.
 func (a *app) ready(g *ottpaytest.Gateway, ring *keyring, f *sandboxFlags, cfg sandbox.Config, base, merchant string) error {
 	page := ""
-	if cfg.Page != nil {
+	if !cfg.NoPage {
 		page = pageURL(base, cfg.Token)
 	}
 	if a.json {
@@ -493,27 +494,6 @@ func (a *app) sandboxInfo(ctx context.Context, base string, timeout time.Duratio
 	}
 	return info, info.PID != 0
 }
-
-// explainRequest answers the API's and the page's requests to explain.
-func explainRequest(ring *keyring) func(context.Context, json.RawMessage) (any, error) {
-	x, err := newExplainer(ring)
-	if err != nil {
-		return nil
-	}
-	return func(_ context.Context, request json.RawMessage) (any, error) {
-		var in struct {
-			Input, Against, Kind string
-			Redact               bool
-		}
-		if err := json.Unmarshal(request, &in); err != nil {
-			return nil, err
-		}
-		return x.Explain([]byte(in.Input), explain.Options{Kind: explain.Kind(in.Kind), Against: []byte(in.Against), Redact: in.Redact}), nil
-	}
-}
-
-// page returns the sandbox's web page, or nil until there is one.
-func (a *app) page(*ottpaytest.Gateway) http.Handler { return nil }
 
 func openBrowser(address string) {
 	name, args := "xdg-open", []string{address}
