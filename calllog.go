@@ -2,57 +2,82 @@ package ottpay
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/middleware"
 )
 
-// log writes the line of a call. What nobody knows the outcome of is an error,
-// what was refused a warning.
-func (c *Client) log(ctx context.Context, info api.ActionInfo, e *Error, err error, took time.Duration) {
-	errors.As(err, &e) // which may be another one than the call began with
+// log writes the line of a call. failed is nil if it succeeded. An unknown
+// outcome is an error, every other failure a warning.
+func (a *attempt) log(failed *Error) {
 	level, result := slog.LevelInfo, "success"
+	var code api.Code
+	if a.reply != nil {
+		code = api.Code(clean(a.reply.Code, 64))
+	}
 	switch {
-	case err == nil && e.Code.Class() == api.ClassPending:
+	case failed == nil && code.Class() == api.ClassPending:
 		result = "pending"
-	case err == nil:
-	case errors.Is(err, ErrNotSent):
+	case failed == nil:
+	case a.expected(failed):
+		result = "unknown-order"
+	case failed.NotSent:
 		level, result = slog.LevelWarn, "not-sent"
-	case errors.Is(err, ErrUnknownOutcome) && info.Kind == api.KindEffect:
+	case failed.unknown() && a.info.Kind == api.KindEffect:
 		level, result = slog.LevelError, "unknown"
 	default:
-		level, result = slog.LevelWarn, e.Class.String()
+		level, result = slog.LevelWarn, failed.Class.String()
 	}
-	if !c.cfg.Logger.Enabled(ctx, level) {
+	if !a.cfg.Logger.Enabled(a.ctx, level) {
 		return
 	}
 	attrs := append(make([]slog.Attr, 0, 9),
-		slog.String("action", string(info.Name)),
+		slog.String("action", string(a.info.Name)),
 		slog.String("result", result),
-		slog.String("merchant", c.merchant),
-		slog.Duration("took", took),
+		slog.String("merchant", a.merchant),
+		slog.Duration("took", a.cfg.Now().Sub(a.start)),
 	)
-	if id := clean(e.OrderID, 64); id != "" {
+	if id := clean(a.call.OrderID, 64); id != "" {
 		attrs = append(attrs, slog.String("order_id", id))
 	}
 	switch {
-	case e.Code.Message() != "":
-		attrs = append(attrs, slog.String("code", strings.ToUpper(string(e.Code))))
-	case e.Code != "":
+	case code.Message() != "":
+		attrs = append(attrs, slog.String("code", strings.ToUpper(string(code))))
+	case code != "":
 		attrs = append(attrs, slog.String("code", "other"))
 	}
-	// What a query that was put again has left behind says nothing any more.
-	if err != nil && e.Reason != "" {
+	if failed != nil {
+		attrs = append(attrs, failed.attrs()...)
+	}
+	a.cfg.Logger.LogAttrs(a.ctx, level, "ottpay: call", attrs...)
+}
+
+// attrs are what a line says of the error beside the call.
+func (e *Error) attrs() []slog.Attr {
+	var attrs []slog.Attr
+	if e.Reason != "" {
 		attrs = append(attrs, slog.String("reason", string(e.Reason)))
 	}
-	if err != nil && e.Status != 0 {
+	if e.Status != 0 {
 		attrs = append(attrs, slog.Int("status", e.Status))
 	}
-	if violations := violations(e.Err); err != nil && violations != "" {
+	if violations := violations(e.Err); violations != "" {
 		attrs = append(attrs, slog.String("violations", violations))
+	} else if detail := middleware.Detail(e.Err); detail != "" {
+		attrs = append(attrs, slog.String("detail", detail))
 	}
-	c.cfg.Logger.LogAttrs(ctx, level, "ottpay: call", attrs...)
+	return attrs
+}
+
+// quietly returns a context under which a query may find nothing: RefundOnce
+// asks for a refund that was never sent.
+func quietly(ctx context.Context) context.Context { return context.WithValue(ctx, quietKey{}, true) }
+
+type quietKey struct{}
+
+// expected reports whether the failure is what RefundOnce hopes for.
+func (a *attempt) expected(failed *Error) bool {
+	return a.ctx.Value(quietKey{}) != nil && noSuchOrder(failed)
 }

@@ -48,7 +48,7 @@ func TestCallLog(t *testing.T) {
 	want := []string{
 		"level=INFO msg=\"ottpay: call\" action=MAPPPAY result=success merchant=TS00000001 took= order_id=P1 code=SUCCESS",
 		"level=WARN msg=\"ottpay: call\" action=MAPPPAY result=duplicate merchant=TS00000001 took= order_id=P1 code=ORDER_USED",
-		"level=WARN msg=\"ottpay: call\" action=MAPPPAY result=not-sent merchant=TS00000001 took= order_id=P1 reason=request violations=\"validate: MiniProgramPayRequest.open_id: required\"",
+		"level=ERROR msg=\"ottpay: call\" action=MAPPPAY result=unknown merchant=TS00000001 took= order_id=P1 reason=request violations=\"validate: MiniProgramPayRequest.open_id: required\"",
 		"level=ERROR msg=\"ottpay: call\" action=REFUND result=unknown merchant=TS00000001 took= order_id=R1 reason=connection",
 		"level=INFO msg=\"ottpay: call\" action=STATUS_QUERY result=success merchant=TS00000001 took= order_id=P1 code=SUCCESS",
 	}

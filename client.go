@@ -1,10 +1,8 @@
 package ottpay
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +16,6 @@ import (
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
 	"github.com/ottpaykit/ottpay/validate"
-	"github.com/ottpaykit/ottpay/wire"
 )
 
 // DefaultURL is where every action of the gateway goes.
@@ -91,8 +88,8 @@ type Config struct {
 	Limiter func(merchantID string, kind api.Kind) middleware.Limiter
 
 	// Base sends the sealed requests, and must not repeat them. A proxy, a
-	// client certificate or a circuit breaker go here. If nil, see
-	// [middleware.Transport].
+	// client certificate or a circuit breaker go here. If nil,
+	// http.DefaultTransport at the time of the call; see [middleware.Transport].
 	Base http.RoundTripper
 
 	// Observer is told of every call. If nil, nobody is.
@@ -121,7 +118,7 @@ type Config struct {
 type Client struct {
 	*shared
 	merchant, operator, terminal string
-	query, effect                *middleware.Transport
+	queries, effects             middleware.Limiter // nil: not limited
 }
 
 // shared is what clients of several merchants have in common.
@@ -131,6 +128,7 @@ type shared struct {
 	url       *url.URL
 	inApp     *url.URL
 	validate  middleware.Validator
+	transport *middleware.Transport
 }
 
 // New returns a client. It does not connect.
@@ -168,6 +166,7 @@ func New(cfg Config) (*Client, error) {
 	if err := middleware.CheckBase(s.cfg.Base); err != nil {
 		return nil, fmt.Errorf("ottpay: Config.Base: %w", err)
 	}
+	s.transport = &middleware.Transport{Keys: s.cfg.Keys, Base: s.cfg.Base, Observer: s.cfg.Observer, Now: s.cfg.Now}
 	return s.client(cfg.MerchantID, cfg.OperatorID), nil
 }
 
@@ -181,9 +180,6 @@ func (s *shared) defaults() {
 		cfg.Logger = slog.Default()
 	}
 	cfg.Poll = cfg.Poll.or(time.Second, 10*time.Second)
-	if cfg.Base == nil {
-		cfg.Base = middleware.NewBase()
-	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -199,17 +195,12 @@ func (s *shared) defaults() {
 }
 
 func (s *shared) client(merchantID, operatorID string) *Client {
-	transport := func(kind api.Kind) *middleware.Transport {
-		t := &middleware.Transport{Keys: s.cfg.Keys, Base: s.cfg.Base, Observer: s.cfg.Observer, Now: s.cfg.Now}
-		if s.cfg.Limiter != nil {
-			t.Limiter = s.cfg.Limiter(merchantID, kind)
-		}
-		return t
+	c := &Client{shared: s, merchant: merchantID, operator: operatorID}
+	if s.cfg.Limiter != nil {
+		c.queries = s.cfg.Limiter(merchantID, api.KindQuery)
+		c.effects = s.cfg.Limiter(merchantID, api.KindEffect)
 	}
-	return &Client{
-		shared: s, merchant: merchantID, operator: operatorID,
-		query: transport(api.KindQuery), effect: transport(api.KindEffect),
-	}
+	return c
 }
 
 // ForMerchant returns a client for another merchant that Config.Keys knows. It
@@ -231,240 +222,7 @@ func (c *Client) MerchantID() string { return c.merchant }
 
 // CloseIdleConnections closes the connections that are kept for later calls,
 // those of other merchants included.
-func (c *Client) CloseIdleConnections() { c.query.CloseIdleConnections() }
-
-// request and response are what the generated types can do.
-type request[T any] interface {
-	*T
-	json.Marshaler
-	Filled(api.Defaults) *T
-	Order() string
-}
-
-type response[T any] interface {
-	*T
-	json.Unmarshaler
-	Order() string
-	SetOrder(id string)
-	EchoesOrder() bool
-	SetPending(bool)
-}
-
-// call is every action, and its line in the log.
-func call[Req, Resp any, PReq request[Req], PResp response[Resp]](ctx context.Context, c *Client, action api.Action, req *Req) (*Resp, error) {
-	info, _ := api.LookupAction(string(action))
-	start, failed := c.cfg.Now(), &Error{Action: action, MerchantID: c.merchant}
-	resp, err := do[Req, Resp, PReq, PResp](ctx, c, info, req, failed)
-	c.log(ctx, info, failed, err, c.cfg.Now().Sub(start))
-	return resp, err
-}
-
-// do is the call: fill, validate, send, judge, decode, compare, validate.
-func do[Req, Resp any, PReq request[Req], PResp response[Resp]](ctx context.Context, c *Client, info api.ActionInfo, req *Req, failed *Error) (*Resp, error) {
-	if req == nil {
-		return nil, failed.refused(middleware.ReasonRequest, errors.New("the request is nil"))
-	}
-	defaults := api.Defaults{MerchantID: c.merchant, OperatorID: c.operator}
-	if info.Kind == api.KindEffect && PReq(req).Order() == "" {
-		id, err := c.NewOrderID()
-		if err != nil {
-			return nil, failed.refused(middleware.ReasonRequest, err)
-		}
-		defaults.OrderID = id
-	}
-	filled := PReq(req).Filled(defaults)
-	failed.OrderID = PReq(filled).Order()
-	if err := c.check(ctx, filled); err != nil {
-		return nil, failed.refused(middleware.ReasonRequest, err)
-	}
-	data, err := PReq(filled).MarshalJSON()
-	if err != nil {
-		return nil, failed.refused(middleware.ReasonRequest, err)
-	}
-	answer, err := c.send(ctx, info, data, failed)
-	if err != nil {
-		return nil, err
-	}
-	var resp Resp
-	if err := receive[Resp, PResp](ctx, c, answer, failed, &resp); err != nil {
-		return nil, err
-	}
-	// Not for a query, whose answer proves nothing without the id.
-	if info.Kind == api.KindEffect && PResp(&resp).Order() == "" {
-		PResp(&resp).SetOrder(failed.OrderID)
-	}
-	return &resp, nil
-}
-
-// receive judges the answer's code and reads its data into resp.
-func receive[Resp any, PResp response[Resp]](ctx context.Context, c *Client, a *answer, failed *Error, resp *Resp) error {
-	failed.Code, failed.Message = api.Code(clean(a.code, 64)), clean(a.message, 256)
-	failed.Verified = a.verified
-	class := api.Code(a.code).Class()
-
-	var decodeErr error
-	if a.verified {
-		decodeErr = PResp(resp).UnmarshalJSON(a.data)
-	}
-	// Whatever the code says, it is not said of this order.
-	if named := PResp(resp).Order(); decodeErr == nil && named != "" && failed.OrderID != "" {
-		if named != failed.OrderID && PResp(resp).EchoesOrder() {
-			return failed.unclear(middleware.ReasonOtherOrder, ErrOtherOrder)
-		}
-		failed.named = named == failed.OrderID
-	}
-	pending := false
-	switch {
-	case class == api.ClassPending && a.verified:
-		pending = true
-	case class != api.ClassSuccess:
-		failed.Class = class
-		return failed
-	}
-	if decodeErr != nil {
-		return failed.unclear(middleware.ReasonSchema, errors.Join(ErrInvalid, decodeErr))
-	}
-	// What is still under way need not have all members yet.
-	if err := c.check(ctx, resp); err != nil && !pending {
-		return failed.unclear(middleware.ReasonSchema, err)
-	}
-	PResp(resp).SetPending(pending)
-	return nil
-}
-
-func (c *Client) check(ctx context.Context, v any) error {
-	if err := c.validate.StructCtx(ctx, v); err != nil {
-		return errors.Join(ErrInvalid, validate.Explain(err))
-	}
-	return nil
-}
-
-// answer is the opened envelope that the Transport hands on.
-type answer struct {
-	code, message string
-	data          json.RawMessage
-	verified      bool
-}
-
-func readAnswer(body []byte) (*answer, error) {
-	var a answer
-	r := wire.NewReader(body)
-	for r.Next() {
-		switch r.Name() {
-		case "rsp_code":
-			a.code = r.String()
-		case "rsp_msg":
-			a.message = r.String()
-		case "data":
-			a.data, a.verified = r.Raw(), true
-		}
-	}
-	_, err := r.Close()
-	return &a, err
-}
-
-// send sends the call: an effect once, a query until it is answered, its
-// attempts are used up or its time is.
-func (c *Client) send(ctx context.Context, info api.ActionInfo, data []byte, failed *Error) (*answer, error) {
-	timeout := c.cfg.Timeout
-	if own := c.cfg.Timeouts[info.Name]; own > 0 {
-		timeout = own
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	if info.Kind != api.KindQuery {
-		return c.attempt(middleware.SendOnce(ctx), c.effect, info, data, failed)
-	}
-	for n := 1; ; n++ {
-		a, err := c.attemptWithin(ctx, max(timeout/3, minAttempt), info, data, failed)
-		if !c.again(ctx, n, a, err) {
-			return a, err
-		}
-	}
-}
-
-// attemptWithin leaves time for another attempt.
-func (c *Client) attemptWithin(ctx context.Context, timeout time.Duration, info api.ActionInfo, data []byte, failed *Error) (*answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	return c.attempt(ctx, c.query, info, data, failed)
-}
-
-func (c *Client) attempt(ctx context.Context, t *middleware.Transport, info api.ActionInfo, data []byte, failed *Error) (*answer, error) {
-	body, err := c.opened(info, data)
-	if err != nil {
-		return nil, failed.refused(middleware.ReasonRequest, err)
-	}
-	to := c.url
-	if own, ok := c.endpoints[info.Name]; ok {
-		to = own
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.String(), bytes.NewReader(body))
-	if err != nil {
-		return nil, failed.refused(middleware.ReasonRequest, err)
-	}
-	resp, err := t.RoundTrip(req)
-	if err != nil {
-		return nil, failed.transport(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return nil, failed.unclear(middleware.ReasonConnection, err)
-	}
-	a, err := readAnswer(text)
-	if err != nil {
-		return nil, failed.unclear(middleware.ReasonMalformed, err)
-	}
-	return a, nil
-}
-
-// opened is the envelope with its data in the clear, as the Transport takes it.
-func (c *Client) opened(info api.ActionInfo, data []byte) ([]byte, error) {
-	w := wire.NewWriter()
-	w.String("action", string(info.Name))
-	w.String("version", or(c.cfg.Versions[info.Name], info.Version))
-	w.String("merchant_id", c.merchant)
-	if info.Terminal && c.terminal != "" {
-		w.String("terminal_no", c.terminal)
-		w.String("operator_id", c.operator)
-	}
-	w.Raw("data", data)
-	return w.Close()
-}
-
-// refused says that the request did not get as far as the Transport.
-func (e *Error) refused(reason middleware.Reason, err error) error {
-	e.Class, e.NotSent, e.Reason, e.Err = api.ClassCaller, true, reason, err
-	return e
-}
-
-// unclear says that an answer came which proves nothing.
-func (e *Error) unclear(reason middleware.Reason, err error) error {
-	e.Class, e.Reason, e.Err = api.ClassUnclear, reason, err
-	return e
-}
-
-// transport takes over what the Transport says. It returns another Error, as a
-// query may go on.
-func (e *Error) transport(err error) error {
-	failed := *e
-	failed.Err = err
-	var s *middleware.SendError
-	if errors.As(err, &s) {
-		failed.Reason, failed.NotSent, failed.Status, failed.RetryAfter = s.Reason, s.NotSent, s.Status, s.RetryAfter
-	}
-	return &failed
-}
-
-// violations lists the members and rules that err names, if it is about such.
-func violations(err error) string {
-	var v *validate.Error
-	if errors.As(err, &v) {
-		return v.Error()
-	}
-	return ""
-}
+func (c *Client) CloseIdleConnections() { c.transport.CloseIdleConnections() }
 
 func endpoint(text string) (*url.URL, error) {
 	u, err := url.Parse(text)

@@ -13,6 +13,7 @@ import (
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
+	"github.com/ottpaykit/ottpay/validate"
 )
 
 // The classes of docs/protocol.md, 9, for errors.Is. An [*Error] matches at
@@ -44,7 +45,7 @@ var (
 	// is ErrCaller and ErrNotSent, too; an answer that does is ErrUnknownOutcome.
 	ErrInvalid = errors.New("breaks the schema")
 	// ErrOtherOrder says that the answer names another order than the request.
-	ErrOtherOrder = errors.New("answer of another order")
+	ErrOtherOrder error = constant("answer of another order")
 	// ErrUnauthentic says that the answer does not open under the merchant's keys.
 	ErrUnauthentic = envelope.ErrUnauthentic
 	// ErrMalformed says that the answer is no envelope.
@@ -93,8 +94,14 @@ type Error struct {
 	// merchant's key. A failure that comes without, as they do, does not.
 	Verified bool
 
-	// NotSent says that nothing has left and nothing will.
+	// NotSent says that nothing has left and nothing will, neither of this call
+	// nor, as far as this process knows, of an earlier one for the same payment.
 	NotSent bool
+	// SentBefore says that an earlier call for the same payment may have left:
+	// one under the same [middleware.SendOnce] context, or for the same merchant
+	// and order. The error then matches ErrUnknownOutcome, however this call
+	// failed. Action and OrderID are those of the earlier call if it had others.
+	SentBefore bool
 	// Reason says what failed on the way, or is "".
 	Reason middleware.Reason
 	// Status is the HTTP status of the answer, 0 without one.
@@ -104,10 +111,11 @@ type Error struct {
 	// Err is the underlying error, or nil. Its text is not made for logs.
 	Err error
 
-	named   bool // the verified data names the order
-	unasked bool // this call sent nothing; an earlier one for the same refund may have
+	query bool // it may be repeated
+	named bool // the verified data names the order
+	ask   bool // Resolve asks, though this call sent nothing: the store may have forgotten an earlier one
 
-	refund *RefundOrder // of RefundOnce
+	refund *RefundIntent // of RefundOnce
 }
 
 // Error returns the action, the code and what to make of it.
@@ -127,13 +135,13 @@ func (e *Error) Error() string {
 	default:
 		b.WriteString("no answer")
 	}
-	// A violation names members and rules and holds no value.
-	if violations := violations(e.Err); violations != "" {
-		b.WriteString(": " + violations)
+	if detail := detail(e.Err); detail != "" {
+		b.WriteString(": " + detail)
 	}
 	switch {
 	case e.NotSent:
 		b.WriteString(": " + ErrNotSent.Error())
+	case e.query: // it may be put again
 	case e.unknown():
 		b.WriteString(": " + ErrUnknownOutcome.Error())
 	}
@@ -145,7 +153,7 @@ func (e *Error) Error() string {
 func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrNotSent:
-		return e.NotSent
+		return e.NotSent && !e.SentBefore
 	case ErrUnknownOutcome:
 		return e.unknown()
 	case ErrPending:
@@ -160,10 +168,18 @@ func (e *Error) Is(target error) bool {
 	return false
 }
 
-// unknown reports whether nobody knows. A PROCESSING that nothing
-// authenticates might be anybody's.
+// unknown reports whether the gateway may have acted without the caller's
+// knowledge. A PROCESSING that nothing authenticates may be from anyone. An
+// answer that the order's id is taken says of an earlier call what there is to
+// know: query.
 func (e *Error) unknown() bool {
-	return !e.NotSent && (e.Class == api.ClassUnclear || e.Class == api.ClassPending && !e.Verified)
+	switch {
+	case e.SentBefore && (e.Code == "" || e.Class != api.ClassDuplicate):
+		return true
+	case e.NotSent:
+		return false
+	}
+	return e.Class == api.ClassUnclear || e.Class == api.ClassPending && !e.Verified
 }
 
 // Unwrap returns the underlying error.
@@ -193,6 +209,54 @@ func (e Error) Format(f fmt.State, verb rune) {
 		text = strconv.Quote(text)
 	}
 	_, _ = io.WriteString(f, text)
+}
+
+// refused returns the error of a call that was not sent because the request is
+// wrong.
+func refused(reason middleware.Reason, err error) *Error {
+	return &Error{Class: api.ClassCaller, NotSent: true, Reason: reason, Err: err}
+}
+
+// unclear returns the error of a call whose answer proves nothing.
+func unclear(reason middleware.Reason, err error) *Error {
+	return &Error{Class: api.ClassUnclear, Reason: reason, Err: err}
+}
+
+// unsent returns the error of a call that the Transport got no answer to.
+func unsent(err error) *Error {
+	e := &Error{Class: api.ClassUnclear, Err: err}
+	var s *middleware.SendError
+	if errors.As(err, &s) {
+		e.Reason, e.NotSent, e.SentBefore, e.Status, e.RetryAfter = s.Reason, s.NotSent, s.SentBefore, s.Status, s.RetryAfter
+	}
+	return e
+}
+
+// constant is an error whose text is a constant of the program: it holds no value.
+type constant string
+
+// Error returns the text.
+func (c constant) Error() string { return string(c) }
+
+// Loggable marks the error for [middleware.Detail].
+func (constant) Loggable() {}
+
+// detail returns what of err may be shown: the members and rules that it is
+// about, or a text without a value.
+func detail(err error) string {
+	if violations := violations(err); violations != "" {
+		return violations
+	}
+	return middleware.Detail(err)
+}
+
+// violations lists the members and rules that err names, if it is about such.
+func violations(err error) string {
+	var v *validate.Error
+	if errors.As(err, &v) {
+		return v.Error()
+	}
+	return ""
 }
 
 // clean makes text from outside fit to be shown: printable and at most limit

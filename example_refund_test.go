@@ -30,7 +30,7 @@ func Example_refund() {
 	refund := func(id string) {
 		ctx, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
-		refunded, err := client.RefundOnce(ctx, ottpay.RefundOrder{
+		refunded, err := client.RefundOnce(ctx, ottpay.RefundIntent{
 			RefundID: id, // stored with the intention to refund, before the first attempt
 			OrderID:  "A1001",
 			Amount:   1500,

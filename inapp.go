@@ -72,55 +72,60 @@ func (r *InAppPayResponse) AppParameters() (json.RawMessage, error) {
 // InAppPay asks for a WeChat payment inside a native app. It is plain JSON, no
 // envelope; the notification that follows is an envelope as always. It moves
 // money and is sent once. Its errors are as those of the other methods.
-func (c *Client) InAppPay(ctx context.Context, req *InAppPayRequest) (*InAppPayResponse, error) {
-	start, failed := c.cfg.Now(), &Error{Action: ActionInAppPay, MerchantID: c.merchant}
-	resp, err := c.sendInAppPay(ctx, req, failed)
-	c.log(ctx, api.ActionInfo{Name: ActionInAppPay, Kind: api.KindEffect}, failed, err, c.cfg.Now().Sub(start))
-	return resp, err
+func (c *Client) InAppPay(ctx context.Context, req *InAppPayRequest) (resp *InAppPayResponse, err error) {
+	a := c.begin(ctx, inAppPayInfo)
+	a.call.URL, a.call.Plain = c.inApp, true
+	defer func() {
+		if err = a.finish(recover(), err); err != nil {
+			resp = nil
+		}
+	}()
+	if req != nil {
+		a.call.OrderID = req.OrderID
+	}
+	a.start = c.cfg.Now()
+	if err := a.inAppPay(req); err != nil {
+		return nil, err
+	}
+	if err := a.send(); err != nil {
+		return nil, err
+	}
+	return a.readInAppPay()
 }
 
-func (c *Client) sendInAppPay(ctx context.Context, req *InAppPayRequest, failed *Error) (*InAppPayResponse, error) {
-	if req == nil {
-		return nil, failed.refused(middleware.ReasonRequest, errors.New("the request is nil"))
-	}
-	body, err := c.inAppPay(*req, failed)
-	if err != nil {
-		return nil, failed.refused(middleware.ReasonRequest, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, or(c.cfg.Timeouts[ActionInAppPay], c.cfg.Timeout))
-	defer cancel()
-	answer, err := c.effect.SendPlain(middleware.SendOnce(ctx), string(ActionInAppPay), c.inApp, body)
-	if err != nil {
-		return nil, failed.transport(err)
-	}
-	return readInAppPay(answer, failed)
-}
+// inAppPayInfo is what the document would say of it.
+var inAppPayInfo = api.ActionInfo{Name: ActionInAppPay, Kind: api.KindEffect, Effect: api.EffectCreateOrder}
 
-func (c *Client) inAppPay(req InAppPayRequest, failed *Error) ([]byte, error) {
+// inAppPay makes the call of the request.
+func (a *attempt) inAppPay(given *InAppPayRequest) error {
+	if given == nil {
+		return refused(middleware.ReasonRequest, constant("the request is nil"))
+	}
+	req := *given
 	if req.OrderID == "" {
 		var err error
-		if req.OrderID, err = c.NewOrderID(); err != nil {
-			return nil, err
+		if req.OrderID, err = a.NewOrderID(); err != nil {
+			return refused(middleware.ReasonRequest, err)
 		}
 	}
-	failed.OrderID = req.OrderID
-	operator := or(req.OperatorID, c.operator)
+	a.call.OrderID = req.OrderID
+	operator := or(req.OperatorID, a.operator)
 	if err := webURL("CallBackURL", req.CallBackURL); err != nil {
-		return nil, err
+		return refused(middleware.ReasonRequest, err)
 	}
 	switch {
 	case req.AppID == "" || operator == "":
-		return nil, errors.New("ottpay: InAppPay needs an app's id and an operator")
+		return refused(middleware.ReasonRequest, constant("InAppPay needs an app's id and an operator"))
 	case !orderID(req.OrderID):
-		return nil, errors.New("ottpay: OrderID is not 1 to 64 letters, digits, _ and -")
+		return refused(middleware.ReasonRequest, constant("OrderID is not 1 to 64 letters, digits, _ and -"))
 	case req.Amount < 1 || req.Amount > 999_999_999_999 || req.Tip < 0 || req.Tip > 999_999_999_999:
-		return nil, errors.New("ottpay: an amount is not 1 to 12 digits")
+		return refused(middleware.ReasonRequest, constant("an amount is not 1 to 12 digits"))
 	}
 	w := wire.NewWriter()
 	w.String("userId", req.AppID)
 	w.String("amount", req.Amount.String())
 	w.String("bizType", "WECHATPAY")
-	w.String("merchant_id", c.merchant)
+	w.String("merchant_id", a.merchant)
 	w.String("operator_id", operator)
 	w.String("call_back_url", req.CallBackURL)
 	w.String("order_id", req.OrderID)
@@ -128,52 +133,52 @@ func (c *Client) inAppPay(req InAppPayRequest, failed *Error) ([]byte, error) {
 	if req.Tip > 0 {
 		w.String("tip", req.Tip.String())
 	}
-	return w.Close()
+	var err error
+	if a.call.Data, err = w.Close(); err != nil {
+		return refused(middleware.ReasonRequest, err)
+	}
+	return nil
 }
 
-func readInAppPay(answer []byte, failed *Error) (*InAppPayResponse, error) {
-	var resp InAppPayResponse
-	var code, message string
-	r := wire.NewReader(answer)
-	for r.Next() {
-		if r.Null() {
-			continue
-		}
-		switch r.Name() {
-		case "appId":
-			resp.AppID = r.Text()
-		case "partnerId":
-			resp.PartnerID = r.Text()
-		case "prepayId":
-			resp.PrepayID = r.Text()
-		case "package_":
-			resp.Package = r.Text()
-		case "nonceStr":
-			resp.NonceStr = r.Text()
-		case "timeStamp":
-			resp.TimeStamp = r.Text()
-		case "paySign":
-			resp.PaySign = r.Text()
-		case "tradeNo":
-			resp.TradeNo = r.Text()
-		case "rsp_code":
-			code = r.Text()
-		case "rsp_msg":
-			message = r.Text()
-		}
+// readInAppPay reads the answer. The page has the app sign by itself, so that an
+// answer without paySign is good, and so is one without tradeNo.
+func (a *attempt) readInAppPay() (*InAppPayResponse, error) {
+	var m wire.Members
+	if err := wire.Parse(a.reply.Data, &m); err != nil {
+		return nil, unclear(middleware.ReasonMalformed, err)
 	}
-	if _, err := r.Close(); err != nil {
-		return nil, failed.unclear(middleware.ReasonMalformed, errors.Join(ErrMalformed, err))
+	a.reply.Code, a.reply.Message = memberText(&m, "rsp_code"), memberText(&m, "rsp_msg")
+	if code := api.Code(a.reply.Code); code != "" && code.Class() != api.ClassSuccess {
+		return nil, &Error{Class: code.Class()}
 	}
-	if code != "" && api.Code(code).Class() != api.ClassSuccess {
-		failed.Code, failed.Message = api.Code(clean(code, 64)), clean(message, 256)
-		failed.Class = failed.Code.Class()
-		return nil, failed
+	resp := &InAppPayResponse{
+		AppID:     memberText(&m, "appId"),
+		PartnerID: memberText(&m, "partnerId"),
+		PrepayID:  memberText(&m, "prepayId"),
+		Package:   memberText(&m, "package_"),
+		NonceStr:  memberText(&m, "nonceStr"),
+		TimeStamp: memberText(&m, "timeStamp"),
+		PaySign:   memberText(&m, "paySign"),
+		TradeNo:   memberText(&m, "tradeNo"),
 	}
-	for _, text := range []string{resp.AppID, resp.PartnerID, resp.PrepayID, resp.Package, resp.NonceStr, resp.TimeStamp, resp.PaySign, resp.TradeNo} {
+	for _, text := range []string{resp.AppID, resp.PartnerID, resp.PrepayID, resp.Package, resp.NonceStr, resp.TimeStamp} {
 		if text == "" {
-			return nil, failed.unclear(middleware.ReasonSchema, ErrInvalid)
+			return nil, unclear(middleware.ReasonSchema, errors.Join(ErrInvalid, constant("the answer lacks a member that WeChat needs")))
 		}
 	}
-	return &resp, nil
+	return resp, nil
+}
+
+// memberText returns the text of a member that is a string or a number, and ""
+// if there is none.
+func memberText(m *wire.Members, name string) string {
+	i := m.Find(name)
+	if i < 0 {
+		return ""
+	}
+	if value := m.Value(i); wire.IsNumber(value) {
+		return string(value)
+	}
+	text, _ := m.Text(i)
+	return text
 }

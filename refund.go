@@ -3,6 +3,7 @@ package ottpay
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"github.com/ottpaykit/ottpay/dedupe"
@@ -11,51 +12,54 @@ import (
 	"github.com/ottpaykit/ottpay/middleware"
 )
 
-// What a refund is refused for before it is sent. The *Error matches
-// ErrNotSent, too.
+// What RefundOnce refuses a refund for. The *Error matches ErrNotSent, too: this
+// call sent nothing. Resolve it before another id is taken, because an earlier
+// call that was forgotten may have sent the refund.
 var (
 	// ErrRefundTooLarge says that the sum exceeds what was paid and not yet
 	// returned.
-	ErrRefundTooLarge = errors.New("refund exceeds what was paid")
-	// ErrNotPaid says that the gateway does not call the order paid.
+	ErrRefundTooLarge error = constant("refund exceeds what was paid and not yet returned")
+	// ErrNotPaid says that the gateway does not call the order paid, or that all
+	// of it was returned.
 	ErrNotPaid = middleware.ErrNotPaid
 	// ErrUnconfirmed says that the gateway's answer leaves out what it would
-	// have to name: the order, or its amount.
-	ErrUnconfirmed = errors.New("unconfirmed by the gateway")
-	// ErrRefundIDUsed says that the refund's id stood for another order or
-	// another amount before.
-	ErrRefundIDUsed = errors.New("refund id was used for another refund")
+	// have to name, such as the order or its amount.
+	ErrUnconfirmed error = constant("unconfirmed by the gateway")
+	// ErrRefundIDUsed says that the refund's id stands for something else: for a
+	// payment, for the refund of another payment, or for another amount.
+	ErrRefundIDUsed error = constant("the refund id stands for something else")
 )
 
-// claimed is as good as for ever: a refund whose process died while it was
-// under way must not be sent again because time has passed.
+// claimed is how long a refund that was under way when its process died is not
+// sent again: practically for ever.
 const claimed = 10 * 365 * 24 * time.Hour
 
-// RefundOrder is a refund that is sent at most once.
-type RefundOrder struct {
-	// RefundID is the refund's own id, chosen and stored by the shop before the
+// RefundIntent is a refund that is sent at most once.
+type RefundIntent struct {
+	// RefundID is the refund's own id. The shop chooses and stores it before the
 	// first attempt: one for each intention to refund, the same at each click.
 	// See [Client.NewOrderID]. Required.
 	RefundID string
 	// OrderID is the payment. Required.
 	OrderID string
-	// Amount is what to return, whole or in part. Required.
+	// Amount is what to return, whole or in part, in cents. Required.
 	Amount field.Cents
 	// Query is the action that asks for the payment: STATUS_QUERY or
 	// CC_QUERYPAY. Defaults to STATUS_QUERY.
 	Query api.Action
 }
 
-// Refunded is what became of a refund.
-type Refunded struct {
+// RefundResult is what became of a refund.
+type RefundResult struct {
 	Status api.OrderStatus // of the refund, "" if the gateway named none
 	Before bool            // it had been sent before, and was not sent now
 	// Response is the answer to the refund; nil if it was sent before.
 	Response *api.RefundResponse
 }
 
-// Pending reports whether the refund is still under way: ask again.
-func (r Refunded) Pending() bool {
+// Pending reports whether the refund is still under way: call RefundOnce again
+// later.
+func (r RefundResult) Pending() bool {
 	if r.Response != nil && r.Response.Pending() {
 		return true
 	}
@@ -65,127 +69,166 @@ func (r Refunded) Pending() bool {
 	return !returned(r.Status)
 }
 
+// returned reports whether the status of a refund's row says that it is done.
 func returned(s api.OrderStatus) bool { return s.Paid() || s.Refunded() }
 
 // RefundOnce refunds a payment, and does not refund it again however often it
 // is called with the same RefundID:
 //
 //  1. The refund is claimed in Config.RefundStore, which tells whether it was
-//     sent before, is being sent, or was when a process died. Of another sum
-//     or order, an *Error matches ErrRefundIDUsed.
-//  2. The gateway is asked for the refund. If it knows it, that is the result.
-//     If not, and it was sent before, an *Error matches ErrDuplicate; if it is
-//     being sent, ErrPending and ErrUnknownOutcome.
-//  3. The gateway is asked for the payment. The sum must not exceed what was
+//     sent before, is being sent, or was being sent when a process died. If the
+//     id was used for another payment or amount, the *Error matches
+//     ErrRefundIDUsed.
+//  2. The gateway is asked for the refund. If it knows this refund, that is the
+//     result. If it knows something else under the id, the *Error matches
+//     ErrRefundIDUsed. If it knows nothing and the refund was sent before, the
+//     *Error matches ErrDuplicate and ErrUnknownOutcome; if it is being sent,
+//     ErrPending and ErrUnknownOutcome.
+//  3. The gateway is asked for the payment. The amount must not exceed what was
 //     paid and not yet returned, as far as the answer tells.
 //  4. The refund is sent, once.
 //
-// A RefundID is good for one refund that left. When that failed, take another
-// after [Client.Resolve] has said that it did not happen: that this call sent
-// nothing does not mean that an earlier one with the id did not. Two refunds of one
-// payment that run at the same time under different ids are each compared with
-// what was paid; the gateway has to refuse the second.
-func (c *Client) RefundOnce(ctx context.Context, r RefundOrder) (Refunded, error) {
-	failed := &Error{Action: api.ActionREFUND, MerchantID: c.merchant, OrderID: r.RefundID, refund: &r}
+// A RefundID is good for one refund that left. If the refund failed, take another
+// id after [Client.Resolve] has said that it did not happen. docs/guides/refund.md
+// has the details.
+func (c *Client) RefundOnce(ctx context.Context, r RefundIntent) (_ RefundResult, err error) {
+	f := &refunding{Client: c, ctx: ctx, intent: r}
+	defer func() { err = f.finish(recover(), err) }()
+	return f.run()
+}
+
+// refunding is one call of RefundOnce.
+type refunding struct {
+	*Client
+	ctx    context.Context
+	intent RefundIntent
+	claim  dedupe.Claim // nil if the id is not claimed
+	sent   bool         // the store remembers the refund
+	never  bool         // it is certain that this refund was not sent
+}
+
+func (f *refunding) run() (RefundResult, error) {
+	r := f.intent
 	if r.RefundID == "" || r.OrderID == "" || r.RefundID == r.OrderID || r.Amount <= 0 {
-		return Refunded{}, failed.refused(middleware.ReasonRequest, errors.New("a refund needs an id of its own, an order and an amount"))
+		return RefundResult{}, refused(middleware.ReasonRequest, constant("a refund needs an id of its own, an order and an amount"))
 	}
-	claim, claimErr := c.cfg.RefundStore.Claim(ctx, dedupe.Identify(c.merchant, r.RefundID, "refund", r.OrderID, r.Amount.String()), claimed)
-	if errors.Is(claimErr, dedupe.ErrConflict) {
-		return Refunded{}, failed.refused(middleware.ReasonRefundID, ErrRefundIDUsed)
+	claimErr := f.take()
+	if f.never {
+		return RefundResult{}, refused(middleware.ReasonRefundID, ErrRefundIDUsed)
 	}
-	if transactional(ctx, claim) {
+	if transactional(f.ctx, f.claim) {
 		// It would be undone when the process dies between sending and confirming.
-		return Refunded{}, errors.Join(failed.refused(middleware.ReasonRefund, errors.New("Config.RefundStore is transactional: use dedupe.Lease")), release(ctx, claim))
+		return RefundResult{}, f.release(refused(middleware.ReasonRefund, constant("Config.RefundStore is transactional: use dedupe.Lease")))
 	}
-	before, known, err := c.refundRow(ctx, r, errors.Is(claimErr, dedupe.ErrDone) || errors.Is(claimErr, dedupe.ErrInFlight))
+	before, known, err := f.row()
 	switch {
 	case claimErr != nil && known:
 		return before, err
-	case claimErr != nil && errors.Is(err, ErrRefundIDUsed):
-		return Refunded{}, failed.unclaimed(errors.Join(claimErr, ErrRefundIDUsed))
 	case claimErr != nil:
-		return Refunded{}, failed.unclaimed(claimErr)
+		return RefundResult{}, f.unclaimed(claimErr, err)
 	case err != nil:
-		return Refunded{}, errors.Join(err, release(ctx, claim))
-	case known: // somebody sent it whom the store does not remember
-		_ = claim.Confirm(context.WithoutCancel(ctx))
+		return RefundResult{}, f.release(err)
+	case known: // the store has forgotten it
+		f.confirm()
 		return before, nil
 	}
-	if err := c.refundable(ctx, r); err != nil {
-		return Refunded{}, errors.Join(failed.refused(middleware.ReasonRefund, aside{err}), release(ctx, claim))
+	if err := f.refundable(); err != nil {
+		return RefundResult{}, f.release(refused(middleware.ReasonRefund, aside{err}))
 	}
-	resp, err := c.Refund(ctx, &api.RefundRequest{OrderID: r.RefundID, OriOrderID: r.OrderID, RefundAmt: r.Amount})
+	return f.send()
+}
+
+// take claims the refund's id.
+func (f *refunding) take() error {
+	r := f.intent
+	id := dedupe.Identify(f.merchant, r.RefundID, "refund", r.OrderID, r.Amount.String())
+	var err error
+	if f.claim, err = f.cfg.RefundStore.Claim(f.ctx, id, claimed); err != nil {
+		f.claim = nil
+		f.never = errors.Is(err, dedupe.ErrConflict) // what was sent under the id was another refund
+		f.sent = !f.never && (errors.Is(err, dedupe.ErrDone) || errors.Is(err, dedupe.ErrInFlight))
+	}
+	return err
+}
+
+// send sends the refund.
+func (f *refunding) send() (RefundResult, error) {
+	r := f.intent
+	resp, err := f.Refund(f.ctx, &api.RefundRequest{OrderID: r.RefundID, OriOrderID: r.OrderID, RefundAmt: r.Amount})
 	if errors.Is(err, ErrNotSent) || errors.Is(err, ErrCaller) {
-		return Refunded{}, errors.Join(err, release(ctx, claim))
+		return RefundResult{}, f.release(err)
 	}
-	// What cannot be kept now stays claimed, which has the same effect.
-	_ = claim.Confirm(context.WithoutCancel(ctx))
-	if err != nil {
-		return Refunded{}, err
+	f.confirm()
+	switch {
+	case err != nil:
+		return RefundResult{}, err
+	case resp.OrderStatus.Closed():
+		return RefundResult{}, f.failed()
 	}
-	return Refunded{Status: resp.OrderStatus, Response: resp}, nil
+	return RefundResult{Status: resp.OrderStatus, Response: resp}, nil
 }
 
-// transactional reports whether the claim is part of a transaction. A claim that
-// provides anything else to a handler may be confirmed on its own.
-func transactional(ctx context.Context, claim dedupe.Claim) bool {
-	c, ok := claim.(dedupe.Contexter)
-	if !ok {
-		return false
+// confirm keeps the claim. If the store fails, the id stays claimed, which has
+// the same effect.
+func (f *refunding) confirm() { _ = f.claim.Confirm(context.WithoutCancel(f.ctx)) }
+
+// release gives the refund's id back, as nothing was done under it, and returns
+// err with what the store says.
+func (f *refunding) release(err error) error {
+	if failed := f.claim.Release(context.WithoutCancel(f.ctx)); failed != nil {
+		return errors.Join(err, failed)
 	}
-	_, ok = dedupe.TxFromContext(c.Context(ctx))
-	return ok
+	return err
 }
 
-// release gives the refund's id back, as nothing was done under it.
-func release(ctx context.Context, claim dedupe.Claim) error {
-	return claim.Release(context.WithoutCancel(ctx))
+// failed returns the error of a refund that the gateway calls failed.
+func (f *refunding) failed() *Error {
+	return &Error{Class: api.ClassFailed, Verified: true, Reason: middleware.ReasonRefund}
 }
 
-// wantedRefund returns the refund as a row of the gateway has to show it. Only
-// what r names is compared.
-func (c *Client) wantedRefund(r RefundOrder, sent bool) middleware.Wanted {
-	w := middleware.Wanted{Refund: true, Sent: sent, OrderID: r.RefundID, Merchant: c.merchant, Original: r.OrderID}
-	if r.Amount > 0 {
-		w.Amount = func(amount field.Cents) bool { return amount == r.Amount }
+// unclaimed returns the error of an id that is taken or could not be claimed.
+// asked is what the query for it failed of, or nil.
+func (f *refunding) unclaimed(err, asked error) *Error {
+	if errors.Is(asked, ErrRefundIDUsed) {
+		err = errors.Join(ErrRefundIDUsed, err)
 	}
-	return w
+	switch {
+	case errors.Is(err, dedupe.ErrDone):
+		return &Error{Class: api.ClassDuplicate, Reason: middleware.ReasonSentBefore, Err: err}
+	case errors.Is(err, dedupe.ErrInFlight):
+		return &Error{Class: api.ClassPending, Reason: middleware.ReasonInFlight, Err: err}
+	}
+	return &Error{NotSent: true, Reason: middleware.ReasonStore, Err: err}
 }
 
-// refundRow asks the gateway for the refund itself. It may know it and say that
-// it failed. sent says that the store remembers the refund.
-func (c *Client) refundRow(ctx context.Context, r RefundOrder, sent bool) (_ Refunded, known bool, _ error) {
-	failed := &Error{Action: api.ActionREFUND, MerchantID: c.merchant, OrderID: r.RefundID, refund: &r}
-	row, err := c.ask(ctx, api.ActionSTATUS_QUERY, r.RefundID)
+// row asks the gateway for the refund itself. It may know it and say that it
+// failed: the error is then that of the refund.
+func (f *refunding) row() (_ RefundResult, known bool, _ error) {
+	row, err := f.ask(quietly(f.ctx), api.ActionSTATUS_QUERY, f.intent.RefundID)
 	switch {
 	case err != nil && noSuchOrder(err):
-		return Refunded{}, false, nil
+		return RefundResult{}, false, nil
 	case err != nil:
-		failed.NotSent, failed.Reason, failed.Err, failed.unasked = true, middleware.ReasonQuery, aside{err}, true
-		return Refunded{}, false, failed
+		return RefundResult{}, false, &Error{NotSent: true, Reason: middleware.ReasonQuery, Err: aside{err}}
 	}
-	switch row.Mismatch(c.wantedRefund(r, sent)) {
+	switch reason := row.Mismatch(f.wantedRefund(f.intent, f.sent)); reason {
 	case "":
 	case middleware.ReasonOrderUnknown:
-		return Refunded{}, false, nil
+		return RefundResult{}, false, nil
 	case middleware.ReasonAnswerOfAPayment, middleware.ReasonAnswerOfAnotherRefund, middleware.ReasonAmountMismatch:
-		failed.unasked = true
-		return Refunded{}, false, failed.refused(middleware.ReasonRefundID, ErrRefundIDUsed)
+		return RefundResult{}, false, refused(reason, ErrRefundIDUsed)
 	default:
-		failed.unasked = true
-		return Refunded{}, false, failed.refused(middleware.ReasonRefund, ErrUnconfirmed)
+		return RefundResult{}, false, refused(reason, ErrUnconfirmed)
 	}
 	if row.Status.Closed() {
-		failed.Class, failed.Verified, failed.Reason = api.ClassFailed, true, middleware.ReasonRefund
-		return Refunded{}, true, failed
+		return RefundResult{}, true, f.failed()
 	}
-	return Refunded{Status: row.Status, Before: true}, true, nil
+	return RefundResult{Status: row.Status, Before: true}, true, nil
 }
 
 // noSuchOrder reports whether the gateway has answered, and may have said that
-// it does not know the order. The vendor documents no code for that, so every
-// code is taken for it but those that say that the gateway is in trouble.
+// it does not know the order. The vendor documents no code for that, so that it
+// is every code but those that say that the gateway is in trouble.
 func noSuchOrder(err error) bool {
 	var failed *Error
 	if !errors.As(err, &failed) || failed.Code == "" || failed.Err != nil {
@@ -201,13 +244,13 @@ func noSuchOrder(err error) bool {
 }
 
 // refundable asks the gateway what was paid.
-func (c *Client) refundable(ctx context.Context, r RefundOrder) error {
-	query := or(r.Query, api.ActionSTATUS_QUERY)
-	paid, err := c.ask(ctx, query, r.OrderID)
+func (f *refunding) refundable() error {
+	query := or(f.intent.Query, api.ActionSTATUS_QUERY)
+	paid, err := f.ask(f.ctx, query, f.intent.OrderID)
 	if err != nil {
 		return err
 	}
-	if paid.Mismatch(c.wanted(query, r.OrderID)) != "" {
+	if paid.Mismatch(f.wanted(query, f.intent.OrderID)) != "" {
 		return ErrUnconfirmed
 	}
 	state := paid.State()
@@ -217,19 +260,60 @@ func (c *Client) refundable(ctx context.Context, r RefundOrder) error {
 	case paid.Amount == nil:
 		return ErrUnconfirmed
 	}
-	left := *paid.Amount
+	rest := *paid.Amount
 	if paid.Returned != nil {
-		left -= *paid.Returned
+		rest -= *paid.Returned
 	}
-	if r.Amount > left {
+	if f.intent.Amount > rest {
 		return ErrRefundTooLarge
 	}
 	return nil
 }
 
+// finish completes the error. Unless it is certain that this refund was not
+// sent, Resolve has to ask: the store may have forgotten an earlier attempt.
+func (f *refunding) finish(panicked any, err error) error {
+	if panicked != nil {
+		err = refused(middleware.ReasonPanic, &middleware.PanicError{Value: panicked, Stack: debug.Stack()})
+	}
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	e.refund, e.ask = &f.intent, !f.never
+	if e.OrderID == "" {
+		e.Action, e.MerchantID, e.OrderID = api.ActionREFUND, f.merchant, f.intent.RefundID
+	}
+	if f.sent || !f.never && f.transport.MayHaveLeft(f.ctx, f.merchant, f.intent.RefundID) {
+		e.SentBefore, e.NotSent = true, false
+	}
+	return err
+}
+
+// wantedRefund returns the refund as a row of the gateway has to show it. Only
+// what r names is compared.
+func (c *Client) wantedRefund(r RefundIntent, sent bool) middleware.Wanted {
+	w := middleware.Wanted{Refund: true, Sent: sent, OrderID: r.RefundID, Merchant: c.merchant, Original: r.OrderID}
+	if r.Amount > 0 {
+		w.Amount = func(amount field.Cents) bool { return amount == r.Amount }
+	}
+	return w
+}
+
+// transactional reports whether the claim holds a transaction, in which the
+// store keeps it.
+func transactional(ctx context.Context, claim dedupe.Claim) bool {
+	c, ok := claim.(dedupe.Contexter)
+	if !ok {
+		return false
+	}
+	_, ok = dedupe.TxFromContext(c.Context(ctx))
+	return ok
+}
+
 // aside is the error of a query that was put before a refund. What it says of
-// the query, that it was not sent or that nobody knows, is not said of the
-// refund.
+// the query, that it was not sent or that its outcome is unknown, is not said of
+// the refund.
 type aside struct{ error }
 
 // Is leaves out the verdicts.
@@ -244,15 +328,6 @@ func (a aside) Is(target error) bool {
 // As is errors.As of the query's error.
 func (a aside) As(target any) bool { return errors.As(a.error, target) }
 
-// unclaimed says that the refund's id is taken, or that nobody knows.
-func (e *Error) unclaimed(err error) error {
-	switch {
-	case errors.Is(err, dedupe.ErrDone):
-		e.Class, e.Reason, e.Err = api.ClassDuplicate, middleware.ReasonSentBefore, err
-	case errors.Is(err, dedupe.ErrInFlight):
-		e.Class, e.Reason, e.Err = api.ClassPending, middleware.ReasonInFlight, err
-	default:
-		e.NotSent, e.Reason, e.Err, e.unasked = true, middleware.ReasonStore, err, true
-	}
-	return e
-}
+// Loggable marks the error for [middleware.Detail]: it is an *Error or one of
+// this package's constants.
+func (aside) Loggable() {}

@@ -99,7 +99,7 @@ func TestRefundOnceUnderADecoratedStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, before := range []bool{false, true} {
-		done, err := client.RefundOnce(t.Context(), ottpay.RefundOrder{RefundID: "R1", OrderID: "P1", Amount: 100})
+		done, err := client.RefundOnce(t.Context(), ottpay.RefundIntent{RefundID: "R1", OrderID: "P1", Amount: 100})
 		if err != nil || done.Before != before || store.released || gateway.Attempts("R1") != 1 {
 			t.Errorf("%+v, error %v, released %v, sent %d times", done, err, store.released, gateway.Attempts("R1"))
 		}

@@ -107,8 +107,11 @@ func (c *Client) Resolve(ctx context.Context, err error) (Resolution, error) {
 // gateway's refusal does if it came with data that names the order; a refund's
 // and a scanned code's failure is to be queried first (docs/protocol.md, 9).
 func (e *Error) over(info api.ActionInfo) bool {
+	if e.SentBefore {
+		return false
+	}
 	if e.NotSent {
-		return !e.unasked
+		return !e.ask
 	}
 	if !e.Verified || !e.named {
 		return false
@@ -125,7 +128,7 @@ func (c *Client) wantedBy(failed *Error, info api.ActionInfo, query api.Action) 
 	case failed.refund != nil:
 		return c.wantedRefund(*failed.refund, true)
 	default:
-		return c.wantedRefund(RefundOrder{RefundID: failed.OrderID}, true)
+		return c.wantedRefund(RefundIntent{RefundID: failed.OrderID}, true)
 	}
 }
 

@@ -356,7 +356,7 @@ func newTill(t *testing.T) (*till, *ottpay.Client) {
 
 func TestRefundOnce(t *testing.T) {
 	t.Parallel()
-	order := ottpay.RefundOrder{RefundID: "R1", OrderID: "P1", Amount: 200}
+	order := ottpay.RefundIntent{RefundID: "R1", OrderID: "P1", Amount: 200}
 
 	t.Run("a second click", func(t *testing.T) {
 		t.Parallel()
@@ -450,7 +450,7 @@ func TestRefundOnce(t *testing.T) {
 		if _, err := client.RefundOnce(t.Context(), order); err != nil {
 			t.Fatal(err)
 		}
-		for _, other := range []ottpay.RefundOrder{
+		for _, other := range []ottpay.RefundIntent{
 			{RefundID: "R1", OrderID: "P1", Amount: 100}, {RefundID: "R1", OrderID: "P2", Amount: 200},
 		} {
 			if r, err := client.RefundOnce(t.Context(), other); !errors.Is(err, ottpay.ErrRefundIDUsed) || !errors.Is(err, ottpay.ErrNotSent) {
@@ -495,12 +495,12 @@ func TestRefundOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		for amount, want := range map[field.Cents]error{501: ottpay.ErrRefundTooLarge, 301: ottpay.ErrRefundTooLarge} {
-			_, err := client.RefundOnce(t.Context(), ottpay.RefundOrder{RefundID: fmt.Sprint("R", amount), OrderID: "P1", Amount: amount})
+			_, err := client.RefundOnce(t.Context(), ottpay.RefundIntent{RefundID: fmt.Sprint("R", amount), OrderID: "P1", Amount: amount})
 			if !errors.Is(err, want) || !errors.Is(err, ottpay.ErrNotSent) {
 				t.Errorf("%d: %v", amount, err)
 			}
 		}
-		rest := ottpay.RefundOrder{RefundID: "R301", OrderID: "P1", Amount: 300} // the id was not spent
+		rest := ottpay.RefundIntent{RefundID: "R301", OrderID: "P1", Amount: 300} // the id was not spent
 		if _, err := client.RefundOnce(t.Context(), rest); err != nil || g.sent != 2 {
 			t.Errorf("the rest: %v, sent %d times", err, g.sent)
 		}
@@ -530,7 +530,7 @@ func TestRefundOnce(t *testing.T) {
 	t.Run("nonsense", func(t *testing.T) {
 		t.Parallel()
 		g, client := newTill(t)
-		for _, r := range []ottpay.RefundOrder{
+		for _, r := range []ottpay.RefundIntent{
 			{OrderID: "P1", Amount: 1}, {RefundID: "R1", Amount: 1}, {RefundID: "P1", OrderID: "P1", Amount: 1},
 			{RefundID: "R1", OrderID: "P1"}, {RefundID: "R1", OrderID: "P1", Amount: -1},
 		} {

@@ -43,29 +43,29 @@ func (c *Client) delay(b Backoff, n int) time.Duration {
 }
 
 // again waits and reports true if the query's nth attempt is worth another.
-func (c *Client) again(ctx context.Context, n int, a *answer, err error) bool {
-	if n >= c.cfg.Attempts || ctx.Err() != nil || !passing(a, err) {
+func (a *attempt) again(ctx context.Context, n int, err error) bool {
+	if n >= a.cfg.Attempts || ctx.Err() != nil || !a.passing(err) {
 		return false
 	}
-	wait := c.delay(c.cfg.Backoff, n)
+	wait := a.delay(a.cfg.Backoff, n)
 	reason := middleware.ReasonCode
 	var failed *Error
 	if errors.As(err, &failed) {
 		wait, reason = max(wait, failed.RetryAfter), failed.Reason
 	}
-	if deadline, ok := ctx.Deadline(); ok && c.cfg.Now().Add(wait).After(deadline) {
+	if deadline, ok := ctx.Deadline(); ok && a.cfg.Now().Add(wait).After(deadline) {
 		return false
 	}
-	c.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "ottpay: query put again",
+	a.cfg.Logger.LogAttrs(ctx, slog.LevelDebug, "ottpay: query put again",
 		slog.String("reason", string(reason)), slog.Int("attempt", n), slog.Duration("wait", wait))
-	return c.cfg.Sleep(ctx, wait) == nil
+	return a.cfg.Sleep(ctx, wait) == nil
 }
 
 // passing reports whether what went wrong with a query may be over by the next
 // one. A wrong key, a redirect or a refused request will not.
-func passing(a *answer, err error) bool {
-	if a != nil {
-		code := api.Code(a.code)
+func (a *attempt) passing(err error) bool {
+	if err == nil {
+		code := api.Code(a.reply.Code)
 		return code.Message() != "" && code.Class() == api.ClassUnclear
 	}
 	var failed *Error
@@ -73,8 +73,8 @@ func passing(a *answer, err error) bool {
 		return false
 	}
 	switch failed.Reason {
-	case middleware.ReasonDial, middleware.ReasonConnection, middleware.ReasonTimeout, middleware.ReasonEmpty,
-		middleware.ReasonHTML, middleware.ReasonMalformed:
+	case middleware.ReasonDial, middleware.ReasonConnection, middleware.ReasonTimeout,
+		middleware.ReasonEmpty, middleware.ReasonHTML, middleware.ReasonMalformed:
 		return true
 	case middleware.ReasonStatus:
 		switch failed.Status {

@@ -573,7 +573,7 @@ func (w *watch) gateway(t *testing.T) {
 	in, err := client.InAppPay(t.Context(), &ottpay.InAppPayRequest{AppID: "wx1", Amount: 1, CallBackURL: "https://shop.example/?token=" + canary, OrderID: w.newOrder()})
 	w.failure("InAppPay", err)
 	w.value("InAppPayResponse", in)
-	_, err = client.RefundOnce(t.Context(), ottpay.RefundOrder{RefundID: w.newOrder(), OrderID: w.newOrder(), Amount: 1})
+	_, err = client.RefundOnce(t.Context(), ottpay.RefundIntent{RefundID: w.newOrder(), OrderID: w.newOrder(), Amount: 1})
 	w.failure("RefundOnce", err)
 	for _, request := range g.Requests() {
 		if !bytes.Contains(request.Body, []byte(canary)) { // inAppPay is plain

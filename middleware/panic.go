@@ -8,8 +8,8 @@ import (
 	"runtime/debug"
 )
 
-// PanicError is the cause of a [Refusal] with [ReasonPanic]: something that the
-// Webhook called has panicked.
+// PanicError is the cause of a [Refusal] or a [SendError] with [ReasonPanic]:
+// something that the Webhook or the Transport called has panicked.
 type PanicError struct {
 	Value any    // of the panic
 	Stack []byte // of the goroutine that panicked, as runtime/debug formats it
@@ -23,6 +23,9 @@ func (e *PanicError) Error() string {
 	}
 	return fmt.Sprintf("panic with a %T", e.Value)
 }
+
+// Loggable marks the error for [Detail].
+func (*PanicError) Loggable() {}
 
 // Unwrap returns the value if it is an error.
 func (e *PanicError) Unwrap() error {

@@ -150,7 +150,8 @@ const (
 	// ReasonHandler: the handler returned an error or answered with a status
 	// that is not a success.
 	ReasonHandler Reason = "handler"
-	// ReasonPanic: the handler panicked, or something else that the Webhook calls.
+	// ReasonPanic: the handler panicked, or something else that the Webhook or the
+	// Transport calls, such as Keys or an Observer.
 	ReasonPanic Reason = "panic"
 	// ReasonShutdown: [Webhook.Shutdown] was called.
 	ReasonShutdown Reason = "shutdown"
@@ -210,6 +211,8 @@ const (
 	ReasonMalformed Reason = "malformed"
 	// ReasonUnauthentic: the answer does not open under the merchant's keys.
 	ReasonUnauthentic Reason = "unauthentic"
+	// ReasonReflected: the answer is a request or a callback come back.
+	ReasonReflected Reason = "reflected"
 	// ReasonOtherOrder: the answer names another order than the request.
 	ReasonOtherOrder Reason = "other-order"
 )
@@ -239,6 +242,6 @@ func Reasons() []Reason {
 
 		ReasonDial, ReasonTLS, ReasonTimeout, ReasonCanceled, ReasonConnection,
 
-		ReasonStatus, ReasonRedirect, ReasonHTML, ReasonEmpty, ReasonMalformed, ReasonUnauthentic, ReasonOtherOrder,
+		ReasonStatus, ReasonRedirect, ReasonHTML, ReasonEmpty, ReasonMalformed, ReasonUnauthentic, ReasonReflected, ReasonOtherOrder,
 	}
 }

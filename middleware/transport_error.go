@@ -9,23 +9,24 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"time"
 
 	"github.com/ottpaykit/ottpay/envelope"
-	"github.com/ottpaykit/ottpay/gen/api"
 )
 
 // What a [SendError] matches besides [envelope.ErrMalformed] and
 // [envelope.ErrUnauthentic].
 var (
-	// ErrUnknownOutcome says that nobody knows whether the gateway acted: the
-	// request may have left and no answer came that can be believed. Query;
-	// never pay again.
+	// ErrUnknownOutcome says that the gateway may have acted: the request may
+	// have left, or an earlier one of the same payment, and no answer came that
+	// can be believed. Query; do not pay again.
 	ErrUnknownOutcome = errors.New("outcome unknown: query, do not repeat")
 
 	// ErrNotSent says that no byte of the request's content has left and none
-	// will. It excludes ErrUnknownOutcome.
+	// will, and that no earlier effect of the same payment may have left. It
+	// excludes ErrUnknownOutcome.
 	ErrNotSent = errors.New("not sent")
 
 	// ErrSentBefore says that an effect was refused because one was sent under
@@ -33,7 +34,7 @@ var (
 	ErrSentBefore = errors.New("sent before")
 
 	// ErrNoKeys says that there are no sign keys for the request's merchant.
-	ErrNoKeys = errors.New("no sign keys for the merchant")
+	ErrNoKeys error = constant("no sign keys for the merchant")
 
 	// ErrLimited says that the limiter did not let the request through before
 	// its deadline.
@@ -61,19 +62,22 @@ var (
 	ErrNoData = errors.New("answer claims success without data")
 )
 
-// SendError says how a round trip failed. It matches ErrNotSent or
-// ErrUnknownOutcome, never both, and whatever Err matches.
+// SendError says how a call failed. It matches ErrNotSent or ErrUnknownOutcome,
+// never both, and what Err matches.
 //
 // Its text holds nothing that came over the wire: a broken answer may repeat
 // the request, and net/http quotes what it cannot read. Err is the underlying
-// error for errors.Is and errors.As; its own text is not made for logs.
+// error for errors.Is and errors.As. Its own text is not made for logs.
 type SendError struct {
 	Action     string        // the action's name; "" if it is not a known one
 	Reason     Reason        // what failed, for logs and counters
-	NotSent    bool          // no byte of the content has left and none will
+	NotSent    bool          // no effect of the payment has left, and this one never will
+	SentBefore bool          // another effect of the same payment may have left
 	Status     int           // HTTP status of the answer, 0 without one
 	RetryAfter time.Duration // what the answer asked for with a status other than 2xx, 0 if nothing
 	Err        error
+
+	query bool
 }
 
 // Error names the action, the reason and whether the request may have left.
@@ -86,8 +90,14 @@ func (e *SendError) Error() string {
 	if e.Status != 0 {
 		text += " (HTTP " + strconv.Itoa(e.Status) + ")"
 	}
-	if e.NotSent {
+	if detail := Detail(e.Err); detail != "" {
+		text += ": " + detail
+	}
+	switch {
+	case e.NotSent:
 		return text + ": " + ErrNotSent.Error()
+	case e.query:
+		return text // a query may be repeated
 	}
 	return text + ": " + ErrUnknownOutcome.Error()
 }
@@ -143,13 +153,35 @@ func answerError(err error) (reason Reason, _ error) {
 	}
 }
 
-// actionName returns the action's name if it is a known one. An unknown one is
-// whatever the caller wrote.
-func actionName(info api.ActionInfo, known bool) string {
-	if !known {
-		return ""
+// constant is an error whose text is a constant of the program. It holds no value
+// and may be shown.
+type constant string
+
+// Error returns the text.
+func (c constant) Error() string { return string(c) }
+
+// Loggable marks the error for [Detail].
+func (constant) Loggable() {}
+
+// Detail returns the text of the first error in err's tree that is marked as a
+// constant by a method Constant, or "". Such a text holds no value and may be
+// shown, while the text of err may not.
+func Detail(err error) string {
+	var safe interface {
+		error
+		Loggable()
 	}
-	return string(info.Name)
+	if errors.As(err, &safe) {
+		return safe.Error()
+	}
+	return ""
+}
+
+// recovered makes the failure of a panic. It is to be deferred.
+func recovered(failed **failure) {
+	if v := recover(); v != nil {
+		*failed = &failure{reason: ReasonPanic, err: &PanicError{v, debug.Stack()}}
+	}
 }
 
 // retryAfter reads the header of that name as a time from now on.

@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -660,28 +659,6 @@ func TestSendOnce(t *testing.T) {
 	wantSendError(t, err, false, "sent-before", middleware.ErrSentBefore)
 	if n := l.effects.Load(); n != 3 {
 		t.Errorf("%d requests arrived", n)
-	}
-}
-
-// TestTransportRefusesAnInsecureDefault is not parallel: it changes net/http's
-// default for a while.
-func TestTransportRefusesAnInsecureDefault(t *testing.T) {
-	before := http.DefaultTransport
-	t.Cleanup(func() { http.DefaultTransport = before })
-	http.DefaultTransport = &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
-	l := newLedger(t)
-	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { l.enter(r.Body) }))
-	defer server.Close()
-	to, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = l.transport(nil).RoundTrip(newCall(t, server.URL, refundCall))
-	wantSendError(t, err, true, "request")
-	_, err = l.transport(nil).SendPlain(t.Context(), "inAppPay", to, []byte("{}"))
-	wantSendError(t, err, true, "request")
-	if n := l.effects.Load(); n != 0 {
-		t.Errorf("sent %d times", n)
 	}
 }
 
