@@ -43,7 +43,7 @@ func httpCan(act string, typed bool) bool {
 	case "returns the framework's error", "writes and returns an error", "aborts without a status":
 		return false
 	}
-	return !typed
+	return !typed // who gets no writer writes nothing
 }
 
 func echoCan(act string, _ bool) bool { return act != "aborts without a status" }
@@ -62,7 +62,7 @@ func httpAct(rw http.ResponseWriter, r *http.Request, act string) {
 	case "flushes":
 		io.WriteString(rw, "half")
 		_ = http.NewResponseController(rw).Flush()
-	case "changes its mind about the status": // the first one counts
+	case "changes its mind about the status": // the worst one counts
 		rw.WriteHeader(http.StatusNoContent)
 		rw.WriteHeader(http.StatusInternalServerError)
 	case "writes 500 without a body":
@@ -71,6 +71,15 @@ func httpAct(rw http.ResponseWriter, r *http.Request, act string) {
 		http.Error(rw, "no", http.StatusBadRequest)
 	case "redirects":
 		http.Redirect(rw, r, "/elsewhere", http.StatusFound)
+	case "writes and sets 500":
+		io.WriteString(rw, "half")
+		rw.WriteHeader(http.StatusInternalServerError)
+	case "writes and aborts":
+		io.WriteString(rw, "half")
+		http.Error(rw, "no", http.StatusBadRequest)
+	case "writes and panics":
+		io.WriteString(rw, "half")
+		panic(errShop)
 	case "panics":
 		panic(errShop)
 	case "panics to abort":
@@ -191,7 +200,7 @@ func ginAct(c *gin.Context, act string) {
 	case "flushes":
 		c.String(http.StatusOK, "half")
 		c.Writer.Flush()
-	case "changes its mind about the status": // the last one counts
+	case "changes its mind about the status": // the worst one counts
 		c.Status(http.StatusInternalServerError)
 		c.Status(http.StatusNoContent)
 	case "returns an error":
@@ -211,6 +220,15 @@ func ginAct(c *gin.Context, act string) {
 		c.AbortWithStatus(http.StatusForbidden)
 	case "aborts without a status":
 		c.Abort()
+	case "writes and sets 500":
+		c.JSON(http.StatusOK, gin.H{"ok": true})
+		c.Status(http.StatusInternalServerError)
+	case "writes and aborts":
+		c.JSON(http.StatusOK, gin.H{"ok": true})
+		c.Abort()
+	case "writes and panics":
+		c.JSON(http.StatusOK, gin.H{"ok": true})
+		panic(errShop)
 	case "panics":
 		panic(errShop)
 	case "panics to abort":
@@ -287,6 +305,15 @@ func echoAct(c *echo.Context, act string) error {
 		return c.Redirect(http.StatusFound, "/elsewhere")
 	case "aborts":
 		return echo.ErrForbidden
+	case "writes and sets 500":
+		_ = c.JSON(http.StatusOK, map[string]bool{"ok": true})
+		c.Response().WriteHeader(http.StatusInternalServerError)
+	case "writes and aborts":
+		_ = c.JSON(http.StatusOK, map[string]bool{"ok": true})
+		return c.JSON(http.StatusBadGateway, map[string]bool{"ok": false})
+	case "writes and panics":
+		_ = c.JSON(http.StatusOK, map[string]bool{"ok": true})
+		panic(errShop)
 	case "panics":
 		panic(errShop)
 	case "panics to abort":
@@ -361,6 +388,16 @@ func echo4Act(c echo4.Context, act string) error {
 		return c.Redirect(http.StatusFound, "/elsewhere")
 	case "aborts":
 		c.Error(echo4.ErrForbidden) // answered by the framework's error handler, and nothing returned
+	case "writes and sets 500":
+		response := c.Response()
+		response.WriteHeader(http.StatusOK)
+		response.WriteHeader(http.StatusInternalServerError)
+	case "writes and aborts":
+		_ = c.JSON(http.StatusOK, map[string]bool{"ok": true})
+		c.Error(echo4.ErrForbidden)
+	case "writes and panics":
+		_ = c.JSON(http.StatusOK, map[string]bool{"ok": true})
+		panic(errShop)
 	case "panics":
 		panic(errShop)
 	case "panics to abort":

@@ -62,11 +62,14 @@ var acts = []act{
 	{"writes json", "kept"},
 	{"writes 201 without a body", "kept"},
 	{"flushes", "kept"},
-	{"changes its mind about the status", "kept"},
 	{"returns an error", "failed"},
 	{"returns the framework's error", "failed"},
 	{"writes and returns an error", "failed"},
 	{"writes 500 without a body", "failed"},
+	{"changes its mind about the status", "failed"},
+	{"writes and sets 500", "failed"},
+	{"writes and aborts", "failed"},
+	{"writes and panics", "panic"},
 	{"writes 400 with a body", "failed"},
 	{"redirects", "failed"},
 	{"aborts", "failed"},
@@ -376,7 +379,7 @@ func (b bench) recovery(t *testing.T) {
 			b.mount = m
 			for _, act := range acts {
 				switch act.name {
-				case "returns", "returns an error", "writes 500 without a body", "panics":
+				case "returns", "returns an error", "writes 500 without a body", "panics", "writes and panics", "writes and aborts":
 					if b.can(act.name, b.typed) {
 						b.story(t, act)
 					}

@@ -21,7 +21,7 @@ type txKey struct{}
 // handler that writes through the pool instead writes outside the claim, and
 // that work is done again when the delivery comes again.
 func TxFromContext(ctx context.Context) (*sql.Tx, bool) {
-	tx, ok := ctx.Value(txKey{}).(*sql.Tx)
+	tx, ok := Value(ctx, txKey{}).(*sql.Tx)
 	return tx, ok
 }
 

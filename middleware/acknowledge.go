@@ -39,7 +39,7 @@ func write(rw http.ResponseWriter, status int, contentType, body string) {
 }
 
 // statusWriter takes a handler's answer and keeps its status alone. It has no
-// Flush and no Unwrap: nothing that a handler writes may reach the gateway
+// Flush, no Hijack and no Unwrap: nothing that a handler writes may reach the gateway
 // before its work is kept.
 type statusWriter struct {
 	header http.Header
@@ -48,8 +48,12 @@ type statusWriter struct {
 
 func (s *statusWriter) Header() http.Header { return s.header }
 
+// WriteHeader keeps the worst status. Nothing has been sent when a handler
+// that wrote 200 fails after all: it sets 500, or a recovery middleware does.
 func (s *statusWriter) WriteHeader(status int) {
-	if s.status == 0 && status >= 200 { // 1xx are not the answer
+	switch {
+	case status >= 100 && status < 200 && status != http.StatusSwitchingProtocols: // not the answer
+	case s.status == 0, s.ok() && !success(status):
 		s.status = status
 	}
 }
@@ -59,4 +63,6 @@ func (s *statusWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (s *statusWriter) ok() bool { return s.status == 0 || s.status < 300 }
+func (s *statusWriter) ok() bool { return s.status == 0 || success(s.status) }
+
+func success(status int) bool { return status >= 200 && status < 300 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -112,14 +113,27 @@ func readInto(room []byte, r io.Reader, length int64) ([]byte, error) {
 }
 
 // payloadRequest is the request that a handler sees: the decrypted JSON is its
-// body.
+// body. Of the gateway's request it has what is not about that connection or
+// that body. A recovery middleware, for example, writes no status to a request
+// that asks for an upgrade.
 func payloadRequest(ctx context.Context, r *http.Request, d *Delivery) *http.Request {
 	r = r.Clone(ctx)
 	r.Body = io.NopCloser(bytes.NewReader(d.Payload.JSON))
 	r.ContentLength = int64(len(d.Payload.JSON))
-	r.TransferEncoding = nil
+	r.GetBody, r.TransferEncoding, r.Trailer, r.Close = nil, nil, nil, false
+	r.Form, r.PostForm, r.MultipartForm = nil, nil, nil // of the sealed body
+	for _, named := range r.Header["Connection"] {
+		for name := range strings.SplitSeq(named, ",") {
+			r.Header.Del(strings.TrimSpace(name))
+		}
+	}
+	for _, name := range [...]string{
+		"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Http2-Settings",
+		"Expect", "Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "X-Http-Method-Override",
+		"Content-Length", "Content-Encoding", "Content-Md5", "Content-Digest", "Digest",
+	} {
+		delete(r.Header, name)
+	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Del("Content-Length")
-	r.Header.Del("Content-Encoding")
 	return r
 }

@@ -166,9 +166,9 @@ func short(s string) string {
 type deliveryKey struct{}
 
 // FromContext returns the delivery that a handler behind a [Webhook] is
-// handling.
+// handling. ctx is the request's context or, with gin, the *gin.Context.
 func FromContext(ctx context.Context) (*Delivery, bool) {
-	d, ok := ctx.Value(deliveryKey{}).(*Delivery)
+	d, ok := dedupe.Value(ctx, deliveryKey{}).(*Delivery)
 	return d, ok
 }
 

@@ -35,17 +35,6 @@ func Fits[T any](w *Webhook) error {
 	return nil
 }
 
-// mustFit panics unless T fits and fn is there.
-func mustFit[T any](w *Webhook, fn any) {
-	err := Fits[T](w)
-	if err == nil && isNil(fn) {
-		err = errors.New("middleware: the handler is nil")
-	}
-	if err != nil {
-		panic(err)
-	}
-}
-
 // tryTags validates an empty and a filled value of every struct type that t
 // reaches. A validator reads a tag, and panics at a wrong one, when it first
 // meets its type or a value that is not empty.

@@ -30,8 +30,14 @@ type Webhook struct {
 
 // Handler returns middleware in front of next, for a router that has a handler
 // already: next finds the decrypted JSON as the request's body and the
-// [Delivery] in its context. A status below 300, or none, says that its work is
-// kept. What else it writes is not sent.
+// [Delivery] in its context. Its work is kept if it writes a status below 300,
+// or none, and no other one: a 500 behind a 200 says that it failed. What else
+// it writes is not sent.
+//
+// A recovery middleware between the two must answer through the writer that it
+// gets here. One that stands behind a wrapper which drops a second status, as
+// chi's Logger does, hides that the handler failed after it wrote 200. [Handle]
+// has no such gap.
 // It panics if next is nil.
 func (w *Webhook) Handler(next http.Handler) http.Handler {
 	if next == nil || isNil(next) {
@@ -57,19 +63,27 @@ func (w *Webhook) Handler(next http.Handler) http.Handler {
 // deferred, with an alarm. Handle panics if T cannot be received at all; [Fits]
 // tells before.
 func Handle[T any](w *Webhook, fn func(context.Context, *T) error) http.Handler {
-	mustFit[T](w, fn)
+	if fn == nil {
+		panic("middleware: the handler is nil")
+	}
+	receive := Receiver[T](w)
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		Receive(w, rw, r, func(_ http.ResponseWriter, r *http.Request, v *T) error {
+		receive(rw, r, func(_ http.ResponseWriter, r *http.Request, v *T) error {
 			return fn(r.Context(), v)
 		})
 	})
 }
 
-// Receive is [Webhook.Do] for an fn that takes the notification as T, as
-// [Handle] does. It is there for adapters.
-func Receive[T any](w *Webhook, rw http.ResponseWriter, r *http.Request, fn func(http.ResponseWriter, *http.Request, *T) error) {
-	v := new(T)
-	w.serve(rw, r, v, func(rw http.ResponseWriter, r *http.Request) error { return fn(rw, r, v) })
+// Receiver returns [Webhook.Do] for functions that take the notification as T,
+// as [Handle]'s does. It is there for adapters, and panics as Handle does.
+func Receiver[T any](w *Webhook) func(http.ResponseWriter, *http.Request, func(http.ResponseWriter, *http.Request, *T) error) {
+	if err := Fits[T](w); err != nil {
+		panic(err)
+	}
+	return func(rw http.ResponseWriter, r *http.Request, fn func(http.ResponseWriter, *http.Request, *T) error) {
+		v := new(T)
+		w.serve(rw, r, v, func(rw http.ResponseWriter, r *http.Request) error { return fn(rw, r, v) })
+	}
 }
 
 // Do is the core that Handler, Handle and the adapters stand on. It checks r,

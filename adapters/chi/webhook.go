@@ -17,8 +17,9 @@ import (
 
 // Webhook returns w as middleware, for a route that has a handler already, as
 // [middleware.Webhook.Handler] does: the handler finds the decrypted JSON as
-// the request's body, and a status of 300 and more, a panic included, says that
-// its work is not kept. Mount it with With or inside a Group or a Route, so
+// the request's body, and a status of 300 and more at any time, or a panic, says
+// that its work is not kept. A chi Recoverer behind the webhook stands in front of
+// a chi Logger, and not behind it: the Logger drops a second status. Mount it with With or inside a Group or a Route, so
 // that it stands in front of the callback's route alone.
 func Webhook(w *middleware.Webhook) func(http.Handler) http.Handler {
 	return w.Handler
@@ -28,8 +29,9 @@ func Webhook(w *middleware.Webhook) func(http.Handler) http.Handler {
 // [middleware.Handle] does. The request is what chi.URLParam and [Delivery]
 // take; its body is the decrypted JSON. A nil error says that the work is kept.
 func Handle[T any](w *middleware.Webhook, fn func(*http.Request, *T) error) http.HandlerFunc {
+	receive := middleware.Receiver[T](w)
 	return func(rw http.ResponseWriter, r *http.Request) {
-		middleware.Receive(w, rw, r, func(_ http.ResponseWriter, r *http.Request, v *T) error { return fn(r, v) })
+		receive(rw, r, func(_ http.ResponseWriter, r *http.Request, v *T) error { return fn(r, v) })
 	}
 }
 

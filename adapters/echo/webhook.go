@@ -20,7 +20,8 @@ import (
 // Webhook returns w as middleware, for a route that has a handler already. The
 // handler finds the decrypted JSON as the request's body, for c.Bind, and the
 // [Delivery]. Its work counts as kept unless it returns an error, writes a
-// status of 300 and more, or panics.
+// status of 300 and more at any time, or panics, also if a recovery behind the
+// webhook answers.
 //
 // Mount it on the callback's route or on a group of its own.
 func Webhook(w *middleware.Webhook) echo.MiddlewareFunc {
@@ -40,8 +41,9 @@ func Webhook(w *middleware.Webhook) echo.MiddlewareFunc {
 // nil error says that its work is kept, unless it wrote a status of 300 and
 // more. An error goes to Echo as well.
 func Handle[T any](w *middleware.Webhook, fn func(*echo.Context, *T) error) echo.HandlerFunc {
+	receive := middleware.Receiver[T](w)
 	return func(c *echo.Context) (err error) {
-		middleware.Receive(w, answer{c.Response()}, c.Request(), func(rw http.ResponseWriter, r *http.Request, v *T) error {
+		receive(answer{c.Response()}, c.Request(), func(rw http.ResponseWriter, r *http.Request, v *T) error {
 			err = run(c, rw, r, func() error { return fn(c, v) })
 			return err
 		})
@@ -55,8 +57,7 @@ func Delivery(c *echo.Context) (*middleware.Delivery, bool) {
 	return middleware.FromContext(c.Request().Context())
 }
 
-// run lends c the request and the writer of Webhook.Do, which keeps the
-// status.
+// run gives c the request and the writer of Webhook.Do while fn runs.
 func run(c *echo.Context, rw http.ResponseWriter, r *http.Request, fn func() error) error {
 	request, response := c.Request(), c.Response()
 	defer func() {
@@ -66,12 +67,32 @@ func run(c *echo.Context, rw http.ResponseWriter, r *http.Request, fn func() err
 	kept := echo.NewResponse(flusher{rw}, c.Logger())
 	kept.Status = http.StatusOK
 	c.SetRequest(r)
-	c.SetResponse(kept)
-	return fn()
+	c.SetResponse(statusWriter{kept, rw})
+	err := fn()
+	rw.WriteHeader(kept.Status) // which a handler can set without writing it
+	return err
 }
 
-// flusher is what a handler writes to. Echo's Flush panics over a writer that
-// cannot flush, and what a handler writes reaches nobody anyway.
+// statusWriter is the response that a handler gets. Unlike Echo's, which it
+// unwraps to, it takes every status that is written: one of 500 behind one of
+// 200 says that the handler failed.
+type statusWriter struct {
+	*echo.Response
+	below http.ResponseWriter
+}
+
+func (w statusWriter) WriteHeader(status int) {
+	if w.Committed {
+		w.below.WriteHeader(status)
+		return
+	}
+	w.Response.WriteHeader(status)
+}
+
+func (w statusWriter) Unwrap() http.ResponseWriter { return w.Response }
+
+// flusher is what Echo's response writes to. Its Flush panics over a writer that
+// cannot flush, and what a handler writes is not sent anyway.
 type flusher struct{ http.ResponseWriter }
 
 func (flusher) Flush() {}

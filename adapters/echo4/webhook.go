@@ -10,6 +10,7 @@
 package ottpayecho
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -20,7 +21,8 @@ import (
 // Webhook returns w as middleware, for a route that has a handler already. The
 // handler finds the decrypted JSON as the request's body, for c.Bind, and the
 // [Delivery]. Its work counts as kept unless it returns an error, writes a
-// status of 300 and more, or panics.
+// status of 300 and more at any time, or panics, also if a recovery behind the
+// webhook answers.
 //
 // Mount it on the callback's route or on a group of its own.
 func Webhook(w *middleware.Webhook) echo.MiddlewareFunc {
@@ -40,8 +42,9 @@ func Webhook(w *middleware.Webhook) echo.MiddlewareFunc {
 // nil error says that its work is kept, unless it wrote a status of 300 and
 // more. An error goes to Echo as well.
 func Handle[T any](w *middleware.Webhook, fn func(echo.Context, *T) error) echo.HandlerFunc {
+	receive := middleware.Receiver[T](w)
 	return func(c echo.Context) (err error) {
-		middleware.Receive(w, answer{c.Response()}, c.Request(), func(rw http.ResponseWriter, r *http.Request, v *T) error {
+		receive(answer{c.Response()}, c.Request(), func(rw http.ResponseWriter, r *http.Request, v *T) error {
 			err = run(c, rw, r, func() error { return fn(c, v) })
 			return err
 		})
@@ -55,26 +58,63 @@ func Delivery(c echo.Context) (*middleware.Delivery, bool) {
 	return middleware.FromContext(c.Request().Context())
 }
 
-// run lends c the request and the writer of Webhook.Do, which keeps the
-// status.
+// run gives c the request and the writer of Webhook.Do while fn runs.
 func run(c echo.Context, rw http.ResponseWriter, r *http.Request, fn func() error) error {
 	request, response := c.Request(), c.Response()
 	defer func() {
 		c.SetRequest(request)
 		c.SetResponse(response)
 	}()
-	kept := echo.NewResponse(flusher{rw}, c.Echo())
-	kept.Status = http.StatusOK
 	c.SetRequest(r)
-	c.SetResponse(kept)
-	return fn()
+	w := &statusWriter{ResponseWriter: rw, context: c}
+	w.renew(http.StatusOK)
+	if err := fn(); err != nil {
+		return err
+	}
+	if w.again {
+		return errAgain
+	}
+	rw.WriteHeader(c.Response().Status) // which a handler can set without writing it
+	return nil
 }
 
-// flusher is what a handler writes to. Echo's Flush panics over a writer that
-// cannot flush, and what a handler writes reaches nobody anyway.
-type flusher struct{ http.ResponseWriter }
+var errAgain = errors.New("ottpayecho: the handler wrote another status after its first one")
 
-func (flusher) Flush() {}
+// statusWriter is what a handler writes to. Once a status is written, c gets a
+// fresh response, because Echo drops what follows on the same one: the 500 of a
+// recovery behind the webhook would be lost.
+type statusWriter struct {
+	http.ResponseWriter
+	context echo.Context
+	again   bool // an old response was given another status
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.ResponseWriter.WriteHeader(status)
+	w.renew(status)
+}
+
+// renew gives c a response to which nothing has been written.
+func (w *statusWriter) renew(status int) {
+	// The response uses its Echo to log a status that it drops, and for no more.
+	kept := echo.NewResponse(w, &echo.Echo{Logger: dropped{w.context.Logger(), w}})
+	kept.Status = status
+	w.context.SetResponse(kept)
+}
+
+// Flush does nothing: what a handler writes is not sent.
+func (w *statusWriter) Flush() {}
+
+// dropped is told of a status that an old response drops.
+type dropped struct {
+	echo.Logger
+	w *statusWriter
+}
+
+func (d dropped) Warn(text ...any) {
+	d.w.again = true
+	d.Logger.Warn(text...)
+}
 
 // answer is what the webhook answers through. Echo's Flush panics where
 // something below it cannot flush.

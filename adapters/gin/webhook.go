@@ -15,19 +15,23 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/middleware"
 )
 
-var errAborted = errors.New("ottpaygin: the handlers were aborted without a status")
+var errAborted = errors.New("ottpaygin: the handlers were aborted")
 
 // Webhook returns w as middleware, for a route that has a handler already. The
 // handlers behind it find the decrypted JSON as the request's body, for
 // c.ShouldBindJSON, and the [Delivery]. Their work counts as kept unless they
 //
 //   - add to c.Errors,
-//   - set a status of 300 and more, with a body or without one,
-//   - abort without a status of their own, or
-//   - panic.
+//   - set a status of 300 and more at any time, with a body or without one,
+//   - abort, unless they set a status below 300 after that, or
+//   - panic, also if a recovery among them answers.
+//
+// c itself is a context in which [middleware.FromContext] and
+// dedupe.TxFromContext find what they find in c.Request.Context().
 //
 // Mount it on the callback's route or on a group of its own.
 func Webhook(w *middleware.Webhook) gin.HandlerFunc {
@@ -51,8 +55,9 @@ func Webhook(w *middleware.Webhook) gin.HandlerFunc {
 // nil error says that its work is kept, unless c says otherwise: see
 // [Webhook]. An error is added to c.Errors.
 func Handle[T any](w *middleware.Webhook, fn func(*gin.Context, *T) error) gin.HandlerFunc {
+	receive := middleware.Receiver[T](w)
 	return func(c *gin.Context) {
-		middleware.Receive(w, answer{c.Writer}, c.Request, func(rw http.ResponseWriter, r *http.Request, v *T) error {
+		receive(answer{c.Writer}, c.Request, func(rw http.ResponseWriter, r *http.Request, v *T) error {
 			return run(c, rw, r, func() error {
 				err := fn(c, v)
 				if err != nil {
@@ -70,13 +75,24 @@ func Delivery(c *gin.Context) (*middleware.Delivery, bool) {
 	return middleware.FromContext(c.Request.Context())
 }
 
-// run lends c the request and the writer of Webhook.Do and says whether gin
-// thinks that fn succeeded.
+// run gives c the request and the writer of Webhook.Do while fn runs, and
+// reports whether gin thinks that fn succeeded.
 func run(c *gin.Context, rw http.ResponseWriter, r *http.Request, fn func() error) error {
 	writer, request, errs := c.Writer, c.Request, len(c.Errors)
-	defer func() { c.Writer, c.Request = writer, request }()
+	// The body that c.ShouldBindBodyWith has kept is the sealed one.
+	sealed, read := c.Get(gin.BodyBytesKey)
+	delete(c.Keys, gin.BodyBytesKey)
+	c.Set(dedupe.ContextKey, r.Context())
+	defer func() {
+		c.Writer, c.Request = writer, request
+		delete(c.Keys, dedupe.ContextKey)
+		delete(c.Keys, gin.BodyBytesKey)
+		if read {
+			c.Set(gin.BodyBytesKey, sealed)
+		}
+	}()
 	// gin has set 404 or 405 already where it found no handler but middleware.
-	kept := &statusWriter{ResponseWriter: rw, status: writer.Status()}
+	kept := &statusWriter{ResponseWriter: rw, status: writer.Status(), aborted: c.IsAborted}
 	c.Writer, c.Request = kept, r
 
 	if err := fn(); err != nil {
@@ -85,9 +101,9 @@ func run(c *gin.Context, rw http.ResponseWriter, r *http.Request, fn func() erro
 	if len(c.Errors) > errs {
 		return c.Errors.Last()
 	}
-	if c.IsAborted() && !kept.set {
+	if c.IsAborted() && !kept.setAborted {
 		return errAborted
 	}
-	rw.WriteHeader(kept.status)
+	rw.WriteHeader(kept.worst())
 	return nil
 }

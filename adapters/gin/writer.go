@@ -14,20 +14,43 @@ import (
 type statusWriter struct {
 	http.ResponseWriter
 	status  int
-	set     bool // the status is the handler's
+	failure int // the first status of 300 and more that the handler set, or 0
 	written bool
 	size    int
+
+	aborted    func() bool
+	setAborted bool // the handler set its status after it had aborted
 }
 
 var _ gin.ResponseWriter = (*statusWriter)(nil)
 
 func (w *statusWriter) WriteHeader(status int) {
-	if status >= 200 && !w.written { // 1xx are not the answer
-		w.status, w.set = status, true
+	if status >= 100 && status < 200 && status != http.StatusSwitchingProtocols {
+		return // not the answer
+	}
+	w.setAborted = w.aborted()
+	if !w.written {
+		w.status = status
+	}
+	if w.failure == 0 && (status < 200 || status >= 300) {
+		w.failure = status
 	}
 }
 
-func (w *statusWriter) WriteHeaderNow() { w.set, w.written = true, true }
+func (w *statusWriter) WriteHeaderNow() {
+	if !w.written {
+		w.WriteHeader(w.status)
+		w.written = true
+	}
+}
+
+// worst is the status that says whether the work is kept.
+func (w *statusWriter) worst() int {
+	if w.failure != 0 {
+		return w.failure
+	}
+	return w.status
+}
 
 func (w *statusWriter) Write(b []byte) (int, error) {
 	w.WriteHeaderNow()
