@@ -1,8 +1,7 @@
-// Package field holds the value types of the wire that a generated struct
-// needs and the language does not have: amounts in cents, the gateway's times,
-// JSON that travels inside a string, and the reader and writer of one JSON
-// object that the generated types stand on.
+// Package field has the value types that the generated structs need and the
+// language does not have: amounts in cents, exchange rates, the gateway's times,
+// and JSON that travels inside a string.
 //
-// Nothing in it computes in floating point, and no error it makes quotes what
-// it read.
+// Nothing in it computes in floating point, and no error quotes the text that it
+// is about.
 package field

@@ -5,16 +5,28 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/ottpaykit/ottpay/wire"
 )
 
-// Time is a time as the gateway wrote it, kept verbatim. Times never decide
-// whether something is paid. docs/protocol.md, section 5.
+// Time is a time as the gateway wrote it, kept as it came. Times never decide
+// whether something is paid. See docs/protocol.md, sections 5 and 16.1.
+//
+// Four shapes are read, each with or without a zone after a blank:
+//
+//	20200416050429
+//	2020-04-16 05:04:29
+//	Apr 14, 2020 12:08:58 AM
+//	Apr 14, 2020, 12:08:58 AM
+//
+// A zone is the North American one of that name: CST is six hours behind UTC,
+// not China's time. UTC, GMT and Z are known as well.
 type Time string
 
 // TimeError says that a text has none of the known shapes. Its message does
-// not quote the text; Raw has it.
+// not quote the text.
 type TimeError struct {
-	// Raw is the text as it stood.
+	// Raw is the text as it came.
 	Raw string
 }
 
@@ -24,48 +36,153 @@ func (e *TimeError) Error() string { return "field: not a time in a known form" 
 // Format writes the error's text, whatever the verb.
 func (e TimeError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Error()) }
 
-// Parse reads the three shapes of finish_time, 20060102150405,
-// 2006-01-02 15:04:05 and the same with " CST", as China's time, UTC+8.
-// AssumedZone says that the text did not name the zone itself. The error is a
+// Parse reads a finish_time. Without a zone it is UTC+8, as the vendor's page
+// says. assumedZone reports that the text names no known zone: either none, or
+// one that [Time.Zone] returns and for which UTC+8 is a guess. The error is a
 // *TimeError.
 func (t Time) Parse() (at time.Time, assumedZone bool, err error) {
-	text, named := strings.CutSuffix(string(t), " CST")
-	layout := time.DateTime
-	if len(text) == len("20060102150405") && !named {
-		layout = "20060102150405"
-	}
-	if !layoutSized(text, layout) {
-		return time.Time{}, false, &TimeError{Raw: string(t)}
-	}
-	at, err = time.ParseInLocation(layout, text, time.FixedZone("UTC+8", 8*60*60))
-	if err != nil {
-		return time.Time{}, false, &TimeError{Raw: string(t)}
-	}
-	return at, !named, nil
+	return t.parse(func(time.Time) *time.Location { return time.FixedZone("UTC+8", 8*60*60) })
 }
 
-// ParseIn reads the shapes of trade_time, "Jan 2, 2006 3:04:05 PM" and
-// 2006-01-02 15:04:05, as a time in loc: the gateway does not say which zone it
-// means. A comma after the year and the narrow no-break space before AM or PM,
-// which newer Java releases print, are tolerated. The error is a *TimeError.
+// ParseTrade reads a trade_time. Without a zone it is Toronto's time: daylight
+// saving time from the second Sunday of March to the first Sunday of November,
+// the rule since 2007. assumedZone is as in Parse. The error is a *TimeError.
+func (t Time) ParseTrade() (at time.Time, assumedZone bool, err error) { return t.parse(toronto) }
+
+// ParseIn reads a time whose zone the vendor does not document, such as txnTime
+// or create_time. Without a known zone in the text it is a time in loc, in UTC
+// if loc is nil. The error is a *TimeError.
 func (t Time) ParseIn(loc *time.Location) (time.Time, error) {
 	if loc == nil {
 		loc = time.UTC
 	}
-	text := strings.ReplaceAll(string(t), "\u202f", " ")
-	for _, layout := range []string{"Jan 2, 2006 3:04:05 PM", "Jan 2, 2006, 3:04:05 PM"} {
-		if at, err := time.ParseInLocation(layout, text, loc); err == nil {
-			return at, nil
-		}
-	}
-	if layoutSized(text, time.DateTime) {
-		if at, err := time.ParseInLocation(time.DateTime, text, loc); err == nil {
-			return at, nil
-		}
-	}
-	return time.Time{}, &TimeError{Raw: string(t)}
+	at, _, err := t.parse(func(time.Time) *time.Location { return loc })
+	return at, err
 }
 
-// layoutSized refuses what time.Parse would take beyond the layout: a fraction
-// after the seconds, an hour of one digit.
-func layoutSized(text, layout string) bool { return len(text) == len(layout) }
+// Zone returns the zone that the text names, "" if it names none. known reports
+// whether Parse knows it.
+func (t Time) Zone() (name string, known bool) {
+	_, name, err := t.wall()
+	if err != nil || name == "" {
+		return "", false
+	}
+	_, known = zoneNamed(name)
+	return name, known
+}
+
+// parse reads the text as a time in the zone that it names, or in the one that
+// assumed returns for the time on the clock.
+func (t Time) parse(assumed func(wall time.Time) *time.Location) (time.Time, bool, error) {
+	wall, name, err := t.wall()
+	if err != nil {
+		return time.Time{}, false, err
+	}
+	loc, known := zoneNamed(name)
+	if !known {
+		loc = assumed(wall)
+	}
+	year, month, day := wall.Date()
+	return time.Date(year, month, day, wall.Hour(), wall.Minute(), wall.Second(), 0, loc), !known, nil
+}
+
+// layouts are the shapes. Those with a fixed length refuse what time.Parse
+// would take beyond the layout, such as a fraction after the seconds.
+var layouts = [...]struct {
+	layout string
+	fixed  bool
+}{
+	{"20060102150405", true},
+	{time.DateTime, true},
+	{"Jan 2, 2006 3:04:05 PM", false},
+	{"Jan 2, 2006, 3:04:05 PM", false},
+}
+
+// wall returns the time on the clock, as if in UTC, and the name of the zone.
+func (t Time) wall() (at time.Time, zone string, err error) {
+	text := strings.ReplaceAll(string(t), "\u202f", " ") // Java writes it before AM and PM
+	text = wholeNumber(text)
+	for {
+		for _, l := range layouts {
+			if l.fixed && len(text) != len(l.layout) {
+				continue
+			}
+			if at, err = time.Parse(l.layout, text); err == nil {
+				return at, zone, nil
+			}
+		}
+		// What stands after the last blank may be a zone, once.
+		blank := strings.LastIndexByte(text, ' ')
+		if blank < 0 || zone != "" || !isZone(text[blank+1:]) {
+			return time.Time{}, "", &TimeError{Raw: string(t)}
+		}
+		text, zone = text[:blank], text[blank+1:]
+	}
+}
+
+// wholeNumber returns the digits of a JSON number with an integral value, which
+// a time may come as, and any other text as it is.
+func wholeNumber(text string) string {
+	if strings.ContainsAny(text, ".eE") && wire.IsNumber(text) && wire.Valid([]byte(text)) {
+		if n, ok := parseWhole(text); ok {
+			return fmt.Sprint(n)
+		}
+	}
+	return text
+}
+
+// isZone reports whether a text may be the name of a zone.
+func isZone(text string) bool {
+	for i := range len(text) {
+		c := text[i]
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') && !strings.ContainsRune("+-:/_", rune(c)) {
+			return false
+		}
+	}
+	return text != "" && text != "AM" && text != "PM"
+}
+
+// zoneNamed returns the zone of this name.
+func zoneNamed(name string) (loc *time.Location, known bool) {
+	const hour = 60 * 60
+	offset := 0
+	switch name = strings.ToUpper(name); name {
+	case "UTC", "GMT", "Z":
+	case "NDT":
+		offset = -2*hour - hour/2
+	case "ADT":
+		offset = -3 * hour
+	case "NST":
+		offset = -3*hour - hour/2
+	case "EDT", "AST":
+		offset = -4 * hour
+	case "CDT", "EST":
+		offset = -5 * hour
+	case "MDT", "CST":
+		offset = -6 * hour
+	case "PDT", "MST":
+		offset = -7 * hour
+	case "AKDT", "PST":
+		offset = -8 * hour
+	case "AKST", "HDT":
+		offset = -9 * hour
+	case "HST":
+		offset = -10 * hour
+	default:
+		return nil, false
+	}
+	return time.FixedZone(name, offset), true
+}
+
+// toronto returns Toronto's zone at a time on its clock. The hour that a clock
+// shows twice in November is taken for the first one.
+func toronto(wall time.Time) *time.Location {
+	change := func(month time.Month, sunday int) time.Time {
+		first := time.Date(wall.Year(), month, 1, 2, 0, 0, 0, time.UTC)
+		return first.AddDate(0, 0, (7-int(first.Weekday()))%7+7*(sunday-1))
+	}
+	if wall.Before(change(time.March, 2)) || !wall.Before(change(time.November, 1)) {
+		return time.FixedZone("EST", -5*60*60)
+	}
+	return time.FixedZone("EDT", -4*60*60)
+}
