@@ -46,7 +46,7 @@ var rooms = []room{
 	{dir: "links", ours: []string{"field", "gen/api"}},
 	{dir: "ottpaytest", ours: []string{"envelope", "field", "wire", "gen/api"}},
 
-	{dir: "adapters/*", ours: []string{".", "middleware", "gen/api", "dedupe"}, one: true, others: []string{
+	{dir: "adapters/*", ours: []string{".", "middleware", "wire", "gen/api", "dedupe"}, one: true, others: []string{
 		"github.com/go-chi/chi",
 		"github.com/gin-gonic/gin",
 		"github.com/labstack/echo",
