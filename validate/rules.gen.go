@@ -20,6 +20,13 @@ func patterns() map[string]*regexp.Regexp {
 	}
 }
 
+// lengths returns the document's named rules for a maximal length.
+func lengths() map[string]int {
+	return map[string]int{
+		"urllength": 255,
+	}
+}
+
 // requests returns a value of every request type.
 func requests() []any {
 	return []any{

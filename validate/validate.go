@@ -11,16 +11,20 @@ import (
 	"errors"
 	"reflect"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-playground/validator/v10"
 
 	"github.com/ottpaykit/ottpay/gen/api"
 )
 
-// New returns a validator that knows the document's named rules, names members
-// as the wire does, and refuses a request with additional members that bear
-// card data or are no strings. It is safe for concurrent use once no more
-// rules are added.
+// New returns a validator with the document's named rules. It names members as
+// the wire does, and refuses a request whose additional members hold card data
+// or are not strings.
+//
+// A program may add rules, and replace the document's: for example urllength,
+// which is 255 characters, by RegisterValidation. It must do so before the first
+// use; from then on the validator is safe for concurrent use.
 func New() *validator.Validate {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	v.RegisterTagNameFunc(func(f reflect.StructField) string {
@@ -31,6 +35,12 @@ func New() *validator.Validate {
 		match := func(fl validator.FieldLevel) bool { return pattern.MatchString(fl.Field().String()) }
 		if err := v.RegisterValidation(name, match); err != nil {
 			panic("validate: " + err.Error()) // a generated name that the library refuses
+		}
+	}
+	for name, most := range lengths() {
+		match := func(fl validator.FieldLevel) bool { return utf8.RuneCountInString(fl.Field().String()) <= most }
+		if err := v.RegisterValidation(name, match); err != nil {
+			panic("validate: " + err.Error())
 		}
 	}
 	v.RegisterStructValidation(additional, requests()...)

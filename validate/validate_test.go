@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-playground/validator/v10"
+
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/validate"
@@ -94,18 +96,46 @@ func TestNegativeAmountIsRefused(t *testing.T) {
 	}
 }
 
+// TestCallbackURL: what is accepted is a URL as it goes over the wire, which
+// every reader reads alike.
 func TestCallbackURL(t *testing.T) {
 	t.Parallel()
 	v := validate.New()
 	for url, ok := range map[string]bool{
-		"https://shop.example/ottpay?a=b": true, "https://shop.example": true, "http://127.0.0.1:8080/cb": true, "http://localhost:1/": true, "http://[::1]:8080/": true,
-		"http://shop.example/": false, "http://localhost.shop.example/": false, "http://127.0.0.1@shop.example/": false, "https://user:pass@shop.example/": false,
-		"/ottpay": false, "shop.example": false, "ftp://shop.example/": false, "https://": false, "https://:443/": false, "https://.example/": false, "https://a:b/": false, "https://shop.example/\x01": false, "https://[2001:db8::1]:8443/a": true, "https://shop.example/a b": false, "": false,
+		"https://shop.example/ottpay?a=b": true, "https://shop.example": true, "https://shop.example?a": true, "https://shop.example/a;b:c@d/!$&'()*+,=~.-_%C3%A9": true,
+		"https://a_b.shop-1.example:65535/": true, "https://127.0.0.1/": true, "https://[2001:db8::1]:8443/a": true, "https://[::]/": true, "https://[1:2:3:4:5:6:7:8]/": true,
+		"http://127.0.0.1:8080/cb": true, "http://127.255.255.254/": true, "http://localhost:1/": true, "http://[::1]:8080/": true,
+
+		"http://shop.example/": false, "http://localhost.shop.example/": false, "http://127.0.0.1@shop.example/": false, "http://127.0.0.1.shop.example/": false, "http://127.0.0.256/": false, "http://128.0.0.1/": false, "http://[::2]/": false,
+		"https://user:pass@shop.example/": false, "https://user@shop.example/": false, "https://@shop.example/": false, "https://shop.example/#top": false, "https://shop.example#": false,
+		"https://shop.example/é": false, "https://shöp.example/": false, "https://shop.example/a b": false, "https://shop.example/<": false, "https://shop.example/>": false, "https://shop.example/\"": false, "https://shop.example/{x}": false, "https://shop.example/a|b": false, "https://shop.example/a\\b": false, "https://shop.example/^": false, "https://shop.example/`": false, "https://shop.example/[]": false,
+		"https://shop.example/%zz": false, "https://shop.example/%": false, "https://shop.example/%4": false, "https://shop.example/?a=%g1": false, "https://shop.example/\x01": false, "https://shop.example/\x7f": false, "https://shop.example/\n": false, "\thttps://shop.example/": false, "https://shop.example/\u202e": false,
+		"https://": false, "https:///a": false, "https://:443/": false, "https://.example/": false, "https://shop..example/": false, "https://shop.example./": false, "https://-shop.example/": false, "https://shop-.example/": false, "https://a:b/": false, "https://shop.example:0/": false, "https://shop.example:65536/": false, "https://shop.example:/": false, "https://shop.example:443443/": false,
+		"https://[::1/": false, "https://::1/": false, "https://[g::1]/": false, "https://[1:2:3]/": false, "https://[:::]/": false, "https://[fe80::1%25eth0]/": false, "https://[]/": false,
+		"/ottpay": false, "shop.example": false, "ftp://shop.example/": false, "HTTPS://shop.example/": false, "https:shop.example": false, "https:/shop.example": false, "": false,
+		"https://" + strings.Repeat("a", 64) + ".example/": false, "https://shop.example/" + strings.Repeat("a", 234): true, "https://shop.example/" + strings.Repeat("a", 235): false,
 	} {
 		req := api.ActivePayRequest{OrderID: "1", OperatorID: "2", Amount: 3, BizType: "ALIPAY", CallBackURL: url}
 		if err := v.Struct(req); (err == nil) != ok {
-			t.Errorf("%q: %v", url, err)
+			t.Errorf("%q: %v", url, validate.Explain(err))
 		}
+	}
+}
+
+// TestLongURL: a shop may have another limit.
+func TestLongURL(t *testing.T) {
+	t.Parallel()
+	v := validate.New()
+	req := api.ActivePayRequest{OrderID: "1", Amount: 3, BizType: "ALIPAY", CallBackURL: "https://shop.example/" + strings.Repeat("a", 1000)}
+	if err := validate.Explain(v.Struct(req)); err == nil || !strings.Contains(err.Error(), "ActivePayRequest.call_back_url: urllength") {
+		t.Errorf("error %v", err)
+	}
+	v = validate.New()
+	if err := v.RegisterValidation("urllength", func(fl validator.FieldLevel) bool { return fl.Field().Len() <= 2048 }); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.Struct(req); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -31,7 +31,7 @@ type ActivePayRequest struct {
 	BizType string `json:"biz_type" validate:"required,oneof=WECHATPAY ALIPAY UNIONPAY"`
 
 	// CallBackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
-	CallBackURL string `json:"call_back_url" validate:"required,max=255,httpsurl"`
+	CallBackURL string `json:"call_back_url" validate:"required,urllength,httpsurl"`
 
 	// OrderRemark Seen but not documented.
 	OrderRemark          string                     `json:"order_remark,omitempty" validate:"omitempty,max=256"`
@@ -124,10 +124,10 @@ type CardPreauthRequest struct {
 	TxnAmt field.Cents `json:"txnAmt" validate:"required,min=1,max=999999999999"`
 
 	// FrontURL Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.
-	FrontURL string `json:"frontUrl" validate:"required,max=255,httpsurl"`
+	FrontURL string `json:"frontUrl" validate:"required,urllength,httpsurl"`
 
 	// BackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
-	BackURL string `json:"backUrl" validate:"required,max=255,httpsurl"`
+	BackURL string `json:"backUrl" validate:"required,urllength,httpsurl"`
 
 	// ChannelType UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.
 	ChannelType string `json:"channelType" validate:"required,oneof=UPAYONLINE ELAVONECOM"`
@@ -190,10 +190,10 @@ type CardPurchaseRequest struct {
 	TxnAmt field.Cents `json:"txnAmt" validate:"required,min=1,max=999999999999"`
 
 	// FrontURL Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.
-	FrontURL string `json:"frontUrl" validate:"required,max=255,httpsurl"`
+	FrontURL string `json:"frontUrl" validate:"required,urllength,httpsurl"`
 
 	// BackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
-	BackURL string `json:"backUrl" validate:"required,max=255,httpsurl"`
+	BackURL string `json:"backUrl" validate:"required,urllength,httpsurl"`
 
 	// ChannelType UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.
 	ChannelType string `json:"channelType" validate:"required,oneof=UPAYONLINE ELAVONECOM"`
@@ -391,7 +391,7 @@ type H5PayRequest struct {
 	SubmitType string `json:"submit_type" validate:"required,eq=form"`
 
 	// CallBackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
-	CallBackURL          string                     `json:"call_back_url" validate:"required,max=255,httpsurl"`
+	CallBackURL          string                     `json:"call_back_url" validate:"required,urllength,httpsurl"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -445,7 +445,7 @@ type MiniProgramPayRequest struct {
 	OpenID string `json:"open_id" validate:"required,max=128"`
 
 	// CallBackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
-	CallBackURL          string                     `json:"call_back_url" validate:"required,max=255,httpsurl"`
+	CallBackURL          string                     `json:"call_back_url" validate:"required,urllength,httpsurl"`
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -631,10 +631,10 @@ type PrepayInitRequest struct {
 	BizType string `json:"biz_type" validate:"required,eq=PREPAY"`
 
 	// RedirectURL Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.
-	RedirectURL string `json:"redirect_url" validate:"required,max=255,httpsurl"`
+	RedirectURL string `json:"redirect_url" validate:"required,urllength,httpsurl"`
 
 	// CallBackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
-	CallBackURL string `json:"call_back_url" validate:"required,max=255,httpsurl"`
+	CallBackURL string `json:"call_back_url" validate:"required,urllength,httpsurl"`
 
 	// Duration Life in seconds, a string of digits.
 	Duration string `json:"duration" validate:"required,seconds"`

@@ -27,6 +27,7 @@ type model struct {
 	Classes   []string
 	Statuses  []status
 	Rules     []rule
+	Lengths   []lengthRule
 	Forbidden []string
 }
 
@@ -55,7 +56,7 @@ type member struct {
 	Decides                   bool // only such a member of an answer can stop anything
 	Sensitive, Unknown        bool
 	Respell                   bool
-	Pattern, Rule             string
+	Pattern, Rule, LengthRule string
 	MinLength, MaxLength      int
 	Min                       int64
 	Enum                      []string
@@ -123,6 +124,12 @@ type status struct {
 }
 
 type rule struct{ Name, Pattern string }
+
+// lengthRule is a named rule for a maximal number of characters.
+type lengthRule struct {
+	Name string
+	Max  int
+}
 
 var (
 	kinds   = []string{"string", "amount", "rate", "text", "json", "raw", "time", "status"}
@@ -319,6 +326,7 @@ func (b *builder) member(s *schema, name string) {
 	m.Role = text("x-ottpay-role", roles)
 	m.Echo = text("x-ottpay-echo", nil)
 	m.Rule = text("x-ottpay-rule", nil)
+	m.LengthRule = text("x-ottpay-length-rule", nil)
 	m.Sensitive = value.Extensions["x-ottpay-sensitive"] == true
 	m.Unknown = value.Extensions["x-ottpay-unknown"] == true
 	m.Decides = m.Required || value.Extensions["x-ottpay-decides"] == true
@@ -406,7 +414,10 @@ func (b *builder) constraints(m *member, where string) {
 		if m.MinLength > 1 {
 			tags = append(tags, "min="+strconv.Itoa(m.MinLength))
 		}
-		if m.MaxLength > 0 {
+		if m.LengthRule != "" {
+			b.lengthRule(m, where)
+			tags = append(tags, m.LengthRule)
+		} else if m.MaxLength > 0 {
 			tags = append(tags, "max="+strconv.Itoa(m.MaxLength))
 		}
 		if len(m.Enum) == 1 {
@@ -424,6 +435,22 @@ func (b *builder) constraints(m *member, where string) {
 	}
 }
 
+// lengthRule notes a rule that stands for a maximal length.
+func (b *builder) lengthRule(m *member, where string) {
+	switch i := slices.IndexFunc(b.Lengths, func(r lengthRule) bool { return r.Name == m.LengthRule }); {
+	case m.MaxLength == 0:
+		b.fault("%s: x-ottpay-length-rule: there is no maxLength", where)
+	case !isRuleName(m.LengthRule) || b.rules[m.LengthRule] != "":
+		b.fault("%s: x-ottpay-length-rule: %q is not a name of its own, of lower-case letters", where, m.LengthRule)
+	case i < 0:
+		b.Lengths = append(b.Lengths, lengthRule{m.LengthRule, m.MaxLength})
+	case b.Lengths[i].Max != m.MaxLength:
+		b.fault("%s: x-ottpay-length-rule: %s stands for %d characters already", where, m.LengthRule, b.Lengths[i].Max)
+	}
+}
+
+func isRuleName(name string) bool { return regexp.MustCompile(`^[a-z]+$`).MatchString(name) }
+
 func refusesEmpty(pattern string) bool {
 	if pattern == "" {
 		return false
@@ -438,7 +465,7 @@ func (b *builder) pattern(m *member, where string) {
 		b.fault("%s: pattern: %v", where, err)
 		return
 	}
-	if !regexp.MustCompile(`^[a-z]+$`).MatchString(m.Rule) {
+	if !isRuleName(m.Rule) {
 		b.fault("%s: a pattern needs a rule's name, x-ottpay-rule, of lower-case letters", where)
 		return
 	}
