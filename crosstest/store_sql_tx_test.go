@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -536,4 +537,86 @@ func TestSQLTransactionalExactlyOnce(t *testing.T) {
 			})
 		}
 	}
+}
+
+// More deliveries at once than the pool has connections, whose handlers also read
+// through the pool: all are handled, in line, and an ordinary query finds a
+// connection meanwhile. The duplicates among them wait without one.
+func TestSQLTransactionalPool(t *testing.T) {
+	t.Parallel()
+	for _, server := range servers {
+		t.Run(server.name, func(t *testing.T) {
+			t.Parallel()
+			const size, deliveries = 10, 40
+			db := server.openWith(t, map[dedupe.Dialect]string{dedupe.SQLite: "_pragma=journal_mode(WAL)&_pragma=busy_timeout(5000)"}[server.dialect])
+			db.SetMaxOpenConns(size)
+			store := server.store(t, db, dedupe.SQLConfig{Mode: dedupe.Transactional, LockTimeout: 20 * time.Second})
+			work := server.workTable(t, db)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			twice := newID()
+			var all sync.WaitGroup
+			var done atomic.Int32
+			for i := range deliveries {
+				all.Go(func() {
+					id := newID()
+					if i%4 == 0 {
+						id = twice
+					}
+					err := dedupe.Do(ctx, store, id, dedupe.Bracket{Timeout: 20 * time.Second}, func(ctx context.Context) error {
+						var n int
+						if err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+work.name).Scan(&n); err != nil {
+							return err
+						}
+						time.Sleep(5 * time.Millisecond)
+						return work.write(ctx, rand.Text())
+					})
+					if err == nil {
+						done.Add(1)
+					} else if id != twice || !errors.Is(err, dedupe.ErrDone) {
+						t.Errorf("delivery %d: %v", i, err)
+					}
+				})
+			}
+			all.Wait()
+			if want := int32(deliveries*3/4 + 1); done.Load() != want {
+				t.Errorf("%d deliveries were handled, want %d", done.Load(), want)
+			}
+		})
+	}
+}
+
+// A delivery that waits for another one of the same event holds no connection.
+func TestSQLTransactionalDuplicatesHoldNoConnection(t *testing.T) {
+	eachServer(t, func(t *testing.T, s server, db *sql.DB, store *dedupe.SQL, work workTable) {
+		db = s.openWith(t, "")
+		db.SetMaxOpenConns(3)
+		store = s.store(t, db, dedupe.SQLConfig{Mode: dedupe.Transactional, LockTimeout: 20 * time.Second, Timeout: time.Minute})
+		id := newID()
+		c := mustClaim(t, store, id)
+		const n = 10
+		var all sync.WaitGroup
+		errs := make([]error, n)
+		for i := range n {
+			all.Go(func() { _, errs[i] = store.Claim(t.Context(), id, lease) })
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		for range 100 {
+			if err := db.PingContext(ctx); err != nil {
+				t.Fatalf("an ordinary query: %v", err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		if inUse := db.Stats().InUse; inUse > 1 {
+			t.Errorf("%d connections are in use, want the owner's", inUse)
+		}
+		mustConfirm(t, c)
+		all.Wait()
+		for _, err := range errs {
+			if !errors.Is(err, dedupe.ErrDone) {
+				t.Errorf("a duplicate: %v, want ErrDone", err)
+			}
+		}
+	})
 }

@@ -1,10 +1,12 @@
 package dedupe
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/ottpaykit/ottpay/internal/sqldb"
@@ -28,12 +30,12 @@ func TxFromContext(ctx context.Context) (*sql.Tx, bool) {
 // txClaim is a claim of [Transactional] mode. It holds a connection, with a
 // transaction on it, until it ends.
 //
-// Drivers do not look at a context when they commit and roll back, so that both
-// would wait as long as the network swallows packets. Therefore the end of the
-// claim runs in a goroutine of its own, which owns the connection from then on,
-// and nobody waits for it longer than the context says. Where a driver can be
-// interrupted in a statement only, the statement that matters comes first and
-// breaks a connection that is dead.
+// A driver's Commit and Rollback do not look at a context: while the network
+// swallows packets, both would wait. Therefore the end of the claim runs in a
+// goroutine of its own, which owns the connection from then on, and the caller
+// waits for it no longer than the context says. go-sql-driver can be interrupted
+// in statements only. There COMMIT or ROLLBACK is sent as a statement first,
+// which breaks a connection that is dead, so that the goroutine ends soon.
 type txClaim struct {
 	row
 	session *sqldb.Session
@@ -41,8 +43,9 @@ type txClaim struct {
 	life    context.Context // the transaction's: the lease, and not the request
 	end     context.CancelFunc
 	stop    func() bool // keeps the end of life from ending the claim
-	leave   func()      // gives the places in the queue back
 	state   txState
+
+	leaveKey, leaveConnection func() // give the places in the queue back
 }
 
 type txState int
@@ -78,9 +81,9 @@ func (r row) begin(ctx context.Context) (_ Claim, err error) {
 		}
 	}
 	for attempt := 1; ; attempt++ {
-		c := &txClaim{row: r, leave: func() {}}
+		c := &txClaim{row: r, leaveKey: func() {}, leaveConnection: func() {}}
 		if err = c.begin(ctx); err == nil {
-			c.leave = leave
+			c.leaveKey, c.leaveConnection = sync.OnceFunc(leaveKey), leaveConnection
 			c.arm()
 			return c, nil
 		}
@@ -124,12 +127,12 @@ func (c *txClaim) begin(ctx context.Context) (err error) {
 	}
 	if errors.Is(err, ErrDone) { // which a duplicate is told after it has waited for the row
 		// As a transaction of its own, after this one.
-		if e := c.finish(ctx, c.tx.Rollback); e != nil {
+		if e := c.rollback(ctx); e != nil {
 			return e
 		}
 		return c.table.Run(ctx, c.lookAgain)
 	}
-	c.finish(ctx, c.tx.Rollback)
+	c.rollback(ctx)
 	return err
 }
 
@@ -211,6 +214,7 @@ func (c *txClaim) disarm() bool { return c.stop() }
 // finish ends the transaction by f in a goroutine of its own, which gives the
 // connection back, and waits for f, but not longer than ctx.
 func (c *txClaim) finish(ctx context.Context, f func() error) error {
+	defer c.leaveKey()
 	done := make(chan error, 1)
 	go func() { done <- c.settle(f) }()
 	select {
@@ -235,7 +239,28 @@ func (c *txClaim) settle(f func() error) error {
 	} else {
 		c.session.Close()
 	}
-	c.leave()
+	c.leaveConnection()
+	c.leaveKey()
+	return err
+}
+
+// rollback ends the transaction, which undoes it, and the claim.
+func (c *txClaim) rollback(ctx context.Context) error {
+	if c.cfg.Dialect != MySQL {
+		return c.finish(ctx, c.tx.Rollback)
+	}
+	return c.endBy(ctx, "ROLLBACK")
+}
+
+// endBy ends the transaction by a statement, and has database/sql follow: its
+// Rollback has nothing to roll back, or meets a connection that is broken.
+func (c *txClaim) endBy(ctx context.Context, statement string) error {
+	_, err := c.tx.ExecContext(ctx, statement)
+	if errors.Is(err, sql.ErrTxDone) {
+		err = nil
+	}
+	go c.settle(func() error { return cmp.Or(c.tx.Rollback(), err) })
+	c.leaveKey()
 	return err
 }
 
@@ -296,7 +321,7 @@ func (c *txClaim) confirm(ctx context.Context) error {
 	}
 	if err != nil || n == 0 {
 		c.state = txOver
-		c.finish(ctx, c.tx.Rollback)
+		c.rollback(ctx)
 		if err == nil || c.life.Err() != nil {
 			return ErrLost
 		}
@@ -312,13 +337,7 @@ func (c *txClaim) commit(ctx context.Context) error {
 		defer context.AfterFunc(ctx, c.end)()
 		return c.finish(ctx, c.tx.Commit)
 	}
-	// go-sql-driver looks at a context in statements only.
-	if _, err := c.tx.ExecContext(ctx, "COMMIT"); err != nil {
-		c.finish(ctx, c.tx.Rollback) // on a connection that is broken, or with nothing to roll back
-		return err
-	}
-	go c.settle(c.tx.Rollback) // with nothing to roll back
-	return nil
+	return c.endBy(ctx, "COMMIT")
 }
 
 // confirmCommitted is for a handler that has ended the transaction, against the
@@ -343,12 +362,10 @@ func (c *txClaim) Release(ctx context.Context) error {
 	}
 	if c.cfg.Dialect == MySQL {
 		// This is undone with the rest, unless DDL in the handler has committed the
-		// row. After the rollback it would wait for whoever claims the row next. And
-		// it breaks a connection on which nothing comes back: the rollback would
-		// not.
+		// row. After the rollback it would wait for whoever claims the row next.
 		sqldb.Exec(ctx, c.tx, c.releaseRow, c.id.Key[:], c.token)
 	}
-	if err := c.finish(ctx, c.tx.Rollback); err != nil {
+	if err := c.rollback(ctx); err != nil {
 		return fmt.Errorf("dedupe: release: %w", err)
 	}
 	return nil
