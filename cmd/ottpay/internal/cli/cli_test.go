@@ -127,3 +127,63 @@ func TestSandbox(t *testing.T) {
 		t.Errorf("health of a sandbox that has stopped: %+v", got)
 	}
 }
+
+// TestConformance runs every fault of callbacks against listen, which is the
+// kit's webhook.
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("a stalled body takes ten seconds")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, w := io.Pipe()
+	done := make(chan int)
+	go func() {
+		done <- run(ctx, System{In: strings.NewReader(""), Out: w, Err: io.Discard}, []string{"listen", "--addr", "127.0.0.1:0", "--json"})
+		w.Close()
+	}()
+	d := json.NewDecoder(r)
+	var ready struct{ Type, URL string }
+	if err := d.Decode(&ready); err != nil || ready.Type != "ready" {
+		t.Fatalf("first line: %+v, %v", ready, err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, io.MultiReader(d.Buffered(), r)) }()
+	env := map[string]string{"OTTPAY_MERCHANT_ID": "TS00000001", "OTTPAY_SIGN_KEY": demoKey, "OTTPAY_SIGN_KEY_2": "00000000000000FF"}
+	got := invoke(t, env, "", "trigger", "--to", ready.URL+"ottpay", "--all", "--json")
+	lines, failed := 0, 0
+	for line := range strings.Lines(got.out) {
+		var v struct {
+			V                int
+			Type, Fault, Why string
+			OK               bool
+			Skipped          bool
+			Passed, Failed   int
+			NotSent          int `json:"not_sent"`
+			Answers          []int
+		}
+		if err := json.Unmarshal([]byte(line), &v); err != nil || v.V != 1 {
+			t.Fatalf("%q: %v", line, err)
+		}
+		switch v.Type {
+		case "conformance":
+			lines++
+			// listen has one key: the older one is foreign to it.
+			if !v.OK {
+				failed++
+				t.Errorf("%s: %v: %s", v.Fault, v.Answers, v.Why)
+			}
+		case "conformance.summary":
+			if v.NotSent != 2 || v.Passed+v.Failed+v.NotSent != lines {
+				t.Errorf("%+v; want every fault but amount and lost", v)
+			}
+		}
+	}
+	if want := 57; lines != want || got.code != 0 || got.err != "" {
+		t.Errorf("%d lines, %d failed, code %d, stderr %q; want %d, 0, 0, nothing", lines, failed, got.code, got.err, want)
+	}
+	cancel()
+	if code := <-done; code != 0 {
+		t.Errorf("listen ended with %d", code)
+	}
+}

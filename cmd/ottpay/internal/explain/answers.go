@@ -53,7 +53,7 @@ func (r *run) webhookAnswer(body []byte) *WebhookAnswer {
 	}
 	hook, err := ottpay.NewWebhook(middleware.Config{
 		Keys:   lookup{r.x},
-		Store:  &dedupe.Memory{},
+		Store:  dedupe.NewMemory(dedupe.MemoryConfig{}),
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	if err != nil {

@@ -45,8 +45,8 @@ func decryptECB(block cipher.Block, ct []byte) []byte {
 }
 
 // textBlock reports whether 16 decrypted bytes look like a piece of UTF-8
-// text. A character may be cut at either end. Random bytes pass about once in
-// a million.
+// text. A character may be cut at either end. Of random blocks about fourteen in
+// a million pass, so that one block alone proves nothing.
 func textBlock(b []byte) bool {
 	for n := 0; n < 3 && len(b) > 0 && b[0]&0xc0 == 0x80; n++ {
 		b = b[1:]
@@ -179,17 +179,47 @@ func compressedText(plain []byte) bool {
 }
 
 // startsLikeJSON reports whether the first decrypted block is the beginning of
-// an object.
+// an object: a brace, perhaps white space, a name or a part of it, and text.
+// Of random blocks, less than one in a hundred million passes.
 func startsLikeJSON(b []byte) bool {
-	text := bytes.TrimLeft(bytes.TrimPrefix(b, []byte("\ufeff")), " \t\r\n")
-	if len(text) < 2 || text[0] != '{' {
+	text := bytes.TrimPrefix(b, []byte("\ufeff"))
+	text = bytes.TrimLeft(text, " \t\r\n")
+	if len(text) == 0 || text[0] != '{' {
 		return false
 	}
-	inside := bytes.TrimLeft(text[1:], " \t\r\n")
-	if len(inside) > 0 && inside[0] != '"' && inside[0] != '}' && inside[0] != '\'' && !unicode.IsLetter(rune(inside[0])) {
-		return false
+	text = bytes.TrimLeft(text[1:], " \t\r\n")
+	least := 6 // letters of a bare name, which must prove itself by its length
+	if rest := bytes.TrimLeft(text, "\\"); len(rest) > 0 && (rest[0] == '"' || rest[0] == '\'') {
+		text, least = rest[1:], 2
+		if len(text) < 2 {
+			least = len(text) // white space has filled the block
+		}
 	}
-	return textBlock(b) || narrowText(b)
+	name := 0
+	for name < len(text) && (text[name] == '_' || text[name] == '-' || text[name] == '.' || text[name] >= '0' && text[name] <= '9' || text[name]|0x20 >= 'a' && text[name]|0x20 <= 'z') {
+		name++
+	}
+	switch rest := text[name:]; {
+	case name < least:
+		return false
+	case len(rest) == 0:
+		return true
+	case bytes.IndexByte([]byte("\"'\\:= \t\r\n"), rest[0]) < 0:
+		return false
+	default:
+		return textBlock(rest) || narrowText(rest)
+	}
+}
+
+// plainText reports whether b is ASCII text, which random bytes are about once
+// in five million blocks.
+func plainText(b []byte) bool {
+	for _, c := range b {
+		if c < 0x20 && c != '\n' && c != '\r' && c != '\t' || c > 0x7e {
+			return false
+		}
+	}
+	return len(b) > 0
 }
 
 // narrowText reports whether b has no control character, and no more bytes
@@ -255,14 +285,16 @@ func opensAs(block cipher.Block, ct []byte) (mode, bool) {
 		return "", false
 	}
 	block.Decrypt(d[1][:], ct[size:2*size])
-	first, second := textBlock(d[0][:size]), textBlock(plain(1))
+	// Equal blocks decrypt to equal text: they are one piece of evidence.
+	first, second := textBlock(d[0][:size]), textBlock(plain(1)) && !bytes.Equal(ct[:size], ct[size:2*size])
 	if first && second && (n > 2 || size == blockSize && len(plain(1)) > 0) {
 		return modeECB, true
 	}
 	if n > 2 {
 		block.Decrypt(d[2][:], ct[2*size:3*size])
 		third := textBlock(plain(2))
-		if (first || second) && third && len(plain(2)) >= size/2 {
+		fresh := !bytes.Equal(ct[2*size:3*size], ct[:size]) && !bytes.Equal(ct[2*size:3*size], ct[size:2*size])
+		if (first || second) && third && fresh && len(plain(2)) >= size/2 {
 			return modeECB, true
 		}
 		xor(d[2][:size], ct[size:2*size])
@@ -286,7 +318,11 @@ func opensAs(block cipher.Block, ct []byte) (mode, bool) {
 		return "", false
 	}
 	xor(d[1][:size], ct[:size])
-	if startsLikeJSON(d[1][:size]) || textBlock(plain(1)) && bytes.HasSuffix(bytes.TrimRight(plain(1), " \r\n"), []byte("}")) {
+	end, padded := unpad(d[1][:size])
+	if !padded {
+		end = bytes.TrimRight(d[1][:size], "\x00")
+	}
+	if startsLikeJSON(d[1][:size]) || plainText(end) && bytes.HasSuffix(bytes.TrimRight(end, " \r\n"), []byte("}")) {
 		return modeCBC, true
 	}
 	return "", false

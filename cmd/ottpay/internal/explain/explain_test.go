@@ -1,6 +1,8 @@
 package explain_test
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/ottpaykit/ottpay/cmd/ottpay/internal/explain"
@@ -39,5 +41,28 @@ func TestPlanted(t *testing.T) {
 				t.Errorf("%s %v (%s), want %s", e.Code, e.Codes, e.Why, m.code)
 			}
 		})
+	}
+}
+
+// TestForeign explains messages under keys that nobody has: none of the many
+// derivations may seem to fit.
+func TestForeign(t *testing.T) {
+	t.Parallel()
+	x := newExplainer(t)
+	n := 200
+	if testing.Short() {
+		n = 50
+	}
+	for i := range n {
+		s := honest()
+		s.key = md5Text(strconv.Itoa(i))[:16]
+		s.members[0].text = strings.Repeat("A", 1+i%70)
+		s.members[1].text = strconv.Itoa(i + 1)
+		if i%3 == 0 {
+			s.members = s.members[:1] // one or two blocks
+		}
+		if e := x.Explain(s.request("H5PAY", "2.0"), explain.Options{}); e.Code != "foreign-key" {
+			t.Errorf("message %d: %s %v (%s), want foreign-key", i, e.Code, e.Codes, e.Why)
+		}
 	}
 }

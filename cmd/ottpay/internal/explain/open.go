@@ -217,23 +217,51 @@ func (r *run) asGateway(k namedKey, ct []byte) *opening {
 // plausibleSingle judges the only block of a message.
 func plausibleSingle(plain []byte) bool {
 	text := plain[:len(plain)-paddingLen(plain)]
-	return len(text) >= 8 && textBlock(text)
+	return len(text) >= 12 && plainText(text)
 }
 
-// mostlyText reports whether blocks that are not text are the exception: at
-// least one block of real text must be there, and two among many.
+// mostlyText reports whether enough blocks are text to tell a key from chance:
+// one that is ASCII through and through, or two of other text.
 func mostlyText(plain []byte, text []bool) bool {
-	good := 0
+	plainBlocks, others := 0, 0
+	seen := make(map[string]bool)
 	for i, t := range text {
 		b := plain[i*blockSize : (i+1)*blockSize]
+		if seen[string(b)] {
+			continue
+		}
+		seen[string(b)] = true
 		if i == len(text)-1 {
 			b = b[:len(b)-paddingLen(b)]
 		}
-		if t && len(b) >= 8 && !allZero(b) {
+		switch {
+		case !t || len(b) < 12:
+		case plainText(b):
+			plainBlocks++
+		default:
+			others++
+		}
+	}
+	return plainBlocks > len(text)/256 || plainBlocks+others >= 2+len(text)/64
+}
+
+// convincing reports whether most of a plaintext is text. One derivation among
+// thousands may turn a block or two into text by chance.
+func convincing(plain []byte, text []bool, whole bool) bool {
+	good, all := 0, len(text)
+	seen := make(map[string]bool)
+	for i, t := range text {
+		b := string(plain[i*blockSize : min(len(plain), (i+1)*blockSize)])
+		if i == 0 && !whole || seen[b] {
+			all-- // the vector of the first one is not known, or it is no new evidence
+			continue
+		}
+		seen[b] = true
+		if t || narrowText([]byte(b)) {
 			good++
 		}
 	}
-	return good >= 1+len(text)/64
+	return good > 0 && 2*good >= all && (all > 1 || startsLikeJSON(plain[:min(len(plain), blockSize)]) || !whole)
 }
 
 // foundMerchant reports a message that opens with the key of another merchant
@@ -315,7 +343,11 @@ func (r *run) derived(k namedKey, ct []byte, max int) *opening {
 			return true
 		}
 		plain, whole := decryptIn(m, block, ct, commonVectors(d.key, r.outer.md5, k.Text()))
-		found = &opening{key: k, devs: copyDevs(d.devs), plain: plain, text: textBlocks(plain), ecb: m == modeECB, padded: m != modeCFB}
+		text := textBlocks(plain)
+		if !convincing(plain, text, whole) {
+			return true
+		}
+		found = &opening{key: k, devs: copyDevs(d.devs), plain: plain, text: text, ecb: m == modeECB, padded: m != modeCFB}
 		foundKey, foundMode, size = d.key, m, len(d.devs)
 		if m != modeECB {
 			found.devs = append(found.devs, modeDeviation(string(m), whole))
@@ -384,6 +416,10 @@ func (r *run) repairedMD5(keys []namedKey, ct []byte) *opening {
 		if m, ok := opensAs(block, ct); !ok || m != modeECB {
 			return nil
 		}
+		plain := decryptECB(block, ct)
+		if !convincing(plain, textBlocks(plain), true) {
+			return nil
+		}
 		place := offset("md5", at)
 		place.Member = "md5"
 		r.fail(mistake{
@@ -392,7 +428,6 @@ func (r *run) repairedMD5(keys []namedKey, ct []byte) *opening {
 		})
 		r.note("the message opens with %s once md5 is repaired", r.keyName(k))
 		r.outer.md5 = text
-		plain := decryptECB(block, ct)
 		return &opening{key: k, plain: plain, text: textBlocks(plain), ecb: true, padded: true}
 	}
 	digits := "0123456789ABCDEF"
