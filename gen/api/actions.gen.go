@@ -2,9 +2,6 @@
 
 package api
 
-// Action is the wire name of an action.
-type Action string
-
 // The actions.
 const (
 	// ActionACTIVEPAY makes a QR code for the payer, on a PC or in store.
@@ -33,188 +30,97 @@ const (
 	ActionSTATUS_QUERY Action = "STATUS_QUERY"
 )
 
-// Kind says whether an action may be repeated.
-type Kind int
-
-const (
-	// KindEffect may move money and is never repeated by the kit.
-	KindEffect Kind = iota
-	// KindQuery only asks and may be repeated freely.
-	KindQuery
-)
-
-// String returns "effect" or "query".
-func (k Kind) String() string {
-	if k == KindQuery {
-		return "query"
-	}
-	return "effect"
+// actions is what the document says of each action.
+var actions = [...]ActionInfo{
+	{
+		Name: ActionACTIVEPAY, Method: "ActivePay", Summary: "makes a QR code for the payer, on a PC or in store",
+		Version: "1.0", Kind: KindEffect, Effect: "create-order",
+		Pages:   []string{"https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay", "https://docs.ottpay.com/payment-api/retail-api/api-list"},
+		Request: "ActivePayRequest", Response: "ActivePayResponse",
+		OrderMember: "order_id", Terminal: true,
+	},
+	{
+		Name: ActionCC_PREAUTH, Method: "CardPreauth", Summary: "authorises a card payment without capturing it",
+		Version: "2.0", Kind: KindEffect, Effect: "authorise",
+		Pages:   []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"},
+		Request: "CardPreauthRequest", Response: "CardPreauthResponse",
+		OrderMember: "orderId", Terminal: false,
+	},
+	{
+		Name: ActionCC_PURCHASE, Method: "CardPurchase", Summary: "pays by UnionPay online or on a hosted card page",
+		Version: "2.0", Kind: KindEffect, Effect: "create-order",
+		Pages:   []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"},
+		Request: "CardPurchaseRequest", Response: "CardPurchaseResponse",
+		OrderMember: "orderId", Terminal: false,
+	},
+	{
+		Name: ActionCC_QUERYPAY, Method: "CardQuery", Summary: "asks for the state of a card order",
+		Version: "2.0", Kind: KindQuery, Effect: "query-order",
+		Pages:   []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1", "https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api"},
+		Request: "CardQueryRequest", Response: "CardQueryResponse",
+		OrderMember: "order_id", Terminal: false,
+	},
+	{
+		Name: ActionEX_RATE_QUERY, Method: "ExchangeRateQuery", Summary: "asks for an exchange rate",
+		Version: "1.0", Kind: KindQuery, Effect: "query-rate",
+		Pages:   []string{"https://docs.ottpay.com/payment-api/query-exchange-rate-api"},
+		Request: "ExchangeRateQueryRequest", Response: "ExchangeRateQueryResponse",
+		OrderMember: "", Terminal: false,
+	},
+	{
+		Name: ActionH5PAY, Method: "H5Pay", Summary: "pays by WeChat from a mobile browser",
+		Version: "2.0", Kind: KindEffect, Effect: "create-order",
+		Pages:   []string{"https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api"},
+		Request: "H5PayRequest", Response: "H5PayResponse",
+		OrderMember: "order_id", Terminal: false,
+	},
+	{
+		Name: ActionMAPPPAY, Method: "MiniProgramPay", Summary: "pays inside a WeChat mini-program",
+		Version: "1.1", Kind: KindEffect, Effect: "create-order",
+		Pages:   []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1"},
+		Request: "MiniProgramPayRequest", Response: "MiniProgramPayResponse",
+		OrderMember: "order_id", Terminal: false,
+	},
+	{
+		Name: ActionPASSIVEPAY, Method: "PassivePay", Summary: "charges the payer's code scanned in store",
+		Version: "1.0", Kind: KindEffect, Effect: "pay-now",
+		Pages:   []string{"https://docs.ottpay.com/payment-api/retail-api/api-list"},
+		Request: "PassivePayRequest", Response: "PassivePayResponse",
+		OrderMember: "order_id", Terminal: true,
+	},
+	{
+		Name: ActionPREPAY_INIT, Method: "PrepayInit", Summary: "opens a hosted checkout page",
+		Version: "2.0", Kind: KindEffect, Effect: "create-checkout",
+		Pages:   []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api"},
+		Request: "PrepayInitRequest", Response: "PrepayInitResponse",
+		OrderMember: "prepay_order_id", Terminal: false,
+	},
+	{
+		Name: ActionPREPAY_QUERY, Method: "PrepayQuery", Summary: "asks for the state of a checkout",
+		Version: "2.0", Kind: KindQuery, Effect: "query-checkout",
+		Pages:   []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api"},
+		Request: "PrepayQueryRequest", Response: "PrepayQueryResponse",
+		OrderMember: "prepay_order_id", Terminal: false,
+	},
+	{
+		Name: ActionREFUND, Method: "Refund", Summary: "refunds a payment, whole or in part",
+		Version: "1.0", Kind: KindEffect, Effect: "refund",
+		Pages:   []string{"https://docs.ottpay.com/payment-api/refund-transaction-and-query-api"},
+		Request: "RefundRequest", Response: "RefundResponse",
+		OrderMember: "order_id", Terminal: false,
+	},
+	{
+		Name: ActionSTATUS_QUERY, Method: "StatusQuery", Summary: "asks for the state of one order",
+		Version: "1.0", Kind: KindQuery, Effect: "query-order",
+		Pages:   []string{"https://docs.ottpay.com/payment-api/query-transaction-api-1", "https://docs.ottpay.com/payment-api/retail-api/query-transaction-api", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api"},
+		Request: "StatusQueryRequest", Response: "StatusQueryResponse",
+		OrderMember: "order_id", Terminal: false,
+	},
 }
 
-// Effect says what a gateway keeps of an action.
-type Effect string
-
-// The effects.
-const (
-	// EffectNone leaves nothing behind.
-	EffectNone Effect = "none"
-	// EffectCreateOrder makes an order that a payer pays later.
-	EffectCreateOrder Effect = "create-order"
-	// EffectPayNow makes an order and pays it at once.
-	EffectPayNow Effect = "pay-now"
-	// EffectAuthorise makes an order whose amount is held, not captured.
-	EffectAuthorise Effect = "authorise"
-	// EffectRefund returns a payment, whole or in part.
-	EffectRefund Effect = "refund"
-	// EffectCreateCheckout makes a checkout.
-	EffectCreateCheckout Effect = "create-checkout"
-	// EffectQueryOrder reports an order.
-	EffectQueryOrder Effect = "query-order"
-	// EffectQueryCheckout reports a checkout.
-	EffectQueryCheckout Effect = "query-checkout"
-	// EffectQueryRate reports an exchange rate.
-	EffectQueryRate Effect = "query-rate"
-)
-
-// ActionInfo is what the document says about an action.
-type ActionInfo struct {
-	// Name is the action.
-	Name Action
-	// Method is the name of the client's method.
-	Method string
-	// Summary is one phrase, such as "refunds a payment".
-	Summary string
-	// Version is sent by default.
-	Version string
-	// Kind says whether the action may be repeated.
-	Kind Kind
-	// Effect is what a gateway keeps of it.
-	Effect Effect
-	// Pages is where the vendor describes it, one address at least.
-	Pages []string
-	// Request and Response name the schemas; LookupSchema has them.
-	Request, Response string
-	// OrderMember is the request member that holds the order's id, or "".
-	OrderMember string
-	// Terminal says that the envelope may carry terminal_no and operator_id.
-	Terminal bool
-}
-
-// LookupAction returns what is known about an action. The name is exact.
-func LookupAction(name string) (ActionInfo, bool) {
-	switch Action(name) {
-	case ActionACTIVEPAY:
-		return ActionInfo{
-			Name: ActionACTIVEPAY, Method: "ActivePay", Summary: "makes a QR code for the payer, on a PC or in store",
-			Version: "1.0", Kind: KindEffect, Effect: "create-order", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay", "https://docs.ottpay.com/payment-api/retail-api/api-list"},
-			Request: "ActivePayRequest", Response: "ActivePayResponse",
-			OrderMember: "order_id", Terminal: true,
-		}, true
-	case ActionCC_PREAUTH:
-		return ActionInfo{
-			Name: ActionCC_PREAUTH, Method: "CardPreauth", Summary: "authorises a card payment without capturing it",
-			Version: "2.0", Kind: KindEffect, Effect: "authorise", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"},
-			Request: "CardPreauthRequest", Response: "CardPreauthResponse",
-			OrderMember: "orderId", Terminal: false,
-		}, true
-	case ActionCC_PURCHASE:
-		return ActionInfo{
-			Name: ActionCC_PURCHASE, Method: "CardPurchase", Summary: "pays by UnionPay online or on a hosted card page",
-			Version: "2.0", Kind: KindEffect, Effect: "create-order", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"},
-			Request: "CardPurchaseRequest", Response: "CardPurchaseResponse",
-			OrderMember: "orderId", Terminal: false,
-		}, true
-	case ActionCC_QUERYPAY:
-		return ActionInfo{
-			Name: ActionCC_QUERYPAY, Method: "CardQuery", Summary: "asks for the state of a card order",
-			Version: "2.0", Kind: KindQuery, Effect: "query-order", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1", "https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api"},
-			Request: "CardQueryRequest", Response: "CardQueryResponse",
-			OrderMember: "order_id", Terminal: false,
-		}, true
-	case ActionEX_RATE_QUERY:
-		return ActionInfo{
-			Name: ActionEX_RATE_QUERY, Method: "ExchangeRateQuery", Summary: "asks for an exchange rate",
-			Version: "1.0", Kind: KindQuery, Effect: "query-rate", Pages: []string{"https://docs.ottpay.com/payment-api/query-exchange-rate-api"},
-			Request: "ExchangeRateQueryRequest", Response: "ExchangeRateQueryResponse",
-			OrderMember: "", Terminal: false,
-		}, true
-	case ActionH5PAY:
-		return ActionInfo{
-			Name: ActionH5PAY, Method: "H5Pay", Summary: "pays by WeChat from a mobile browser",
-			Version: "2.0", Kind: KindEffect, Effect: "create-order", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api"},
-			Request: "H5PayRequest", Response: "H5PayResponse",
-			OrderMember: "order_id", Terminal: false,
-		}, true
-	case ActionMAPPPAY:
-		return ActionInfo{
-			Name: ActionMAPPPAY, Method: "MiniProgramPay", Summary: "pays inside a WeChat mini-program",
-			Version: "1.1", Kind: KindEffect, Effect: "create-order", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1"},
-			Request: "MiniProgramPayRequest", Response: "MiniProgramPayResponse",
-			OrderMember: "order_id", Terminal: false,
-		}, true
-	case ActionPASSIVEPAY:
-		return ActionInfo{
-			Name: ActionPASSIVEPAY, Method: "PassivePay", Summary: "charges the payer's code scanned in store",
-			Version: "1.0", Kind: KindEffect, Effect: "pay-now", Pages: []string{"https://docs.ottpay.com/payment-api/retail-api/api-list"},
-			Request: "PassivePayRequest", Response: "PassivePayResponse",
-			OrderMember: "order_id", Terminal: true,
-		}, true
-	case ActionPREPAY_INIT:
-		return ActionInfo{
-			Name: ActionPREPAY_INIT, Method: "PrepayInit", Summary: "opens a hosted checkout page",
-			Version: "2.0", Kind: KindEffect, Effect: "create-checkout", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api"},
-			Request: "PrepayInitRequest", Response: "PrepayInitResponse",
-			OrderMember: "prepay_order_id", Terminal: false,
-		}, true
-	case ActionPREPAY_QUERY:
-		return ActionInfo{
-			Name: ActionPREPAY_QUERY, Method: "PrepayQuery", Summary: "asks for the state of a checkout",
-			Version: "2.0", Kind: KindQuery, Effect: "query-checkout", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api"},
-			Request: "PrepayQueryRequest", Response: "PrepayQueryResponse",
-			OrderMember: "prepay_order_id", Terminal: false,
-		}, true
-	case ActionREFUND:
-		return ActionInfo{
-			Name: ActionREFUND, Method: "Refund", Summary: "refunds a payment, whole or in part",
-			Version: "1.0", Kind: KindEffect, Effect: "refund", Pages: []string{"https://docs.ottpay.com/payment-api/refund-transaction-and-query-api"},
-			Request: "RefundRequest", Response: "RefundResponse",
-			OrderMember: "order_id", Terminal: false,
-		}, true
-	case ActionSTATUS_QUERY:
-		return ActionInfo{
-			Name: ActionSTATUS_QUERY, Method: "StatusQuery", Summary: "asks for the state of one order",
-			Version: "1.0", Kind: KindQuery, Effect: "query-order", Pages: []string{"https://docs.ottpay.com/payment-api/query-transaction-api-1", "https://docs.ottpay.com/payment-api/retail-api/query-transaction-api", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api"},
-			Request: "StatusQueryRequest", Response: "StatusQueryResponse",
-			OrderMember: "order_id", Terminal: false,
-		}, true
-	}
-	return ActionInfo{}, false
-}
-
-// Actions returns all actions by name.
-func Actions() []ActionInfo {
-	names := []Action{ActionACTIVEPAY, ActionCC_PREAUTH, ActionCC_PURCHASE, ActionCC_QUERYPAY, ActionEX_RATE_QUERY, ActionH5PAY, ActionMAPPPAY, ActionPASSIVEPAY, ActionPREPAY_INIT, ActionPREPAY_QUERY, ActionREFUND, ActionSTATUS_QUERY}
-	all := make([]ActionInfo, 0, len(names))
-	for _, name := range names {
-		info, _ := LookupAction(string(name))
-		all = append(all, info)
-	}
-	return all
-}
-
-// Defaults are the values that Filled puts where a request has none.
-type Defaults struct {
-	MerchantID string
-	OperatorID string
-	// OrderID is used by effects only: a query asks for an order that exists.
-	OrderID string
-}
-
-func fill(s *string, value string) {
-	if *s == "" {
-		*s = value
-	}
-}
+// cardData are the names of members that hold card data, as BearsCardData
+// compares them.
+var cardData = [...]string{"accountexpire", "accountno", "accountnumber", "cardcvc", "cardcvv", "cardexp", "cardexpiry", "cardno", "cardnum", "cardnumber", "cardpan", "cccvv", "ccexp", "ccnumber", "ccsha", "cvc", "cvc2", "cvn", "cvn2", "cvv", "cvv2", "cvvcode", "cvvnumber", "pan", "porticocard", "securitycode", "sslcardnumber", "sslcvv2cvc2", "sslexpdate", "ssltrackdata", "track1", "track2", "trackdata"}
 
 // Filled returns a copy with the constants and, where empty, the defaults.
 func (v ActivePayRequest) Filled(d Defaults) *ActivePayRequest {
@@ -225,9 +131,6 @@ func (v ActivePayRequest) Filled(d Defaults) *ActivePayRequest {
 
 // Order returns the id of the order, order_id.
 func (v ActivePayRequest) Order() string { return v.OrderID }
-
-// Action returns ActionACTIVEPAY.
-func (ActivePayRequest) Action() Action { return ActionACTIVEPAY }
 
 // Filled returns a copy with the constants and, where empty, the defaults.
 func (v CardPreauthRequest) Filled(d Defaults) *CardPreauthRequest {
@@ -240,9 +143,6 @@ func (v CardPreauthRequest) Filled(d Defaults) *CardPreauthRequest {
 // Order returns the id of the order, orderId.
 func (v CardPreauthRequest) Order() string { return v.OrderID }
 
-// Action returns ActionCC_PREAUTH.
-func (CardPreauthRequest) Action() Action { return ActionCC_PREAUTH }
-
 // Filled returns a copy with the constants and, where empty, the defaults.
 func (v CardPurchaseRequest) Filled(d Defaults) *CardPurchaseRequest {
 	fill(&v.OrderID, d.OrderID)
@@ -254,9 +154,6 @@ func (v CardPurchaseRequest) Filled(d Defaults) *CardPurchaseRequest {
 // Order returns the id of the order, orderId.
 func (v CardPurchaseRequest) Order() string { return v.OrderID }
 
-// Action returns ActionCC_PURCHASE.
-func (CardPurchaseRequest) Action() Action { return ActionCC_PURCHASE }
-
 // Filled returns a copy with the constants and, where empty, the defaults.
 func (v CardQueryRequest) Filled(d Defaults) *CardQueryRequest {
 	return &v
@@ -265,9 +162,6 @@ func (v CardQueryRequest) Filled(d Defaults) *CardQueryRequest {
 // Order returns the id of the order, order_id.
 func (v CardQueryRequest) Order() string { return v.OrderID }
 
-// Action returns ActionCC_QUERYPAY.
-func (CardQueryRequest) Action() Action { return ActionCC_QUERYPAY }
-
 // Filled returns a copy with the constants and, where empty, the defaults.
 func (v ExchangeRateQueryRequest) Filled(d Defaults) *ExchangeRateQueryRequest {
 	return &v
@@ -275,9 +169,6 @@ func (v ExchangeRateQueryRequest) Filled(d Defaults) *ExchangeRateQueryRequest {
 
 // Order returns the empty string: this action is about no order.
 func (v ExchangeRateQueryRequest) Order() string { return "" }
-
-// Action returns ActionEX_RATE_QUERY.
-func (ExchangeRateQueryRequest) Action() Action { return ActionEX_RATE_QUERY }
 
 // Filled returns a copy with the constants and, where empty, the defaults.
 func (v H5PayRequest) Filled(d Defaults) *H5PayRequest {
@@ -292,9 +183,6 @@ func (v H5PayRequest) Filled(d Defaults) *H5PayRequest {
 // Order returns the id of the order, order_id.
 func (v H5PayRequest) Order() string { return v.OrderID }
 
-// Action returns ActionH5PAY.
-func (H5PayRequest) Action() Action { return ActionH5PAY }
-
 // Filled returns a copy with the constants and, where empty, the defaults.
 func (v MiniProgramPayRequest) Filled(d Defaults) *MiniProgramPayRequest {
 	fill(&v.OrderID, d.OrderID)
@@ -306,9 +194,6 @@ func (v MiniProgramPayRequest) Filled(d Defaults) *MiniProgramPayRequest {
 // Order returns the id of the order, order_id.
 func (v MiniProgramPayRequest) Order() string { return v.OrderID }
 
-// Action returns ActionMAPPPAY.
-func (MiniProgramPayRequest) Action() Action { return ActionMAPPPAY }
-
 // Filled returns a copy with the constants and, where empty, the defaults.
 func (v PassivePayRequest) Filled(d Defaults) *PassivePayRequest {
 	fill(&v.OrderID, d.OrderID)
@@ -318,9 +203,6 @@ func (v PassivePayRequest) Filled(d Defaults) *PassivePayRequest {
 
 // Order returns the id of the order, order_id.
 func (v PassivePayRequest) Order() string { return v.OrderID }
-
-// Action returns ActionPASSIVEPAY.
-func (PassivePayRequest) Action() Action { return ActionPASSIVEPAY }
 
 // Filled returns a copy with the constants and, where empty, the defaults.
 func (v PrepayInitRequest) Filled(d Defaults) *PrepayInitRequest {
@@ -334,9 +216,6 @@ func (v PrepayInitRequest) Filled(d Defaults) *PrepayInitRequest {
 // Order returns the id of the order, prepay_order_id.
 func (v PrepayInitRequest) Order() string { return v.PrepayOrderID }
 
-// Action returns ActionPREPAY_INIT.
-func (PrepayInitRequest) Action() Action { return ActionPREPAY_INIT }
-
 // Filled returns a copy with the constants and, where empty, the defaults.
 func (v PrepayQueryRequest) Filled(d Defaults) *PrepayQueryRequest {
 	fill(&v.MerchantID, d.MerchantID)
@@ -345,9 +224,6 @@ func (v PrepayQueryRequest) Filled(d Defaults) *PrepayQueryRequest {
 
 // Order returns the id of the order, prepay_order_id.
 func (v PrepayQueryRequest) Order() string { return v.PrepayOrderID }
-
-// Action returns ActionPREPAY_QUERY.
-func (PrepayQueryRequest) Action() Action { return ActionPREPAY_QUERY }
 
 // Filled returns a copy with the constants and, where empty, the defaults.
 func (v RefundRequest) Filled(d Defaults) *RefundRequest {
@@ -358,9 +234,6 @@ func (v RefundRequest) Filled(d Defaults) *RefundRequest {
 // Order returns the id of the order, order_id.
 func (v RefundRequest) Order() string { return v.OrderID }
 
-// Action returns ActionREFUND.
-func (RefundRequest) Action() Action { return ActionREFUND }
-
 // Filled returns a copy with the constants and, where empty, the defaults.
 func (v StatusQueryRequest) Filled(d Defaults) *StatusQueryRequest {
 	return &v
@@ -368,9 +241,6 @@ func (v StatusQueryRequest) Filled(d Defaults) *StatusQueryRequest {
 
 // Order returns the id of the order, order_id.
 func (v StatusQueryRequest) Order() string { return v.OrderID }
-
-// Action returns ActionSTATUS_QUERY.
-func (StatusQueryRequest) Action() Action { return ActionSTATUS_QUERY }
 
 // Order returns the id of the order that the answer names, or "".
 func (v ActivePayResponse) Order() string { return v.OrderID }
@@ -553,29 +423,3 @@ func (v *StatusQueryResponse) SetPending(pending bool) { v.Processing = pending 
 
 // Pending reports whether the gateway is still working on it: query.
 func (v StatusQueryResponse) Pending() bool { return v.Processing }
-
-// BearsCardData reports whether a member of this name bears card data, which
-// the kit does not send. Only letters and digits count, and not their case.
-func BearsCardData(name string) bool {
-	var b [24]byte
-	n := 0
-	for i := range len(name) {
-		c := name[i]
-		switch {
-		case c >= 'A' && c <= 'Z':
-			c += 'a' - 'A'
-		case (c < 'a' || c > 'z') && (c < '0' || c > '9'):
-			continue
-		}
-		if n == len(b) {
-			return false
-		}
-		b[n] = c
-		n++
-	}
-	switch string(b[:n]) {
-	case "accountexpire", "accountno", "accountnumber", "cardcvc", "cardcvv", "cardexp", "cardexpiry", "cardno", "cardnum", "cardnumber", "cardpan", "cccvv", "ccexp", "ccnumber", "ccsha", "cvc", "cvc2", "cvn", "cvn2", "cvv", "cvv2", "cvvcode", "cvvnumber", "pan", "porticocard", "securitycode", "sslcardnumber", "sslcvv2cvc2", "sslexpdate", "ssltrackdata", "track1", "track2", "trackdata":
-		return true
-	}
-	return false
-}

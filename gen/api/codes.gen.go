@@ -2,10 +2,6 @@
 
 package api
 
-// Code is a response code, rsp_code: an open set, compared without regard to
-// case.
-type Code string
-
 // The known codes.
 const (
 	// CodeAuthCodeInvalid says: the payer's code is invalid.
@@ -38,116 +34,20 @@ const (
 	CodeTimeout Code = "TIMEOUT"
 )
 
-// Class says what a caller does next.
-type Class int
-
-const (
-	// ClassUnclear means that nobody knows what happened: query, never pay
-	// again. Unknown codes belong here, as do time-outs.
-	ClassUnclear Class = iota
-	// ClassSuccess means that the call succeeded, not that anything is paid.
-	ClassSuccess
-	// ClassPending means that the gateway is still working on it: query.
-	ClassPending
-	// ClassDuplicate means that the order's id is taken: query it, and make no
-	// new id for the same purchase before the answer is known.
-	ClassDuplicate
-	// ClassCaller means that the same request will fail again: correct it.
-	ClassCaller
-	// ClassFailed means that the attempt is over; a refund and a scanned code
-	// are to be queried first.
-	ClassFailed
-)
-
-// String returns the class in one lower-case word.
-func (c Class) String() string {
-	switch c {
-	case ClassSuccess:
-		return "success"
-	case ClassPending:
-		return "pending"
-	case ClassDuplicate:
-		return "duplicate"
-	case ClassCaller:
-		return "caller"
-	case ClassFailed:
-		return "failed"
-	default:
-		return "unclear"
-	}
-}
-
-// Codes returns the known codes by name.
-func Codes() []Code {
-	return []Code{CodeAuthCodeInvalid, CodeCurrencyNotSupport, CodeDbError, CodeFail, CodeOrderPaid, CodeOrderTypeError, CodeOrderUsed, CodeParamError, CodeParamInvalid, CodeProcessing, CodePwdIncorrect, CodeSuccess, CodeSystemError, CodeTimeout}
-}
-
-// Class returns the code's class; that of an unknown code is ClassUnclear.
-func (c Code) Class() Class {
-	switch Code(swapCase(string(c), 'a', 'z')) {
-	case CodeSuccess:
-		return ClassSuccess
-	case CodeProcessing:
-		return ClassPending
-	case CodeOrderPaid, CodeOrderUsed:
-		return ClassDuplicate
-	case CodeAuthCodeInvalid, CodeCurrencyNotSupport, CodeOrderTypeError, CodeParamError, CodeParamInvalid, CodePwdIncorrect:
-		return ClassCaller
-	case CodeFail:
-		return ClassFailed
-	}
-	return ClassUnclear
-}
-
-// Message returns what a known code means, and "" for an unknown one.
-func (c Code) Message() string {
-	switch Code(swapCase(string(c), 'a', 'z')) {
-	case CodeAuthCodeInvalid:
-		return "the payer's code is invalid"
-	case CodeCurrencyNotSupport:
-		return "currency not supported"
-	case CodeDbError:
-		return "database error"
-	case CodeFail:
-		return "failure"
-	case CodeOrderPaid:
-		return "order paid"
-	case CodeOrderTypeError:
-		return "pre-authorised order"
-	case CodeOrderUsed:
-		return "order number duplicated"
-	case CodeParamError:
-		return "parameter format error"
-	case CodeParamInvalid:
-		return "invalid parameter"
-	case CodeProcessing:
-		return "transaction processing"
-	case CodePwdIncorrect:
-		return "password is incorrect"
-	case CodeSuccess:
-		return "success"
-	case CodeSystemError:
-		return "system error"
-	case CodeTimeout:
-		return "timeout"
-	}
-	return ""
-}
-
-// swapCase changes the case of the ASCII letters from first to last, and of no
-// others: no letter of another alphabet equals one of a code.
-func swapCase(s string, first, last byte) string {
-	for i := range len(s) {
-		if s[i] < first || s[i] > last {
-			continue
-		}
-		b := []byte(s)
-		for j := i; j < len(b); j++ {
-			if b[j] >= first && b[j] <= last {
-				b[j] ^= 'a' ^ 'A'
-			}
-		}
-		return string(b)
-	}
-	return s
+// codes is what the document says of each known code.
+var codes = [...]codeEntry{
+	{CodeAuthCodeInvalid, ClassCaller, "the payer's code is invalid"},
+	{CodeCurrencyNotSupport, ClassCaller, "currency not supported"},
+	{CodeDbError, ClassUnclear, "database error"},
+	{CodeFail, ClassFailed, "failure"},
+	{CodeOrderPaid, ClassDuplicate, "order paid"},
+	{CodeOrderTypeError, ClassCaller, "pre-authorised order"},
+	{CodeOrderUsed, ClassDuplicate, "order number duplicated"},
+	{CodeParamError, ClassCaller, "parameter format error"},
+	{CodeParamInvalid, ClassCaller, "invalid parameter"},
+	{CodeProcessing, ClassPending, "transaction processing"},
+	{CodePwdIncorrect, ClassCaller, "password is incorrect"},
+	{CodeSuccess, ClassSuccess, "success"},
+	{CodeSystemError, ClassUnclear, "system error"},
+	{CodeTimeout, ClassUnclear, "timeout"},
 }

@@ -2,45 +2,6 @@
 
 package api
 
-import (
-	"encoding/json"
-	"errors"
-	"regexp"
-	"slices"
-	"sync"
-	"unicode/utf8"
-
-	"github.com/ottpaykit/ottpay/field"
-	"github.com/ottpaykit/ottpay/wire"
-)
-
-// MemberKind is the shape of a member's value on the wire.
-type MemberKind string
-
-// The kinds of member.
-const (
-	// MemberString is a string.
-	MemberString MemberKind = "string"
-	// MemberAmount is an amount in cents: a string of digits, and in answers
-	// perhaps a number.
-	MemberAmount MemberKind = "amount"
-	// MemberRate is a rate times ten to the eighth, spelled as an amount.
-	MemberRate MemberKind = "rate"
-	// MemberText is a string or a number whose text is kept.
-	MemberText MemberKind = "text"
-	// MemberJSON is a string that holds JSON.
-	MemberJSON MemberKind = "json"
-	// MemberRaw is any JSON.
-	MemberRaw MemberKind = "raw"
-	// MemberTime is a string that holds a time.
-	MemberTime MemberKind = "time"
-	// MemberStatus is a string that holds an order status.
-	MemberStatus MemberKind = "status"
-)
-
-// Role says what a member is to a client or a gateway. Most have none.
-type Role string
-
 // The roles.
 const (
 	// RoleOrderID marks the order-id.
@@ -83,399 +44,42 @@ const (
 	RoleAuthCode Role = "auth-code"
 )
 
-// Schema describes the decrypted object of one message. It is shared: do not
-// change it.
-type Schema struct {
-	// Name is the name of the schema and of its Go type.
-	Name string
-	// Pages is where the vendor describes it, one address at least.
-	Pages []string
-	// Request and Response say on which side it stands; notifications and
-	// parts of answers are neither.
-	Request, Response bool
-	// Members are in the document's order.
-	Members []Member
-	// OneOf lists groups of members. Of each group one must be present.
-	OneOf [][]string
-	// Example is a valid object, as JSON.
-	Example string
-
-	keys []key // the names under which members are read
-}
-
-// Member describes one member of a Schema.
-type Member struct {
-	// Name is the spelling that is sent; Aliases are read as well.
-	Name    string
-	Aliases []string
-	// Description is for people.
-	Description string
-	// Kind is the shape of the value.
-	Kind MemberKind
-	// Role is what the member is to client and gateway, if anything.
-	Role Role
-	// Echo names the request member whose value an answer repeats.
-	Echo string
-	// Required, Nullable, Number: must be present, may be null, may be a JSON
-	// number.
-	Required, Nullable, Number bool
-	// Decides says that a decision rests on the member. Of an answer or a
-	// notification only such a member can stop anything: the value of any other
-	// one that does not fit is kept as it came, in AdditionalProperties.
-	Decides bool
-	// Sensitive members are never shown.
-	Sensitive bool
-	// Unknown members are not on the vendor's page.
-	Unknown bool
-	// Const is the one value, or "". Enum are the values, if they are closed.
-	Const string
-	Enum  []string
-	// Rule names the pattern, Pattern is it, or "".
-	Rule, Pattern string
-	// MinLength and MaxLength bound the characters; 0 is no bound.
-	MinLength, MaxLength int
-	// Min is the least amount.
-	Min int64
-	// UsualMin and UsualMax are lengths seen in practice, both 0 when nothing
-	// is known. A value outside is suspect, not invalid.
-	UsualMin, UsualMax int
-	// Example is a valid value, as JSON, or "".
-	Example string
-
-	respell bool // a request may send it under an alias
-	pattern *lazyPattern
-}
-
-type lazyPattern struct {
-	once sync.Once
-	re   *regexp.Regexp
-}
-
-// MatchesPattern reports whether text fits the pattern, if there is one. The
-// pattern is compiled once, when first needed.
-func (m Member) MatchesPattern(text string) bool {
-	if m.Pattern == "" {
-		return true
-	}
-	m.pattern.once.Do(func() { m.pattern.re = regexp.MustCompile(m.Pattern) })
-	return m.pattern.re.MatchString(text)
-}
-
-// Member returns the member of this name or alias.
-func (s *Schema) Member(name string) (Member, bool) {
-	for _, m := range s.Members {
-		if m.Name == name || slices.Contains(m.Aliases, name) {
-			return m, true
-		}
-	}
-	return Member{}, false
-}
-
-// WithRole returns the member of this role.
-func (s *Schema) WithRole(role Role) (Member, bool) {
-	for _, m := range s.Members {
-		if m.Role == role {
-			return m, true
-		}
-	}
-	return Member{}, false
-}
-
-// SchemaError names the member that breaks a schema and the rule it breaks,
-// never a value.
-type SchemaError struct {
-	Schema, Member, Rule string
-}
-
-// Error returns the three words.
-func (e *SchemaError) Error() string {
-	if e.Member == "" {
-		return "api: " + e.Schema + ": " + e.Rule
-	}
-	return "api: " + e.Schema + ": " + e.Member + ": " + e.Rule
-}
-
-// Check reports the first fault of an object: *SchemaError, or nil.
-func (s *Schema) Check(object []byte) error {
-	values := make(map[string]json.RawMessage, len(s.Members))
-	var members wire.Members
-	if err := wire.Parse(object, &members); err != nil {
-		return &SchemaError{s.Name, "", err.Error()}
-	}
-	for i := range members.Len() {
-		k, ok := s.lookup(members.Name(i))
-		if !ok {
-			if s.Request && BearsCardData(string(members.Name(i))) {
-				return &SchemaError{s.Name, "", "bears card data"}
-			}
-			continue
-		}
-		name := s.Members[k.member].Name
-		if _, given := values[name]; !given || k.alias == 0 {
-			values[name] = json.RawMessage(members.Value(i))
-		}
-	}
-	if members.Twins(func(name string) bool { return !s.knows(name) }) {
-		return &SchemaError{s.Name, "", wire.ErrTwins.Error()}
-	}
-	for _, m := range s.Members {
-		value, ok := values[m.Name]
-		if !ok {
-			if m.Required {
-				return &SchemaError{s.Name, m.Name, "required"}
-			}
-			continue
-		}
-		if rule := m.check(value); rule != "" {
-			return &SchemaError{s.Name, m.Name, rule}
-		}
-	}
-	for _, group := range s.OneOf {
-		if !slices.ContainsFunc(group, func(name string) bool { return !absent(string(values[name])) && values[name] != nil }) {
-			return &SchemaError{s.Name, group[0], "required"}
-		}
-	}
-	return nil
-}
-
-// check returns the rule that the value breaks, or "".
-func (m Member) check(value json.RawMessage) string {
-	switch {
-	case string(value) == "null":
-		if m.Nullable || m.Kind == MemberRaw {
-			return ""
-		}
-		return "null"
-	case string(value) == `""` && m.Nullable, m.Kind == MemberRaw:
-		return ""
-	case m.Kind == MemberAmount || m.Kind == MemberRate:
-		return m.checkAmount(value)
-	case value[0] != '"':
-		if m.admits(string(value)) != nil {
-			return "string"
-		}
-		return ""
-	}
-	var text string
-	if err := json.Unmarshal(value, &text); err != nil {
-		return "string"
-	}
-	return m.CheckText(text)
-}
-
-func (m Member) checkAmount(value json.RawMessage) string {
-	var c field.Cents
-	if err := c.UnmarshalJSON(value); err != nil {
-		return "amount"
-	}
-	switch {
-	case int64(c) < m.Min:
-		return "min"
-	case value[0] != '"':
-		if !m.Number {
-			return "string"
-		}
-		return ""
-	}
-	var text string
-	if err := json.Unmarshal(value, &text); err != nil {
-		return "string"
-	}
-	return m.CheckText(text)
-}
-
-// CheckText returns the rule that a text breaks as this member's value, or "".
-// The empty text of an optional member breaks none.
-func (m Member) CheckText(text string) string {
-	length := utf8.RuneCountInString(text)
-	switch {
-	case text == "" && !m.Required:
-		return ""
-	case text == "":
-		return "required"
-	case length < m.MinLength:
-		return "min"
-	case m.MaxLength > 0 && length > m.MaxLength:
-		return "max"
-	case m.Const != "" && text != m.Const:
-		return "const"
-	case len(m.Enum) > 0 && !slices.Contains(m.Enum, text):
-		return "enum"
-	case !m.MatchesPattern(text):
-		if m.Rule == "" {
-			return "pattern"
-		}
-		return m.Rule
-	}
-	return ""
-}
-
-// ErrNoSchema says that there is no schema of a name.
-var ErrNoSchema = errors.New("api: no schema of this name")
-
-// LookupSchema returns the schema of this name.
-func LookupSchema(name string) (*Schema, bool) {
-	switch name {
-	case "ActivePayRequest":
-		return &schemaActivePayRequest, true
-	case "ActivePayResponse":
-		return &schemaActivePayResponse, true
-	case "CardNotification":
-		return &schemaCardNotification, true
-	case "CardPreauthRequest":
-		return &schemaCardPreauthRequest, true
-	case "CardPreauthResponse":
-		return &schemaCardPreauthResponse, true
-	case "CardPurchaseRequest":
-		return &schemaCardPurchaseRequest, true
-	case "CardPurchaseResponse":
-		return &schemaCardPurchaseResponse, true
-	case "CardQueryRequest":
-		return &schemaCardQueryRequest, true
-	case "CardQueryResponse":
-		return &schemaCardQueryResponse, true
-	case "CheckoutNotification":
-		return &schemaCheckoutNotification, true
-	case "ExchangeRateQueryRequest":
-		return &schemaExchangeRateQueryRequest, true
-	case "ExchangeRateQueryResponse":
-		return &schemaExchangeRateQueryResponse, true
-	case "H5PayRequest":
-		return &schemaH5PayRequest, true
-	case "H5PayResponse":
-		return &schemaH5PayResponse, true
-	case "MiniProgramPayRequest":
-		return &schemaMiniProgramPayRequest, true
-	case "MiniProgramPayResponse":
-		return &schemaMiniProgramPayResponse, true
-	case "Notification":
-		return &schemaNotification, true
-	case "PassivePayRequest":
-		return &schemaPassivePayRequest, true
-	case "PassivePayResponse":
-		return &schemaPassivePayResponse, true
-	case "PayInfo":
-		return &schemaPayInfo, true
-	case "PrepayInitRequest":
-		return &schemaPrepayInitRequest, true
-	case "PrepayInitResponse":
-		return &schemaPrepayInitResponse, true
-	case "PrepayQueryRequest":
-		return &schemaPrepayQueryRequest, true
-	case "PrepayQueryResponse":
-		return &schemaPrepayQueryResponse, true
-	case "RefundRequest":
-		return &schemaRefundRequest, true
-	case "RefundResponse":
-		return &schemaRefundResponse, true
-	case "StatusQueryRequest":
-		return &schemaStatusQueryRequest, true
-	case "StatusQueryResponse":
-		return &schemaStatusQueryResponse, true
-	}
-	return nil, false
-}
-
-// Schemas returns the names of all schemas.
-func Schemas() []string {
-	return []string{
-		"ActivePayRequest",
-		"ActivePayResponse",
-		"CardNotification",
-		"CardPreauthRequest",
-		"CardPreauthResponse",
-		"CardPurchaseRequest",
-		"CardPurchaseResponse",
-		"CardQueryRequest",
-		"CardQueryResponse",
-		"CheckoutNotification",
-		"ExchangeRateQueryRequest",
-		"ExchangeRateQueryResponse",
-		"H5PayRequest",
-		"H5PayResponse",
-		"MiniProgramPayRequest",
-		"MiniProgramPayResponse",
-		"Notification",
-		"PassivePayRequest",
-		"PassivePayResponse",
-		"PayInfo",
-		"PrepayInitRequest",
-		"PrepayInitResponse",
-		"PrepayQueryRequest",
-		"PrepayQueryResponse",
-		"RefundRequest",
-		"RefundResponse",
-		"StatusQueryRequest",
-		"StatusQueryResponse",
-	}
-}
-
-// New returns a pointer to a new value of a schema's Go type.
-func New(schema string) (any, error) {
-	switch schema {
-	case "ActivePayRequest":
-		return new(ActivePayRequest), nil
-	case "ActivePayResponse":
-		return new(ActivePayResponse), nil
-	case "CardNotification":
-		return new(CardNotification), nil
-	case "CardPreauthRequest":
-		return new(CardPreauthRequest), nil
-	case "CardPreauthResponse":
-		return new(CardPreauthResponse), nil
-	case "CardPurchaseRequest":
-		return new(CardPurchaseRequest), nil
-	case "CardPurchaseResponse":
-		return new(CardPurchaseResponse), nil
-	case "CardQueryRequest":
-		return new(CardQueryRequest), nil
-	case "CardQueryResponse":
-		return new(CardQueryResponse), nil
-	case "CheckoutNotification":
-		return new(CheckoutNotification), nil
-	case "ExchangeRateQueryRequest":
-		return new(ExchangeRateQueryRequest), nil
-	case "ExchangeRateQueryResponse":
-		return new(ExchangeRateQueryResponse), nil
-	case "H5PayRequest":
-		return new(H5PayRequest), nil
-	case "H5PayResponse":
-		return new(H5PayResponse), nil
-	case "MiniProgramPayRequest":
-		return new(MiniProgramPayRequest), nil
-	case "MiniProgramPayResponse":
-		return new(MiniProgramPayResponse), nil
-	case "Notification":
-		return new(Notification), nil
-	case "PassivePayRequest":
-		return new(PassivePayRequest), nil
-	case "PassivePayResponse":
-		return new(PassivePayResponse), nil
-	case "PayInfo":
-		return new(PayInfo), nil
-	case "PrepayInitRequest":
-		return new(PrepayInitRequest), nil
-	case "PrepayInitResponse":
-		return new(PrepayInitResponse), nil
-	case "PrepayQueryRequest":
-		return new(PrepayQueryRequest), nil
-	case "PrepayQueryResponse":
-		return new(PrepayQueryResponse), nil
-	case "RefundRequest":
-		return new(RefundRequest), nil
-	case "RefundResponse":
-		return new(RefundResponse), nil
-	case "StatusQueryRequest":
-		return new(StatusQueryRequest), nil
-	case "StatusQueryResponse":
-		return new(StatusQueryResponse), nil
-	}
-	return nil, ErrNoSchema
+// schemas are all schemas, sorted by name.
+var schemas = [...]*Schema{
+	&schemaActivePayRequest,
+	&schemaActivePayResponse,
+	&schemaCardNotification,
+	&schemaCardPreauthRequest,
+	&schemaCardPreauthResponse,
+	&schemaCardPurchaseRequest,
+	&schemaCardPurchaseResponse,
+	&schemaCardQueryRequest,
+	&schemaCardQueryResponse,
+	&schemaCheckoutNotification,
+	&schemaExchangeRateQueryRequest,
+	&schemaExchangeRateQueryResponse,
+	&schemaH5PayRequest,
+	&schemaH5PayResponse,
+	&schemaMiniProgramPayRequest,
+	&schemaMiniProgramPayResponse,
+	&schemaNotification,
+	&schemaPassivePayRequest,
+	&schemaPassivePayResponse,
+	&schemaPayInfo,
+	&schemaPrepayInitRequest,
+	&schemaPrepayInitResponse,
+	&schemaPrepayQueryRequest,
+	&schemaPrepayQueryResponse,
+	&schemaRefundRequest,
+	&schemaRefundResponse,
+	&schemaStatusQueryRequest,
+	&schemaStatusQueryResponse,
 }
 
 var schemaActivePayRequest = Schema{
 	Name: "ActivePayRequest", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay", "https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"2020041468976\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"biz_type\":\"ALIPAY\",\"call_back_url\":\"https://shop.example/ottpay\"}",
+	make:    func() any { return new(ActivePayRequest) },
 	keys:    []key{{"order_id", 0, 0}, {"operator_id", 1, 0}, {"amount", 2, 0}, {"currency_type", 3, 0}, {"tip", 4, 0}, {"Tip", 4, 1}, {"biz_type", 5, 0}, {"call_back_url", 6, 0}, {"order_remark", 7, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Decides: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), Example: "\"2020041468976\""},
@@ -492,6 +96,7 @@ var schemaActivePayRequest = Schema{
 var schemaActivePayResponse = Schema{
 	Name: "ActivePayResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay", "https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: false, Response: true,
 	Example: "{\"code_url\":\"https://qr.example/2020041468976\",\"order_id\":\"2020041468976\",\"bizpay_order_id\":\"AL781266859681754\"}",
+	make:    func() any { return new(ActivePayResponse) },
 	keys:    []key{{"code_url", 0, 0}, {"order_id", 1, 0}, {"bizpay_order_id", 2, 0}},
 	Members: []Member{
 		{Name: "code_url", Description: "Text of the QR code.", Kind: "string", Role: "link", Required: true, Decides: true, Sensitive: true, MinLength: 1, Example: "\"https://qr.example/2020041468976\""},
@@ -503,6 +108,7 @@ var schemaActivePayResponse = Schema{
 var schemaCardNotification = Schema{
 	Name: "CardNotification", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: false, Response: false,
 	Example: "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\",\"order_status\":\"captured\"}",
+	make:    func() any { return new(CardNotification) },
 	keys:    []key{{"order_id", 0, 0}, {"bizpay_order_id", 1, 0}, {"payNo", 1, 1}, {"pay_no", 1, 2}, {"out_trade_no", 1, 3}, {"amount", 2, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"tip", 5, 0}, {"Tip", 5, 1}, {"convenience_fee", 6, 0}, {"sale_num", 7, 0}, {"prepay_order_id", 8, 0}, {"order_status", 9, 0}, {"reference", 10, 0}, {"exchange_rate", 11, 0}, {"sub_openId", 12, 0}, {"remarks", 13, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
@@ -525,6 +131,7 @@ var schemaCardNotification = Schema{
 var schemaCardPreauthRequest = Schema{
 	Name: "CardPreauthRequest", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: true, Response: false,
 	Example: "{\"orderId\":\"A2020041468976\",\"merchant_id\":\"QC00005496\",\"operator_id\":\"0000020156\",\"txnTime\":\"20200416050429\",\"txnAmt\":\"100\",\"frontUrl\":\"https://shop.example/thanks\",\"backUrl\":\"https://shop.example/ottpay\",\"channelType\":\"UPAYONLINE\",\"bizType\":\"securePay\",\"cc_channelType\":\"web\"}",
+	make:    func() any { return new(CardPreauthRequest) },
 	keys:    []key{{"orderId", 0, 0}, {"merchant_id", 1, 0}, {"operator_id", 2, 0}, {"txnTime", 3, 0}, {"txnAmt", 4, 0}, {"frontUrl", 5, 0}, {"backUrl", 6, 0}, {"channelType", 7, 0}, {"bizType", 8, 0}, {"biz_type", 8, 1}, {"cc_channelType", 9, 0}},
 	Members: []Member{
 		{Name: "orderId", Description: "The merchant's own id, unique. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Decides: true, Rule: "cardorderid", Pattern: "^[0-9A-Za-z]{0,20}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"A2020041468976\""},
@@ -544,6 +151,7 @@ var schemaCardPreauthResponse = Schema{
 	Name: "CardPreauthResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: false, Response: true,
 	Example: "{\"rspCode\":\"PROCESSING\",\"rspMsg\":\"User paying\",\"codeUrl\":\"https://card.example/pay?id=A2020041468976\",\"amount\":\"100\"}",
 	OneOf:   [][]string{{"codeUrl", "tn"}},
+	make:    func() any { return new(CardPreauthResponse) },
 	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"codeUrl", 2, 0}, {"code_url", 2, 1}, {"codeurl", 2, 2}, {"tn", 3, 0}, {"amount", 4, 0}, {"order_id", 5, 0}, {"orderId", 5, 1}},
 	Members: []Member{
 		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result, such as PROCESSING.", Kind: "text", Role: "code", Nullable: true, Number: true, Example: "\"PROCESSING\""},
@@ -558,6 +166,7 @@ var schemaCardPreauthResponse = Schema{
 var schemaCardPurchaseRequest = Schema{
 	Name: "CardPurchaseRequest", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: true, Response: false,
 	Example: "{\"orderId\":\"A2020041468976\",\"merchant_id\":\"QC00005496\",\"operator_id\":\"0000020156\",\"txnTime\":\"20200416050429\",\"txnAmt\":\"100\",\"frontUrl\":\"https://shop.example/thanks\",\"backUrl\":\"https://shop.example/ottpay\",\"channelType\":\"UPAYONLINE\",\"bizType\":\"securePay\",\"cc_channelType\":\"web\"}",
+	make:    func() any { return new(CardPurchaseRequest) },
 	keys:    []key{{"orderId", 0, 0}, {"merchant_id", 1, 0}, {"operator_id", 2, 0}, {"txnTime", 3, 0}, {"txnAmt", 4, 0}, {"frontUrl", 5, 0}, {"backUrl", 6, 0}, {"channelType", 7, 0}, {"bizType", 8, 0}, {"biz_type", 8, 1}, {"cc_channelType", 9, 0}},
 	Members: []Member{
 		{Name: "orderId", Description: "The merchant's own id, unique. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Decides: true, Rule: "cardorderid", Pattern: "^[0-9A-Za-z]{0,20}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"A2020041468976\""},
@@ -577,6 +186,7 @@ var schemaCardPurchaseResponse = Schema{
 	Name: "CardPurchaseResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: false, Response: true,
 	Example: "{\"rspCode\":\"PROCESSING\",\"rspMsg\":\"User paying\",\"codeUrl\":\"https://card.example/pay?id=A2020041468976\",\"amount\":\"100\"}",
 	OneOf:   [][]string{{"codeUrl", "tn"}},
+	make:    func() any { return new(CardPurchaseResponse) },
 	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"codeUrl", 2, 0}, {"code_url", 2, 1}, {"codeurl", 2, 2}, {"tn", 3, 0}, {"amount", 4, 0}, {"order_id", 5, 0}, {"orderId", 5, 1}},
 	Members: []Member{
 		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result, such as PROCESSING.", Kind: "text", Role: "code", Nullable: true, Number: true, Example: "\"PROCESSING\""},
@@ -591,6 +201,7 @@ var schemaCardPurchaseResponse = Schema{
 var schemaCardQueryRequest = Schema{
 	Name: "CardQueryRequest", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1", "https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"A2020041468976\"}",
+	make:    func() any { return new(CardQueryRequest) },
 	keys:    []key{{"order_id", 0, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The order asked for.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"A2020041468976\""},
@@ -600,6 +211,7 @@ var schemaCardQueryRequest = Schema{
 var schemaCardQueryResponse = Schema{
 	Name: "CardQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1", "https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api"}, Request: false, Response: true,
 	Example: "{\"rspCode\":\"SUCCESS\",\"rspMsg\":\"success\",\"order_status\":\"success\",\"order_id\":\"A2020041468976\",\"amount\":\"100\"}",
+	make:    func() any { return new(CardQueryResponse) },
 	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"order_status", 2, 0}, {"orderStatus", 2, 1}, {"order_id", 3, 0}, {"orderId", 3, 1}, {"bizpay_order_id", 4, 0}, {"trade_time", 5, 0}, {"amount", 6, 0}, {"receipt_amount", 7, 0}, {"buyer_pay_amount", 8, 0}, {"tip", 9, 0}, {"Tip", 9, 1}, {"refund_amount", 10, 0}},
 	Members: []Member{
 		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result.", Kind: "text", Role: "code", Nullable: true, Number: true, Unknown: true, Example: "\"SUCCESS\""},
@@ -619,6 +231,7 @@ var schemaCardQueryResponse = Schema{
 var schemaCheckoutNotification = Schema{
 	Name: "CheckoutNotification", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api"}, Request: false, Response: false,
 	Example: "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\",\"prepay_order_id\":\"prepay20220727132626764\"}",
+	make:    func() any { return new(CheckoutNotification) },
 	keys:    []key{{"order_id", 0, 0}, {"bizpay_order_id", 1, 0}, {"payNo", 1, 1}, {"pay_no", 1, 2}, {"out_trade_no", 1, 3}, {"amount", 2, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"tip", 5, 0}, {"Tip", 5, 1}, {"convenience_fee", 6, 0}, {"sale_num", 7, 0}, {"prepay_order_id", 8, 0}, {"order_status", 9, 0}, {"reference", 10, 0}, {"exchange_rate", 11, 0}, {"sub_openId", 12, 0}, {"remarks", 13, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
@@ -641,6 +254,7 @@ var schemaCheckoutNotification = Schema{
 var schemaExchangeRateQueryRequest = Schema{
 	Name: "ExchangeRateQueryRequest", Pages: []string{"https://docs.ottpay.com/payment-api/query-exchange-rate-api"}, Request: true, Response: false,
 	Example: "{\"fee_type\":\"CAD\"}",
+	make:    func() any { return new(ExchangeRateQueryRequest) },
 	keys:    []key{{"fee_type", 0, 0}},
 	Members: []Member{
 		{Name: "fee_type", Description: "The currency.", Kind: "string", Role: "currency", Required: true, Decides: true, Rule: "currency", Pattern: "^([A-Z]{3})?$", pattern: new(lazyPattern), MinLength: 1, Example: "\"CAD\""},
@@ -650,6 +264,7 @@ var schemaExchangeRateQueryRequest = Schema{
 var schemaExchangeRateQueryResponse = Schema{
 	Name: "ExchangeRateQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/query-exchange-rate-api"}, Request: false, Response: true,
 	Example: "{\"feeType\":\"CAD\",\"rate\":\"524740000\"}",
+	make:    func() any { return new(ExchangeRateQueryResponse) },
 	keys:    []key{{"feeType", 0, 0}, {"fee_type", 0, 1}, {"rate", 1, 0}},
 	Members: []Member{
 		{Name: "feeType", Aliases: []string{"fee_type"}, Description: "The currency.", Kind: "string", Role: "currency", Echo: "fee_type", Required: true, Decides: true, MinLength: 1, MaxLength: 16, Example: "\"CAD\""},
@@ -660,6 +275,7 @@ var schemaExchangeRateQueryResponse = Schema{
 var schemaH5PayRequest = Schema{
 	Name: "H5PayRequest", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api"}, Request: true, Response: false,
 	Example: "{\"merchant_id\":\"ON00004652\",\"shop_id\":\"ON00004652001\",\"amount\":\"5\",\"order_id\":\"20220727132626764\",\"currency_type\":\"CAD\",\"biz_type\":\"WECHATPAY\",\"operator_id\":\"0000000696\",\"submit_type\":\"form\",\"call_back_url\":\"https://shop.example/ottpay\"}",
+	make:    func() any { return new(H5PayRequest) },
 	keys:    []key{{"merchant_id", 0, 0}, {"shop_id", 1, 0}, {"amount", 2, 0}, {"order_id", 3, 0}, {"currency_type", 4, 0}, {"biz_type", 5, 0}, {"open_id", 6, 0}, {"operator_id", 7, 0}, {"submit_type", 8, 0}, {"call_back_url", 9, 0}},
 	Members: []Member{
 		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Decides: true, MaxLength: 64, Example: "\"ON00004652\""},
@@ -678,6 +294,7 @@ var schemaH5PayRequest = Schema{
 var schemaH5PayResponse = Schema{
 	Name: "H5PayResponse", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api"}, Request: false, Response: true,
 	Example: "{\"order_id\":\"20220727132626764\",\"merchant_id\":\"ON00004652\",\"amount\":\"6\",\"payinfo\":\"https://pay.example/h5?id=20220727132626764\",\"time_zone_id\":\"America/Toronto\"}",
+	make:    func() any { return new(H5PayResponse) },
 	keys:    []key{{"order_id", 0, 0}, {"merchant_id", 1, 0}, {"amount", 2, 0}, {"payinfo", 3, 0}, {"payInfo", 3, 1}, {"time_zone_id", 4, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"20220727132626764\""},
@@ -691,6 +308,7 @@ var schemaH5PayResponse = Schema{
 var schemaMiniProgramPayRequest = Schema{
 	Name: "MiniProgramPayRequest", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"2020041468976O124O000857\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"tip\":\"20\",\"biz_type\":\"WECHATPAY\",\"app_id\":\"wx5f89682208cf8e88\",\"open_id\":\"oExampleOpenID\",\"call_back_url\":\"https://shop.example/ottpay\"}",
+	make:    func() any { return new(MiniProgramPayRequest) },
 	keys:    []key{{"order_id", 0, 0}, {"operator_id", 1, 0}, {"amount", 2, 0}, {"tip", 3, 0}, {"Tip", 3, 1}, {"biz_type", 4, 0}, {"app_id", 5, 0}, {"open_id", 6, 0}, {"call_back_url", 7, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Decides: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), Example: "\"2020041468976O124O000857\""},
@@ -707,6 +325,7 @@ var schemaMiniProgramPayRequest = Schema{
 var schemaMiniProgramPayResponse = Schema{
 	Name: "MiniProgramPayResponse", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1"}, Request: false, Response: true,
 	Example: "{\"payInfo\":\"{\\\"appId\\\":\\\"wx5f89682208cf8e88\\\",\\\"timeStamp\\\":\\\"2018091015\\\",\\\"nonceStr\\\":\\\"fGzn4apm4g33UnYU\\\",\\\"packageStr\\\":\\\"prepay_id\\\\u003dwx11030407018895349c421ab82302468473\\\",\\\"signType\\\":\\\"MD5\\\",\\\"paySign\\\":\\\"0961D43010DF42EA6021D76915F36F7A\\\"}\",\"merchant_id\":\"ON00009999\",\"order_id\":\"TEST0000008\",\"amount\":1,\"sale_num\":\"1536606245849717\"}",
+	make:    func() any { return new(MiniProgramPayResponse) },
 	keys:    []key{{"payInfo", 0, 0}, {"payinfo", 0, 1}, {"merchant_id", 1, 0}, {"order_id", 2, 0}, {"amount", 3, 0}, {"sale_num", 4, 0}},
 	Members: []Member{
 		{Name: "payInfo", Aliases: []string{"payinfo"}, Description: "JSON inside a string, or an object; PayInfo is its schema.", Kind: "json", Required: true, Decides: true, Sensitive: true, MinLength: 1, Example: "\"{\\\"appId\\\":\\\"wx5f89682208cf8e88\\\",\\\"timeStamp\\\":\\\"2018091015\\\",\\\"nonceStr\\\":\\\"fGzn4apm4g33UnYU\\\",\\\"packageStr\\\":\\\"prepay_id\\\\u003dwx11030407018895349c421ab82302468473\\\",\\\"signType\\\":\\\"MD5\\\",\\\"paySign\\\":\\\"0961D43010DF42EA6021D76915F36F7A\\\"}\""},
@@ -720,6 +339,7 @@ var schemaMiniProgramPayResponse = Schema{
 var schemaNotification = Schema{
 	Name: "Notification", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api", "https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay", "https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: false, Response: false,
 	Example: "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\"}",
+	make:    func() any { return new(Notification) },
 	keys:    []key{{"order_id", 0, 0}, {"bizpay_order_id", 1, 0}, {"payNo", 1, 1}, {"pay_no", 1, 2}, {"out_trade_no", 1, 3}, {"amount", 2, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"tip", 5, 0}, {"Tip", 5, 1}, {"convenience_fee", 6, 0}, {"sale_num", 7, 0}, {"prepay_order_id", 8, 0}, {"order_status", 9, 0}, {"reference", 10, 0}, {"exchange_rate", 11, 0}, {"sub_openId", 12, 0}, {"remarks", 13, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
@@ -742,6 +362,7 @@ var schemaNotification = Schema{
 var schemaPassivePayRequest = Schema{
 	Name: "PassivePayRequest", Pages: []string{"https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"2020041468976\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"auth_code\":\"134567890123456789\",\"biz_type\":\"WECHATPAY\"}",
+	make:    func() any { return new(PassivePayRequest) },
 	keys:    []key{{"order_id", 0, 0}, {"operator_id", 1, 0}, {"amount", 2, 0}, {"tip", 3, 0}, {"Tip", 3, 1}, {"sale_num", 4, 0}, {"auth_code", 5, 0}, {"biz_type", 6, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Decides: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"2020041468976\""},
@@ -757,6 +378,7 @@ var schemaPassivePayRequest = Schema{
 var schemaPassivePayResponse = Schema{
 	Name: "PassivePayResponse", Pages: []string{"https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: false, Response: true,
 	Example: "{\"order_status\":\"success\",\"order_id\":\"2020041468976\",\"buyer_login_id\":\"payer@example.com\",\"total_amount\":1,\"trade_time\":\"Apr 14, 2020 12:08:58 AM\"}",
+	make:    func() any { return new(PassivePayResponse) },
 	keys:    []key{{"order_status", 0, 0}, {"order_id", 1, 0}, {"buyer_login_id", 2, 0}, {"buyer_logon_id", 2, 1}, {"total_amount", 3, 0}, {"trade_time", 4, 0}, {"receive_amount", 5, 0}, {"exchange_rate", 6, 0}},
 	Members: []Member{
 		{Name: "order_status", Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, Decides: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"success\""},
@@ -772,6 +394,7 @@ var schemaPassivePayResponse = Schema{
 var schemaPayInfo = Schema{
 	Name: "PayInfo", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1"}, Request: false, Response: false,
 	Example: "{\"appId\":\"wx5f89682208cf8e88\",\"timeStamp\":\"2018091015\",\"nonceStr\":\"fGzn4apm4g33UnYU\",\"packageStr\":\"prepay_id=wx11030407018895349c421ab82302468473\",\"signType\":\"MD5\",\"paySign\":\"0961D43010DF42EA6021D76915F36F7A\"}",
+	make:    func() any { return new(PayInfo) },
 	keys:    []key{{"appId", 0, 0}, {"timeStamp", 1, 0}, {"nonceStr", 2, 0}, {"packageStr", 3, 0}, {"signType", 4, 0}, {"paySign", 5, 0}},
 	Members: []Member{
 		{Name: "appId", Description: "Id of the mini-program.", Kind: "text", Required: true, Decides: true, Number: true, MinLength: 1, Example: "\"wx5f89682208cf8e88\""},
@@ -786,6 +409,7 @@ var schemaPayInfo = Schema{
 var schemaPrepayInitRequest = Schema{
 	Name: "PrepayInitRequest", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api"}, Request: true, Response: false,
 	Example: "{\"merchant_id\":\"ON00004652\",\"shop_id\":\"ON00004652001\",\"operator_id\":\"0000000696\",\"prepay_order_id\":\"prepay20220727132626764\",\"sale_num\":\"20220727132626764\",\"amount\":\"5\",\"currency_type\":\"CAD\",\"biz_type\":\"PREPAY\",\"redirect_url\":\"https://shop.example/thanks\",\"call_back_url\":\"https://shop.example/ottpay\",\"duration\":\"100\",\"remarks\":\"two teas\"}",
+	make:    func() any { return new(PrepayInitRequest) },
 	keys:    []key{{"merchant_id", 0, 0}, {"shop_id", 1, 0}, {"operator_id", 2, 0}, {"prepay_order_id", 3, 0}, {"sale_num", 4, 0}, {"amount", 5, 0}, {"currency_type", 6, 0}, {"biz_type", 7, 0}, {"redirect_url", 8, 0}, {"call_back_url", 9, 0}, {"duration", 10, 0}, {"email", 11, 0}, {"remarks", 12, 0}},
 	Members: []Member{
 		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"ON00004652\""},
@@ -807,6 +431,7 @@ var schemaPrepayInitRequest = Schema{
 var schemaPrepayInitResponse = Schema{
 	Name: "PrepayInitResponse", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api"}, Request: false, Response: true,
 	Example: "{\"payinfo\":\"https://checkout.example/?id=20220727132626764\",\"expire_time\":\"2022-07-27 13:28:06\"}",
+	make:    func() any { return new(PrepayInitResponse) },
 	keys:    []key{{"payinfo", 0, 0}, {"payInfo", 0, 1}, {"expire_time", 1, 0}, {"prepay_order_id", 2, 0}},
 	Members: []Member{
 		{Name: "payinfo", Aliases: []string{"payInfo"}, Description: "Link to the checkout page.", Kind: "string", Role: "link", Required: true, Decides: true, Sensitive: true, MinLength: 1, Example: "\"https://checkout.example/?id=20220727132626764\""},
@@ -818,6 +443,7 @@ var schemaPrepayInitResponse = Schema{
 var schemaPrepayQueryRequest = Schema{
 	Name: "PrepayQueryRequest", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api"}, Request: true, Response: false,
 	Example: "{\"prepay_order_id\":\"prepay20220727132626764\",\"merchant_id\":\"ON00004652\"}",
+	make:    func() any { return new(PrepayQueryRequest) },
 	keys:    []key{{"prepay_order_id", 0, 0}, {"merchant_id", 1, 0}, {"order_id", 2, 0}},
 	Members: []Member{
 		{Name: "prepay_order_id", Description: "The checkout asked for.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"prepay20220727132626764\""},
@@ -829,6 +455,7 @@ var schemaPrepayQueryRequest = Schema{
 var schemaPrepayQueryResponse = Schema{
 	Name: "PrepayQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api"}, Request: false, Response: true,
 	Example: "{\"rspCode\":\"SUCCESS\",\"rspMsg\":\"success\",\"status\":\"SUCCESS\",\"merchant_id\":\"ON00004652\",\"merchant_name\":\"Tea House\",\"shop_id\":\"ON00004652001\",\"operator_id\":\"0000000696\",\"amount\":\"5\",\"prepay_order_id\":\"prepay20220727132626764\",\"sale_num\":\"20220727132626764\",\"biz_type\":\"PREPAY\",\"currency_type\":\"CAD\",\"duration\":\"100\",\"create_time\":\"2022-07-27 13:26:26\",\"expire_time\":\"2022-07-27 13:28:06\",\"payments_methods\":[]}",
+	make:    func() any { return new(PrepayQueryResponse) },
 	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"status", 2, 0}, {"merchant_id", 3, 0}, {"merchant_name", 4, 0}, {"shop_id", 5, 0}, {"operator_id", 6, 0}, {"amount", 7, 0}, {"tip", 8, 0}, {"Tip", 8, 1}, {"order_id", 9, 0}, {"prepay_order_id", 10, 0}, {"sale_num", 11, 0}, {"biz_type", 12, 0}, {"currency_type", 13, 0}, {"duration", 14, 0}, {"create_time", 15, 0}, {"expire_time", 16, 0}, {"call_back_url", 17, 0}, {"redirect_url", 18, 0}, {"payments_methods", 19, 0}, {"email", 20, 0}, {"remarks", 21, 0}, {"bizpay_order_id", 22, 0}, {"payNo", 22, 1}, {"pay_no", 22, 2}, {"out_trade_no", 22, 3}},
 	Members: []Member{
 		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "Inner result.", Kind: "text", Role: "code", Nullable: true, Number: true, Example: "\"SUCCESS\""},
@@ -860,6 +487,7 @@ var schemaPrepayQueryResponse = Schema{
 var schemaRefundRequest = Schema{
 	Name: "RefundRequest", Pages: []string{"https://docs.ottpay.com/payment-api/refund-transaction-and-query-api"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"R2020041553699\",\"ori_order_id\":\"2020041553699O153O0407\",\"refund_amt\":\"1\"}",
+	make:    func() any { return new(RefundRequest) },
 	keys:    []key{{"order_id", 0, 0}, {"ori_order_id", 1, 0}, {"refund_amt", 2, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "Id of the refund itself, a new one. When empty the client makes one.", Kind: "string", Role: "order-id", Required: true, Decides: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"R2020041553699\""},
@@ -871,6 +499,7 @@ var schemaRefundRequest = Schema{
 var schemaRefundResponse = Schema{
 	Name: "RefundResponse", Pages: []string{"https://docs.ottpay.com/payment-api/refund-transaction-and-query-api"}, Request: false, Response: true,
 	Example: "{\"order_id\":\"R2020041553699\",\"order_status\":\"success\",\"refund_fee\":1}",
+	make:    func() any { return new(RefundResponse) },
 	keys:    []key{{"order_id", 0, 0}, {"refund_id", 1, 0}, {"ori_order_id", 2, 0}, {"order_status", 3, 0}, {"refund_status", 3, 1}, {"refund_fee", 4, 0}, {"refund_amt", 4, 1}, {"refund_amount", 4, 2}, {"amount", 5, 0}, {"trade_time", 6, 0}, {"sale_num", 7, 0}, {"exchange_rate", 8, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "An id: the refund's as it was sent, the payment's, or OTT Pay's own.", Kind: "text", Role: "order-id", Nullable: true, Number: true, Unknown: true, MaxLength: 128, Example: "\"R2020041553699\""},
@@ -888,6 +517,7 @@ var schemaRefundResponse = Schema{
 var schemaStatusQueryRequest = Schema{
 	Name: "StatusQueryRequest", Pages: []string{"https://docs.ottpay.com/payment-api/query-transaction-api-1", "https://docs.ottpay.com/payment-api/retail-api/query-transaction-api", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api"}, Request: true, Response: false,
 	Example: "{\"order_id\":\"2020041468976O124O000857\"}",
+	make:    func() any { return new(StatusQueryRequest) },
 	keys:    []key{{"order_id", 0, 0}, {"orderId", 1, 0}, {"merchant_id", 2, 0}, {"bizType", 3, 0}, {"biz_type", 3, 1}, {"txnTime", 4, 0}, {"channelType", 5, 0}},
 	Members: []Member{
 		{Name: "order_id", Description: "The order asked for.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"2020041468976O124O000857\""},
@@ -902,6 +532,7 @@ var schemaStatusQueryRequest = Schema{
 var schemaStatusQueryResponse = Schema{
 	Name: "StatusQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/query-transaction-api-1", "https://docs.ottpay.com/payment-api/retail-api/query-transaction-api", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api"}, Request: false, Response: true,
 	Example: "{\"order_status\":\"init\",\"order_id\":\"2020041468976O124O000857\",\"trade_time\":\"Apr 14, 2020 12:08:58 AM\",\"total_amount\":1,\"refund_fee\":0,\"tip\":0}",
+	make:    func() any { return new(StatusQueryResponse) },
 	keys:    []key{{"order_status", 0, 0}, {"orderStatus", 0, 1}, {"order_id", 1, 0}, {"orderId", 1, 1}, {"trade_time", 2, 0}, {"buyer_login_id", 3, 0}, {"buyer_logon_id", 3, 1}, {"total_amount", 4, 0}, {"amount", 4, 1}, {"receive_amount", 5, 0}, {"pay_amount", 6, 0}, {"convenience_fee", 7, 0}, {"refund_fee", 8, 0}, {"tip", 9, 0}, {"Tip", 9, 1}, {"bizpay_order_id", 10, 0}, {"exchange_rate", 11, 0}, {"payInfo", 12, 0}, {"payinfo", 12, 1}, {"return_code", 13, 0}},
 	Members: []Member{
 		{Name: "order_status", Aliases: []string{"orderStatus"}, Description: "State of the order, an open set.", Kind: "status", Role: "order-status", Required: true, Decides: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"init\""},

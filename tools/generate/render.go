@@ -23,7 +23,6 @@ var templates embed.FS
 
 // output names each template's file, relative to the root.
 var output = map[string]string{
-	"doc.tmpl":     "gen/api/doc.gen.go",
 	"wire.tmpl":    "gen/api/wire.gen.go",
 	"actions.tmpl": "gen/api/actions.gen.go",
 	"codes.tmpl":   "gen/api/codes.gen.go",
