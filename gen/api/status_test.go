@@ -33,8 +33,10 @@ func TestOrderStatus(t *testing.T) {
 		{status: "fully_refunded", normal: "fully_refunded", kind: "fully_refunded", refunded: true, final: true},
 		{status: "fully_reversal", normal: "fully_reversal", kind: "fully_reversal", closed: true, final: true},
 	}
-	if len(api.Statuses()) != len(tests) {
-		t.Errorf("%d statuses, want %d", len(api.Statuses()), len(tests))
+	for _, s := range api.Statuses() { // those that were added to the document, too
+		if !s.Known() || s.Normal().Normal() != s.Normal() || s.Paid() && (s.Held() || s.Refunded() || s.Closed()) {
+			t.Errorf("%s contradicts itself", s)
+		}
 	}
 	spellings := []func(string) string{
 		func(s string) string { return s },

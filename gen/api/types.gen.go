@@ -12,29 +12,31 @@ import (
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay, https://docs.ottpay.com/payment-api/retail-api/api-list
 type ActivePayRequest struct {
-	// OrderID The merchant's own id. When empty the client makes one of 20 letters and digits.
+	// OrderID is the merchant's own id. When empty the client makes one of 20 letters and digits.
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,orderid"`
 
-	// OperatorID The operator, given by OTT Pay; the client fills it in.
+	// OperatorID is the operator, given by OTT Pay; the client fills it in.
 	OperatorID string `json:"operator_id,omitempty" validate:"omitempty,max=64"`
 
-	// Amount Cents. Sent as a string of digits, 100 for 1.00 dollar.
+	// Amount is the amount in cents, sent as a string of digits: 100 for 1.00 dollar.
 	Amount field.Cents `json:"amount" validate:"required,min=1,max=999999999999"`
 
-	// CurrencyType The currency, such as JPY. When empty it is the merchant's.
+	// CurrencyType is the currency, such as JPY. When empty it is the merchant's.
 	CurrencyType string `json:"currency_type,omitempty" validate:"omitempty,currency"`
 
-	// Tip Cents of tip.
+	// Tip is the tip in cents.
 	Tip field.Cents `json:"tip,omitempty" validate:"omitempty,min=1,max=999999999999"`
 
-	// BizType The wallet.
+	// BizType is the wallet.
 	BizType string `json:"biz_type" validate:"required,oneof=WECHATPAY ALIPAY UNIONPAY"`
 
-	// CallBackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
+	// CallBackURL is an absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
 	CallBackURL string `json:"call_back_url" validate:"required,urllength,httpsurl"`
 
-	// OrderRemark Seen but not documented.
-	OrderRemark          string                     `json:"order_remark,omitempty" validate:"omitempty,max=256"`
+	// OrderRemark is a remark; seen but not documented.
+	OrderRemark string `json:"order_remark,omitempty" validate:"omitempty,max=256"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -42,17 +44,19 @@ type ActivePayRequest struct {
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay, https://docs.ottpay.com/payment-api/retail-api/api-list
 type ActivePayResponse struct {
-	// CodeURL Text of the QR code.
+	// CodeURL is the text of the QR code.
 	CodeURL string `json:"code_url" validate:"required"`
 
-	// OrderID The order's id, as it was sent.
+	// OrderID is the order's id, as it was sent.
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
-	// BizpayOrderID The channel's id; absent in store.
+	// BizpayOrderID is the channel's id; absent in store.
 	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
 
-	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
-	Processing           bool                       `json:"-"`
+	// Processing reports whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing bool `json:"-"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -60,47 +64,49 @@ type ActivePayResponse struct {
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay, https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api, https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api
 type CardNotification struct {
-	// OrderID The order.
+	// OrderID is the order.
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
-	// BizpayOrderID The channel's id; a checkout may name it otherwise, or not at all.
+	// BizpayOrderID is the channel's id; a checkout may name it otherwise, or not at all.
 	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
 
-	// Amount Cents; may include a convenience fee.
+	// Amount is the amount in cents; may include a convenience fee.
 	Amount field.Cents `json:"amount" validate:"required"`
 
-	// FinishTime When the payment finished. Without a zone it is UTC+8; a zone is the North American one of that name.
+	// FinishTime is when the payment finished. Without a zone it is UTC+8; a zone is the North American one of that name.
 	FinishTime field.Time `json:"finish_time" validate:"required,max=64"`
 
-	// MerchantID When present the merchant's own.
+	// MerchantID is the merchant; where it is present it must be the receiver's own.
 	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
 
-	// Tip Cents of tip.
+	// Tip is the tip in cents.
 	Tip *field.Cents `json:"tip,omitempty"`
 
-	// ConvenienceFee Cents of the fee that the payer bears.
+	// ConvenienceFee is the fee that the payer bears, in cents.
 	ConvenienceFee *field.Cents `json:"convenience_fee,omitempty"`
 
-	// SaleNum The merchant's number of the sale, which several payments may share.
+	// SaleNum is the merchant's number of the sale, which several payments may share.
 	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
-	// PrepayOrderID The checkout.
+	// PrepayOrderID is the checkout.
 	PrepayOrderID string `json:"prepay_order_id,omitempty" validate:"omitempty,max=128"`
 
-	// OrderStatus State of the order, an open set.
+	// OrderStatus is the state of the order, an open set.
 	OrderStatus OrderStatus `json:"order_status" validate:"required,max=64"`
 
-	// Reference The merchant's reference.
+	// Reference is the merchant's reference.
 	Reference string `json:"reference,omitempty" validate:"omitempty,max=128"`
 
-	// ExchangeRate A decimal number, as a string or a number; its text is kept.
+	// ExchangeRate is a decimal number, as a string or a number; its text is kept.
 	ExchangeRate string `json:"exchange_rate,omitempty" validate:"omitempty,max=64"`
 
-	// SubOpenID The payer's id.
+	// SubOpenID is the payer's id.
 	SubOpenID string `json:"sub_openId,omitempty"`
 
-	// Remarks Free text.
-	Remarks              string                     `json:"remarks,omitempty"`
+	// Remarks is free text.
+	Remarks string `json:"remarks,omitempty"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -108,38 +114,40 @@ type CardNotification struct {
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay, https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api, https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api
 type CardPreauthRequest struct {
-	// OrderID The merchant's own id, unique. When empty the client makes one of 20 letters and digits.
+	// OrderID is the merchant's own id, unique. When empty the client makes one of 20 letters and digits.
 	OrderID string `json:"orderId" validate:"required,cardorderid"`
 
-	// MerchantID The merchant; the client fills it in.
+	// MerchantID is the merchant; the client fills it in.
 	MerchantID string `json:"merchant_id" validate:"required,max=64"`
 
-	// OperatorID The operator, given by OTT Pay; hosted cards need it. The client fills it in.
+	// OperatorID is the operator, given by OTT Pay; hosted cards need it. The client fills it in.
 	OperatorID string `json:"operator_id,omitempty" validate:"omitempty,max=64"`
 
-	// TxnTime Time of the request, yyyyMMddHHmmss. The zone is not documented; UTC was seen.
+	// TxnTime is the time of the request, yyyyMMddHHmmss. The zone is not documented; UTC was seen.
 	TxnTime field.Time `json:"txnTime" validate:"required,txntime"`
 
-	// TxnAmt Cents. Sent as a string of digits, 100 for 1.00 dollar.
+	// TxnAmt is the amount in cents, sent as a string of digits: 100 for 1.00 dollar.
 	TxnAmt field.Cents `json:"txnAmt" validate:"required,min=1,max=999999999999"`
 
-	// FrontURL Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.
+	// FrontURL is where the browser goes afterwards, unsigned: an absolute https URL, http for a loopback host only.
 	FrontURL string `json:"frontUrl" validate:"required,urllength,httpsurl"`
 
-	// BackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
+	// BackURL is an absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
 	BackURL string `json:"backUrl" validate:"required,urllength,httpsurl"`
 
-	// ChannelType UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.
+	// ChannelType is UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.
 	ChannelType string `json:"channelType" validate:"required,oneof=UPAYONLINE ELAVONECOM"`
 
-	// BizType securePay for UnionPay, converge_hosted for hosted cards.
+	// BizType is securePay for UnionPay, converge_hosted for hosted cards.
 	BizType string `json:"bizType" validate:"required,oneof=securePay converge_hosted"`
 
-	// BizTypeName The name under which BizType is sent: bizType or biz_type. Defaults to the first.
+	// BizTypeName is the name under which BizType is sent: bizType or biz_type. Defaults to the first.
 	BizTypeName string `json:"-" validate:"omitempty,oneof=bizType biz_type"`
 
-	// CCChannelType web or mobile.
-	CCChannelType        string                     `json:"cc_channelType" validate:"required,oneof=web mobile"`
+	// CCChannelType is web or mobile.
+	CCChannelType string `json:"cc_channelType" validate:"required,oneof=web mobile"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -147,26 +155,28 @@ type CardPreauthRequest struct {
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay, https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api, https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api
 type CardPreauthResponse struct {
-	// RspCode Inner result, such as PROCESSING.
+	// RspCode is the inner result, such as PROCESSING.
 	RspCode string `json:"rspCode,omitempty"`
 
-	// RspMsg Inner result as text.
+	// RspMsg is the inner result as text.
 	RspMsg string `json:"rspMsg,omitempty"`
 
-	// CodeURL Where the payer goes.
+	// CodeURL is where the payer goes.
 	CodeURL string `json:"codeUrl,omitempty" validate:"required_without_all=Tn,omitempty"`
 
-	// Tn Transaction number for UnionPay's app; what the newer API's twin answers.
+	// Tn is the transaction number for UnionPay's app; the newer API's page has it.
 	Tn string `json:"tn,omitempty"`
 
-	// Amount Cents.
+	// Amount is an amount in cents.
 	Amount *field.Cents `json:"amount,omitempty"`
 
-	// OrderID The order's id, as it was sent.
+	// OrderID is the order's id, as it was sent.
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
 
-	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
-	Processing           bool                       `json:"-"`
+	// Processing reports whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing bool `json:"-"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -174,38 +184,40 @@ type CardPreauthResponse struct {
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay, https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api, https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api
 type CardPurchaseRequest struct {
-	// OrderID The merchant's own id, unique. When empty the client makes one of 20 letters and digits.
+	// OrderID is the merchant's own id, unique. When empty the client makes one of 20 letters and digits.
 	OrderID string `json:"orderId" validate:"required,cardorderid"`
 
-	// MerchantID The merchant; the client fills it in.
+	// MerchantID is the merchant; the client fills it in.
 	MerchantID string `json:"merchant_id" validate:"required,max=64"`
 
-	// OperatorID The operator, given by OTT Pay; hosted cards need it. The client fills it in.
+	// OperatorID is the operator, given by OTT Pay; hosted cards need it. The client fills it in.
 	OperatorID string `json:"operator_id,omitempty" validate:"omitempty,max=64"`
 
-	// TxnTime Time of the request, yyyyMMddHHmmss. The zone is not documented; UTC was seen.
+	// TxnTime is the time of the request, yyyyMMddHHmmss. The zone is not documented; UTC was seen.
 	TxnTime field.Time `json:"txnTime" validate:"required,txntime"`
 
-	// TxnAmt Cents. Sent as a string of digits, 100 for 1.00 dollar.
+	// TxnAmt is the amount in cents, sent as a string of digits: 100 for 1.00 dollar.
 	TxnAmt field.Cents `json:"txnAmt" validate:"required,min=1,max=999999999999"`
 
-	// FrontURL Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.
+	// FrontURL is where the browser goes afterwards, unsigned: an absolute https URL, http for a loopback host only.
 	FrontURL string `json:"frontUrl" validate:"required,urllength,httpsurl"`
 
-	// BackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
+	// BackURL is an absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
 	BackURL string `json:"backUrl" validate:"required,urllength,httpsurl"`
 
-	// ChannelType UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.
+	// ChannelType is UPAYONLINE for UnionPay, ELAVONECOM for hosted cards.
 	ChannelType string `json:"channelType" validate:"required,oneof=UPAYONLINE ELAVONECOM"`
 
-	// BizType securePay for UnionPay, converge_hosted for hosted cards.
+	// BizType is securePay for UnionPay, converge_hosted for hosted cards.
 	BizType string `json:"bizType" validate:"required,oneof=securePay converge_hosted"`
 
-	// BizTypeName The name under which BizType is sent: bizType or biz_type. Defaults to the first.
+	// BizTypeName is the name under which BizType is sent: bizType or biz_type. Defaults to the first.
 	BizTypeName string `json:"-" validate:"omitempty,oneof=bizType biz_type"`
 
-	// CCChannelType web or mobile.
-	CCChannelType        string                     `json:"cc_channelType" validate:"required,oneof=web mobile"`
+	// CCChannelType is web or mobile.
+	CCChannelType string `json:"cc_channelType" validate:"required,oneof=web mobile"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -213,26 +225,28 @@ type CardPurchaseRequest struct {
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay, https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api, https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api
 type CardPurchaseResponse struct {
-	// RspCode Inner result, such as PROCESSING.
+	// RspCode is the inner result, such as PROCESSING.
 	RspCode string `json:"rspCode,omitempty"`
 
-	// RspMsg Inner result as text.
+	// RspMsg is the inner result as text.
 	RspMsg string `json:"rspMsg,omitempty"`
 
-	// CodeURL Where the payer goes.
+	// CodeURL is where the payer goes.
 	CodeURL string `json:"codeUrl,omitempty" validate:"required_without_all=Tn,omitempty"`
 
-	// Tn Transaction number for UnionPay's app; what the newer API's twin answers.
+	// Tn is the transaction number for UnionPay's app; the newer API's page has it.
 	Tn string `json:"tn,omitempty"`
 
-	// Amount Cents.
+	// Amount is an amount in cents.
 	Amount *field.Cents `json:"amount,omitempty"`
 
-	// OrderID The order's id, as it was sent.
+	// OrderID is the order's id, as it was sent.
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
 
-	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
-	Processing           bool                       `json:"-"`
+	// Processing reports whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing bool `json:"-"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -240,8 +254,10 @@ type CardPurchaseResponse struct {
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1, https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api
 type CardQueryRequest struct {
-	// OrderID The order asked for.
-	OrderID              string                     `json:"order_id" validate:"required,max=128"`
+	// OrderID is the order asked for.
+	OrderID string `json:"order_id" validate:"required,max=128"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -249,41 +265,43 @@ type CardQueryRequest struct {
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1, https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api
 type CardQueryResponse struct {
-	// RspCode Inner result.
+	// RspCode is the inner result.
 	RspCode string `json:"rspCode,omitempty"`
 
-	// RspMsg Inner result as text.
+	// RspMsg is the inner result as text.
 	RspMsg string `json:"rspMsg,omitempty"`
 
-	// OrderStatus State of the order, an open set.
+	// OrderStatus is the state of the order, an open set.
 	OrderStatus OrderStatus `json:"order_status" validate:"required,max=64"`
 
-	// OrderID The order's id, as it was sent.
+	// OrderID is the order's id, as it was sent.
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
 
-	// BizpayOrderID The channel's id.
+	// BizpayOrderID is the channel's id.
 	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
 
-	// TradeTime When the trade happened, in Toronto's time unless it names a zone.
+	// TradeTime is when the trade happened, in Toronto's time unless it names a zone.
 	TradeTime field.Time `json:"trade_time,omitempty" validate:"omitempty,max=64"`
 
-	// Amount Cents.
+	// Amount is an amount in cents.
 	Amount *field.Cents `json:"amount,omitempty"`
 
-	// ReceiptAmount Cents.
+	// ReceiptAmount is an amount in cents.
 	ReceiptAmount *field.Cents `json:"receipt_amount,omitempty"`
 
-	// BuyerPayAmount Cents.
+	// BuyerPayAmount is an amount in cents.
 	BuyerPayAmount *field.Cents `json:"buyer_pay_amount,omitempty"`
 
-	// Tip Cents of tip.
+	// Tip is the tip in cents.
 	Tip *field.Cents `json:"tip,omitempty"`
 
-	// RefundAmount Cents.
+	// RefundAmount is an amount in cents.
 	RefundAmount *field.Cents `json:"refund_amount,omitempty"`
 
-	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
-	Processing           bool                       `json:"-"`
+	// Processing reports whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing bool `json:"-"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -291,47 +309,49 @@ type CardQueryResponse struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api
 type CheckoutNotification struct {
-	// OrderID The order.
+	// OrderID is the order.
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
-	// BizpayOrderID The channel's id; a checkout may name it otherwise, or not at all.
+	// BizpayOrderID is the channel's id; a checkout may name it otherwise, or not at all.
 	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
 
-	// Amount Cents; may include a convenience fee.
+	// Amount is the amount in cents; may include a convenience fee.
 	Amount field.Cents `json:"amount" validate:"required"`
 
-	// FinishTime When the payment finished. Without a zone it is UTC+8; a zone is the North American one of that name.
+	// FinishTime is when the payment finished. Without a zone it is UTC+8; a zone is the North American one of that name.
 	FinishTime field.Time `json:"finish_time" validate:"required,max=64"`
 
-	// MerchantID When present the merchant's own.
+	// MerchantID is the merchant; where it is present it must be the receiver's own.
 	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
 
-	// Tip Cents of tip.
+	// Tip is the tip in cents.
 	Tip *field.Cents `json:"tip,omitempty"`
 
-	// ConvenienceFee Cents of the fee that the payer bears.
+	// ConvenienceFee is the fee that the payer bears, in cents.
 	ConvenienceFee *field.Cents `json:"convenience_fee,omitempty"`
 
-	// SaleNum The merchant's number of the sale, which several payments may share.
+	// SaleNum is the merchant's number of the sale, which several payments may share.
 	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
-	// PrepayOrderID The checkout.
+	// PrepayOrderID is the checkout.
 	PrepayOrderID string `json:"prepay_order_id" validate:"required,max=128"`
 
-	// OrderStatus State of the order, an open set.
+	// OrderStatus is the state of the order, an open set.
 	OrderStatus OrderStatus `json:"order_status,omitempty" validate:"omitempty,max=64"`
 
-	// Reference The merchant's reference.
+	// Reference is the merchant's reference.
 	Reference string `json:"reference,omitempty" validate:"omitempty,max=128"`
 
-	// ExchangeRate A decimal number, as a string or a number; its text is kept.
+	// ExchangeRate is a decimal number, as a string or a number; its text is kept.
 	ExchangeRate string `json:"exchange_rate,omitempty" validate:"omitempty,max=64"`
 
-	// SubOpenID The payer's id.
+	// SubOpenID is the payer's id.
 	SubOpenID string `json:"sub_openId,omitempty"`
 
-	// Remarks Free text.
-	Remarks              string                     `json:"remarks,omitempty"`
+	// Remarks is free text.
+	Remarks string `json:"remarks,omitempty"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -339,8 +359,10 @@ type CheckoutNotification struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/query-exchange-rate-api
 type ExchangeRateQueryRequest struct {
-	// FeeType The currency.
-	FeeType              string                     `json:"fee_type" validate:"required,currency"`
+	// FeeType is the currency.
+	FeeType string `json:"fee_type" validate:"required,currency"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -348,14 +370,16 @@ type ExchangeRateQueryRequest struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/query-exchange-rate-api
 type ExchangeRateQueryResponse struct {
-	// FeeType The currency.
+	// FeeType is the currency.
 	FeeType string `json:"feeType" validate:"required,max=16"`
 
-	// Rate CNY rate times ten to the eighth.
+	// Rate is the CNY rate times ten to the eighth.
 	Rate field.Rate `json:"rate" validate:"required"`
 
-	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
-	Processing           bool                       `json:"-"`
+	// Processing reports whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing bool `json:"-"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -363,35 +387,37 @@ type ExchangeRateQueryResponse struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api
 type H5PayRequest struct {
-	// MerchantID The merchant; the client fills it in.
+	// MerchantID is the merchant; the client fills it in.
 	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
 
-	// ShopID The shop, given by OTT Pay.
+	// ShopID is the shop, given by OTT Pay.
 	ShopID string `json:"shop_id,omitempty" validate:"omitempty,max=64"`
 
-	// Amount Cents. Sent as a string of digits, 100 for 1.00 dollar.
+	// Amount is the amount in cents, sent as a string of digits: 100 for 1.00 dollar.
 	Amount field.Cents `json:"amount" validate:"required,min=1,max=999999999999"`
 
-	// OrderID The merchant's own id. When empty the client makes one of 20 letters and digits.
+	// OrderID is the merchant's own id. When empty the client makes one of 20 letters and digits.
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,orderid"`
 
-	// CurrencyType CAD, USD or CNY; must be the merchant's.
+	// CurrencyType is CAD, USD or CNY; must be the merchant's.
 	CurrencyType string `json:"currency_type" validate:"required,currency"`
 
-	// BizType The constant WECHATPAY; the client fills it in.
+	// BizType is the constant WECHATPAY; the client fills it in.
 	BizType string `json:"biz_type" validate:"required,eq=WECHATPAY"`
 
-	// OpenID The payer's id.
+	// OpenID is the payer's id.
 	OpenID string `json:"open_id,omitempty" validate:"omitempty,max=128"`
 
-	// OperatorID The operator, given by OTT Pay; the client fills it in.
+	// OperatorID is the operator, given by OTT Pay; the client fills it in.
 	OperatorID string `json:"operator_id" validate:"required,max=64"`
 
-	// SubmitType The constant form; the client fills it in.
+	// SubmitType is the constant form; the client fills it in.
 	SubmitType string `json:"submit_type" validate:"required,eq=form"`
 
-	// CallBackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
-	CallBackURL          string                     `json:"call_back_url" validate:"required,urllength,httpsurl"`
+	// CallBackURL is an absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
+	CallBackURL string `json:"call_back_url" validate:"required,urllength,httpsurl"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -399,23 +425,25 @@ type H5PayRequest struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api
 type H5PayResponse struct {
-	// OrderID The order's id, as it was sent.
+	// OrderID is the order's id, as it was sent.
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
-	// MerchantID The merchant.
+	// MerchantID is the merchant.
 	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
 
-	// Amount Cents; may exceed the amount asked for by a convenience fee.
+	// Amount is the amount in cents; may exceed the amount asked for by a convenience fee.
 	Amount field.Cents `json:"amount" validate:"required"`
 
-	// PayInfo Link for the mobile browser.
+	// PayInfo is the link for the mobile browser.
 	PayInfo string `json:"payinfo" validate:"required"`
 
-	// TimeZoneID Zone of the merchant.
+	// TimeZoneID is the zone of the merchant.
 	TimeZoneID string `json:"time_zone_id,omitempty"`
 
-	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
-	Processing           bool                       `json:"-"`
+	// Processing reports whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing bool `json:"-"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -423,29 +451,31 @@ type H5PayResponse struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1
 type MiniProgramPayRequest struct {
-	// OrderID The merchant's own id. When empty the client makes one of 20 letters and digits.
+	// OrderID is the merchant's own id. When empty the client makes one of 20 letters and digits.
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,orderid"`
 
-	// OperatorID The operator, given by OTT Pay; the client fills it in.
+	// OperatorID is the operator, given by OTT Pay; the client fills it in.
 	OperatorID string `json:"operator_id" validate:"required,max=64"`
 
-	// Amount Cents. Sent as a string of digits, 100 for 1.00 dollar.
+	// Amount is the amount in cents, sent as a string of digits: 100 for 1.00 dollar.
 	Amount field.Cents `json:"amount" validate:"required,min=1,max=999999999999"`
 
-	// Tip Cents. Sent as a string of digits, 100 for 1.00 dollar.
+	// Tip is the amount in cents, sent as a string of digits: 100 for 1.00 dollar.
 	Tip field.Cents `json:"tip,omitempty" validate:"omitempty,min=1,max=999999999999"`
 
-	// BizType The constant WECHATPAY; the client fills it in.
+	// BizType is the constant WECHATPAY; the client fills it in.
 	BizType string `json:"biz_type" validate:"required,eq=WECHATPAY"`
 
-	// AppID Id of the mini-program.
+	// AppID is the id of the mini-program.
 	AppID string `json:"app_id" validate:"required,max=64"`
 
-	// OpenID The payer's id in this mini-program.
+	// OpenID is the payer's id in this mini-program.
 	OpenID string `json:"open_id" validate:"required,max=128"`
 
-	// CallBackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
-	CallBackURL          string                     `json:"call_back_url" validate:"required,urllength,httpsurl"`
+	// CallBackURL is an absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
+	CallBackURL string `json:"call_back_url" validate:"required,urllength,httpsurl"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -453,23 +483,25 @@ type MiniProgramPayRequest struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1
 type MiniProgramPayResponse struct {
-	// PayInfo JSON inside a string, or an object; PayInfo is its schema.
+	// PayInfo is JSON inside a string, or an object; PayInfo is its schema.
 	PayInfo field.JSONString `json:"payInfo" validate:"required"`
 
-	// MerchantID The merchant.
+	// MerchantID is the merchant.
 	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
 
-	// OrderID The order's id, as it was sent.
+	// OrderID is the order's id, as it was sent.
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
-	// Amount Cents; never 0.
+	// Amount is the amount in cents; never 0.
 	Amount field.Cents `json:"amount" validate:"required"`
 
-	// SaleNum The gateway's number of the sale.
+	// SaleNum is the gateway's number of the sale.
 	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
-	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
-	Processing           bool                       `json:"-"`
+	// Processing reports whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing bool `json:"-"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -477,47 +509,49 @@ type MiniProgramPayResponse struct {
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1, https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api, https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay, https://docs.ottpay.com/payment-api/retail-api/api-list
 type Notification struct {
-	// OrderID The order.
+	// OrderID is the order.
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
-	// BizpayOrderID The channel's id; a checkout may name it otherwise, or not at all.
+	// BizpayOrderID is the channel's id; a checkout may name it otherwise, or not at all.
 	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
 
-	// Amount Cents; may include a convenience fee.
+	// Amount is the amount in cents; may include a convenience fee.
 	Amount field.Cents `json:"amount" validate:"required"`
 
-	// FinishTime When the payment finished. Without a zone it is UTC+8; a zone is the North American one of that name.
+	// FinishTime is when the payment finished. Without a zone it is UTC+8; a zone is the North American one of that name.
 	FinishTime field.Time `json:"finish_time" validate:"required,max=64"`
 
-	// MerchantID When present the merchant's own.
+	// MerchantID is the merchant; where it is present it must be the receiver's own.
 	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
 
-	// Tip Cents of tip.
+	// Tip is the tip in cents.
 	Tip *field.Cents `json:"tip,omitempty"`
 
-	// ConvenienceFee Cents of the fee that the payer bears.
+	// ConvenienceFee is the fee that the payer bears, in cents.
 	ConvenienceFee *field.Cents `json:"convenience_fee,omitempty"`
 
-	// SaleNum The merchant's number of the sale, which several payments may share.
+	// SaleNum is the merchant's number of the sale, which several payments may share.
 	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
-	// PrepayOrderID The checkout.
+	// PrepayOrderID is the checkout.
 	PrepayOrderID string `json:"prepay_order_id,omitempty" validate:"omitempty,max=128"`
 
-	// OrderStatus State of the order, an open set.
+	// OrderStatus is the state of the order, an open set.
 	OrderStatus OrderStatus `json:"order_status,omitempty" validate:"omitempty,max=64"`
 
-	// Reference The merchant's reference.
+	// Reference is the merchant's reference.
 	Reference string `json:"reference,omitempty" validate:"omitempty,max=128"`
 
-	// ExchangeRate A decimal number, as a string or a number; its text is kept.
+	// ExchangeRate is a decimal number, as a string or a number; its text is kept.
 	ExchangeRate string `json:"exchange_rate,omitempty" validate:"omitempty,max=64"`
 
-	// SubOpenID The payer's id.
+	// SubOpenID is the payer's id.
 	SubOpenID string `json:"sub_openId,omitempty"`
 
-	// Remarks Free text.
-	Remarks              string                     `json:"remarks,omitempty"`
+	// Remarks is free text.
+	Remarks string `json:"remarks,omitempty"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -525,26 +559,28 @@ type Notification struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/retail-api/api-list
 type PassivePayRequest struct {
-	// OrderID The merchant's own id. When empty the client makes one of 20 letters and digits.
+	// OrderID is the merchant's own id. When empty the client makes one of 20 letters and digits.
 	OrderID string `json:"order_id" validate:"required,orderid"`
 
-	// OperatorID The operator, given by OTT Pay; the client fills it in.
+	// OperatorID is the operator, given by OTT Pay; the client fills it in.
 	OperatorID string `json:"operator_id" validate:"required,max=64"`
 
-	// Amount Cents. Sent as a string of digits, 100 for 1.00 dollar.
+	// Amount is the amount in cents, sent as a string of digits: 100 for 1.00 dollar.
 	Amount field.Cents `json:"amount" validate:"required,min=1,max=999999999999"`
 
-	// Tip Cents of tip.
+	// Tip is the tip in cents.
 	Tip field.Cents `json:"tip,omitempty" validate:"omitempty,min=1,max=999999999999"`
 
-	// SaleNum The merchant's sale number.
+	// SaleNum is the merchant's sale number.
 	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
-	// AuthCode The payer's code.
+	// AuthCode is the payer's code.
 	AuthCode string `json:"auth_code" validate:"required,max=128"`
 
-	// BizType The wallet.
-	BizType              string                     `json:"biz_type" validate:"required,oneof=WECHATPAY ALIPAY UNIONPAY"`
+	// BizType is the wallet.
+	BizType string `json:"biz_type" validate:"required,oneof=WECHATPAY ALIPAY UNIONPAY"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -552,29 +588,31 @@ type PassivePayRequest struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/retail-api/api-list
 type PassivePayResponse struct {
-	// OrderStatus State of the order, an open set.
+	// OrderStatus is the state of the order, an open set.
 	OrderStatus OrderStatus `json:"order_status" validate:"required,max=64"`
 
-	// OrderID The order's id, as it was sent.
+	// OrderID is the order's id, as it was sent.
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
-	// BuyerLoginID The payer's account.
+	// BuyerLoginID is the payer's account.
 	BuyerLoginID string `json:"buyer_login_id,omitempty"`
 
-	// TotalAmount Cents; never 0.
+	// TotalAmount is the amount in cents; never 0.
 	TotalAmount field.Cents `json:"total_amount" validate:"required"`
 
-	// TradeTime When the trade happened, in Toronto's time unless it names a zone.
+	// TradeTime is when the trade happened, in Toronto's time unless it names a zone.
 	TradeTime field.Time `json:"trade_time,omitempty" validate:"omitempty,max=64"`
 
-	// ReceiveAmount Cents; the merchant's amount.
+	// ReceiveAmount is the merchant's amount in cents.
 	ReceiveAmount *field.Cents `json:"receive_amount,omitempty"`
 
-	// ExchangeRate Exchange rate as written.
+	// ExchangeRate is the exchange rate as written.
 	ExchangeRate string `json:"exchange_rate,omitempty" validate:"omitempty,max=64"`
 
-	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
-	Processing           bool                       `json:"-"`
+	// Processing reports whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing bool `json:"-"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -582,23 +620,25 @@ type PassivePayResponse struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1
 type PayInfo struct {
-	// AppID Id of the mini-program.
+	// AppID is the id of the mini-program.
 	AppID string `json:"appId" validate:"required"`
 
-	// TimeStamp Ten digits, yyyyMMddHH of Toronto; goes to WeChat unchanged.
+	// TimeStamp is ten digits, yyyyMMddHH of Toronto; goes to WeChat unchanged.
 	TimeStamp string `json:"timeStamp" validate:"required"`
 
-	// NonceStr Random text of the signature.
+	// NonceStr is the random text of the signature.
 	NonceStr string `json:"nonceStr" validate:"required"`
 
-	// PackageStr prepay_id=… of the order.
+	// PackageStr is prepay_id=… of the order.
 	PackageStr string `json:"packageStr" validate:"required"`
 
-	// SignType MD5 in every example.
+	// SignType is MD5 in every example.
 	SignType string `json:"signType" validate:"required"`
 
-	// PaySign WeChat's signature over the others.
-	PaySign              string                     `json:"paySign" validate:"required"`
+	// PaySign is WeChat's signature over the others.
+	PaySign string `json:"paySign" validate:"required"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -606,44 +646,46 @@ type PayInfo struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api
 type PrepayInitRequest struct {
-	// MerchantID The merchant; the client fills it in.
+	// MerchantID is the merchant; the client fills it in.
 	MerchantID string `json:"merchant_id" validate:"required,max=64"`
 
-	// ShopID The shop, given by OTT Pay.
+	// ShopID is the shop, given by OTT Pay.
 	ShopID string `json:"shop_id" validate:"required,max=64"`
 
-	// OperatorID The operator, given by OTT Pay; the client fills it in.
+	// OperatorID is the operator, given by OTT Pay; the client fills it in.
 	OperatorID string `json:"operator_id" validate:"required,max=64"`
 
-	// PrepayOrderID The checkout's id, the merchant's own. When empty the client makes one.
+	// PrepayOrderID is the checkout's id, the merchant's own. When empty the client makes one.
 	PrepayOrderID string `json:"prepay_order_id" validate:"required,orderid"`
 
-	// SaleNum The merchant's sale number.
+	// SaleNum is the merchant's sale number.
 	SaleNum string `json:"sale_num" validate:"required,max=128"`
 
-	// Amount Cents. Sent as a string of digits, 100 for 1.00 dollar.
+	// Amount is the amount in cents, sent as a string of digits: 100 for 1.00 dollar.
 	Amount field.Cents `json:"amount" validate:"required,min=1,max=999999999999"`
 
-	// CurrencyType CAD, USD or CNY; must be the merchant's.
+	// CurrencyType is CAD, USD or CNY; must be the merchant's.
 	CurrencyType string `json:"currency_type" validate:"required,currency"`
 
-	// BizType The constant PREPAY; the client fills it in.
+	// BizType is the constant PREPAY; the client fills it in.
 	BizType string `json:"biz_type" validate:"required,eq=PREPAY"`
 
-	// RedirectURL Where the browser goes afterwards, unsigned. Absolute https URL, http for a loopback host only.
+	// RedirectURL is where the browser goes afterwards, unsigned: an absolute https URL, http for a loopback host only.
 	RedirectURL string `json:"redirect_url" validate:"required,urllength,httpsurl"`
 
-	// CallBackURL Absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
+	// CallBackURL is an absolute https URL without a fragment and without a user, as it goes over the wire; plain http is admitted for a loopback host only.
 	CallBackURL string `json:"call_back_url" validate:"required,urllength,httpsurl"`
 
-	// Duration Life in seconds, a string of digits.
+	// Duration is the life in seconds, a string of digits.
 	Duration string `json:"duration" validate:"required,seconds"`
 
-	// Email The payer's address.
+	// Email is the payer's address.
 	Email string `json:"email,omitempty" validate:"omitempty,max=254"`
 
-	// Remarks Free text.
-	Remarks              string                     `json:"remarks,omitempty" validate:"omitempty,max=1024"`
+	// Remarks is free text.
+	Remarks string `json:"remarks,omitempty" validate:"omitempty,max=1024"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -651,17 +693,19 @@ type PrepayInitRequest struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api
 type PrepayInitResponse struct {
-	// PayInfo Link to the checkout page.
+	// PayInfo is the link to the checkout page.
 	PayInfo string `json:"payinfo" validate:"required"`
 
-	// ExpireTime When the checkout closes.
+	// ExpireTime is when the checkout closes.
 	ExpireTime field.Time `json:"expire_time,omitempty" validate:"omitempty,max=64"`
 
-	// PrepayOrderID The order's id, as it was sent.
+	// PrepayOrderID is the order's id, as it was sent.
 	PrepayOrderID string `json:"prepay_order_id,omitempty" validate:"omitempty,max=128"`
 
-	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
-	Processing           bool                       `json:"-"`
+	// Processing reports whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing bool `json:"-"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -669,14 +713,16 @@ type PrepayInitResponse struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api
 type PrepayQueryRequest struct {
-	// PrepayOrderID The checkout asked for.
+	// PrepayOrderID is the checkout asked for.
 	PrepayOrderID string `json:"prepay_order_id" validate:"required,max=128"`
 
-	// MerchantID The merchant; the client fills it in.
+	// MerchantID is the merchant; the client fills it in.
 	MerchantID string `json:"merchant_id" validate:"required,max=64"`
 
-	// OrderID OTT Pay's order, if known.
-	OrderID              string                     `json:"order_id,omitempty" validate:"omitempty,max=128"`
+	// OrderID is OTT Pay's order, if known.
+	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -684,77 +730,79 @@ type PrepayQueryRequest struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api
 type PrepayQueryResponse struct {
-	// RspCode Inner result.
+	// RspCode is the inner result.
 	RspCode string `json:"rspCode,omitempty"`
 
-	// RspMsg Inner result as text.
+	// RspMsg is the inner result as text.
 	RspMsg string `json:"rspMsg,omitempty"`
 
-	// OrderStatus SUCCESS, PROCESSING or ORDERCLOSE, in capitals here.
+	// OrderStatus is SUCCESS, PROCESSING or ORDERCLOSE, in capitals here.
 	OrderStatus OrderStatus `json:"status" validate:"required,max=64"`
 
-	// MerchantID The merchant.
+	// MerchantID is the merchant.
 	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
 
-	// MerchantName Name of the merchant.
+	// MerchantName is the name of the merchant.
 	MerchantName string `json:"merchant_name,omitempty"`
 
-	// ShopID The shop.
+	// ShopID is the shop.
 	ShopID string `json:"shop_id,omitempty" validate:"omitempty,max=128"`
 
-	// OperatorID The operator.
+	// OperatorID is the operator.
 	OperatorID string `json:"operator_id,omitempty" validate:"omitempty,max=128"`
 
-	// Amount Cents; never 0.
+	// Amount is the amount in cents; never 0.
 	Amount field.Cents `json:"amount" validate:"required"`
 
-	// Tip Cents of tip.
+	// Tip is the tip in cents.
 	Tip *field.Cents `json:"tip,omitempty"`
 
-	// OrderID OTT Pay's order, once a method was used.
+	// OrderID is OTT Pay's order, once a method was used.
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
 
-	// PrepayOrderID The checkout.
+	// PrepayOrderID is the checkout.
 	PrepayOrderID string `json:"prepay_order_id" validate:"required,max=128"`
 
-	// SaleNum The merchant's sale number.
+	// SaleNum is the merchant's sale number.
 	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
-	// BizType The constant PREPAY.
+	// BizType is the constant PREPAY.
 	BizType string `json:"biz_type,omitempty"`
 
-	// CurrencyType The currency.
+	// CurrencyType is the currency.
 	CurrencyType string `json:"currency_type,omitempty"`
 
-	// Duration Life in seconds.
+	// Duration is the life in seconds.
 	Duration string `json:"duration,omitempty" validate:"omitempty,max=64"`
 
-	// CreateTime When the checkout was made.
+	// CreateTime is when the checkout was made.
 	CreateTime field.Time `json:"create_time,omitempty" validate:"omitempty,max=64"`
 
-	// ExpireTime When the checkout closes.
+	// ExpireTime is when the checkout closes.
 	ExpireTime field.Time `json:"expire_time,omitempty" validate:"omitempty,max=64"`
 
-	// CallBackURL Where the notification goes.
+	// CallBackURL is where the notification goes.
 	CallBackURL string `json:"call_back_url,omitempty"`
 
-	// RedirectURL Where the browser goes.
+	// RedirectURL is where the browser goes.
 	RedirectURL string `json:"redirect_url,omitempty"`
 
-	// PaymentsMethods The methods tried; the shape is unknown.
+	// PaymentsMethods is the methods tried; the shape is unknown.
 	PaymentsMethods json.RawMessage `json:"payments_methods,omitempty"`
 
-	// Email The payer's address.
+	// Email is the payer's address.
 	Email string `json:"email,omitempty"`
 
-	// Remarks Free text.
+	// Remarks is free text.
 	Remarks string `json:"remarks,omitempty"`
 
-	// BizpayOrderID The channel's id; seen in four spellings.
+	// BizpayOrderID is the channel's id; seen in four spellings.
 	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
 
-	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
-	Processing           bool                       `json:"-"`
+	// Processing reports whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing bool `json:"-"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -762,14 +810,16 @@ type PrepayQueryResponse struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/refund-transaction-and-query-api
 type RefundRequest struct {
-	// OrderID Id of the refund itself, a new one. When empty the client makes one.
+	// OrderID is the id of the refund itself, a new one. When empty the client makes one.
 	OrderID string `json:"order_id" validate:"required,orderid"`
 
-	// OriOrderID The payment to return.
+	// OriOrderID is the payment to return.
 	OriOrderID string `json:"ori_order_id" validate:"required,max=128"`
 
-	// RefundAmt Cents. Sent as a string of digits, 100 for 1.00 dollar.
-	RefundAmt            field.Cents                `json:"refund_amt" validate:"required,min=1,max=999999999999"`
+	// RefundAmt is the amount in cents, sent as a string of digits: 100 for 1.00 dollar.
+	RefundAmt field.Cents `json:"refund_amt" validate:"required,min=1,max=999999999999"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -777,35 +827,37 @@ type RefundRequest struct {
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/refund-transaction-and-query-api
 type RefundResponse struct {
-	// OrderID An id: the refund's as it was sent, the payment's, or OTT Pay's own.
+	// OrderID is an id: the refund's as it was sent, the payment's, or OTT Pay's own.
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
 
-	// RefundID OTT Pay's id of the refund.
+	// RefundID is OTT Pay's id of the refund.
 	RefundID string `json:"refund_id,omitempty" validate:"omitempty,max=128"`
 
-	// OriOrderID The payment that is returned.
+	// OriOrderID is the payment that is returned.
 	OriOrderID string `json:"ori_order_id,omitempty" validate:"omitempty,max=128"`
 
-	// OrderStatus State of the order, an open set.
+	// OrderStatus is the state of the order, an open set.
 	OrderStatus OrderStatus `json:"order_status,omitempty" validate:"omitempty,max=64"`
 
-	// RefundFee Cents.
+	// RefundFee is an amount in cents.
 	RefundFee *field.Cents `json:"refund_fee,omitempty"`
 
-	// Amount Cents.
+	// Amount is an amount in cents.
 	Amount *field.Cents `json:"amount,omitempty"`
 
-	// TradeTime When the trade happened, in Toronto's time unless it names a zone.
+	// TradeTime is when the trade happened, in Toronto's time unless it names a zone.
 	TradeTime field.Time `json:"trade_time,omitempty" validate:"omitempty,max=64"`
 
-	// SaleNum OTT Pay's transaction id.
+	// SaleNum is OTT Pay's transaction id.
 	SaleNum string `json:"sale_num,omitempty" validate:"omitempty,max=128"`
 
-	// ExchangeRate Exchange rate as written.
+	// ExchangeRate is the exchange rate as written.
 	ExchangeRate string `json:"exchange_rate,omitempty" validate:"omitempty,max=64"`
 
-	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
-	Processing           bool                       `json:"-"`
+	// Processing reports whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing bool `json:"-"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -813,26 +865,28 @@ type RefundResponse struct {
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/query-transaction-api-1, https://docs.ottpay.com/payment-api/retail-api/query-transaction-api, https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api
 type StatusQueryRequest struct {
-	// OrderID The order asked for.
+	// OrderID is the order asked for.
 	OrderID string `json:"order_id" validate:"required,max=128"`
 
-	// CardOrderID The same id once more; card integrations were seen to send it.
+	// CardOrderID is the same id once more; card integrations were seen to send it.
 	CardOrderID string `json:"orderId,omitempty" validate:"omitempty,max=128"`
 
-	// MerchantID The merchant, in a query for a hosted card order.
+	// MerchantID is the merchant, in a query for a hosted card order.
 	MerchantID string `json:"merchant_id,omitempty" validate:"omitempty,max=64"`
 
-	// BizType converge_hosted, in a query for a hosted card order.
+	// BizType is converge_hosted, in a query for a hosted card order.
 	BizType string `json:"bizType,omitempty" validate:"omitempty,max=64"`
 
-	// BizTypeName The name under which BizType is sent: bizType or biz_type. Defaults to the first.
+	// BizTypeName is the name under which BizType is sent: bizType or biz_type. Defaults to the first.
 	BizTypeName string `json:"-" validate:"omitempty,oneof=bizType biz_type"`
 
-	// TxnTime The time that the card request named, in a query for a hosted card order.
+	// TxnTime is the time that the card request named, in a query for a hosted card order.
 	TxnTime string `json:"txnTime,omitempty" validate:"omitempty,txntime"`
 
-	// ChannelType ELAVONECOM, in a query for a hosted card order.
-	ChannelType          string                     `json:"channelType,omitempty" validate:"omitempty,max=64"`
+	// ChannelType is ELAVONECOM, in a query for a hosted card order.
+	ChannelType string `json:"channelType,omitempty" validate:"omitempty,max=64"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
@@ -840,49 +894,51 @@ type StatusQueryRequest struct {
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/query-transaction-api-1, https://docs.ottpay.com/payment-api/retail-api/query-transaction-api, https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api
 type StatusQueryResponse struct {
-	// OrderStatus State of the order, an open set.
+	// OrderStatus is the state of the order, an open set.
 	OrderStatus OrderStatus `json:"order_status" validate:"required,max=64"`
 
-	// OrderID The order's id, as it was sent.
+	// OrderID is the order's id, as it was sent.
 	OrderID string `json:"order_id,omitempty" validate:"omitempty,max=128"`
 
-	// TradeTime When the trade happened, in Toronto's time unless it names a zone.
+	// TradeTime is when the trade happened, in Toronto's time unless it names a zone.
 	TradeTime field.Time `json:"trade_time,omitempty" validate:"omitempty,max=64"`
 
-	// BuyerLoginID The payer's account.
+	// BuyerLoginID is the payer's account.
 	BuyerLoginID string `json:"buyer_login_id,omitempty"`
 
-	// TotalAmount Cents.
+	// TotalAmount is an amount in cents.
 	TotalAmount *field.Cents `json:"total_amount,omitempty"`
 
-	// ReceiveAmount Cents; the merchant's amount.
+	// ReceiveAmount is the merchant's amount in cents.
 	ReceiveAmount *field.Cents `json:"receive_amount,omitempty"`
 
-	// PayAmount Cents; the payer's amount.
+	// PayAmount is the payer's amount in cents.
 	PayAmount *field.Cents `json:"pay_amount,omitempty"`
 
-	// ConvenienceFee Cents of the fee that the payer bears.
+	// ConvenienceFee is the fee that the payer bears, in cents.
 	ConvenienceFee *field.Cents `json:"convenience_fee,omitempty"`
 
-	// RefundFee Cents that were returned, on the row of the payment too.
+	// RefundFee is the amount that was returned, in cents; the row of a payment has it too.
 	RefundFee *field.Cents `json:"refund_fee,omitempty"`
 
-	// Tip Cents of tip.
+	// Tip is the tip in cents.
 	Tip *field.Cents `json:"tip,omitempty"`
 
-	// BizpayOrderID The channel's id; seen but not documented.
+	// BizpayOrderID is the channel's id; seen but not documented.
 	BizpayOrderID string `json:"bizpay_order_id,omitempty" validate:"omitempty,max=128"`
 
-	// ExchangeRate Exchange rate as written; seen but not documented.
+	// ExchangeRate is the exchange rate as written; seen but not documented.
 	ExchangeRate string `json:"exchange_rate,omitempty" validate:"omitempty,max=64"`
 
-	// PayInfo Seen but not documented.
+	// PayInfo is JSON inside a string, or an object; seen but not documented.
 	PayInfo field.JSONString `json:"payInfo,omitempty"`
 
-	// ReturnCode Seen but not documented.
+	// ReturnCode is a code; seen but not documented.
 	ReturnCode string `json:"return_code,omitempty" validate:"omitempty,max=64"`
 
-	// Processing Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
-	Processing           bool                       `json:"-"`
+	// Processing reports whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON.
+	Processing bool `json:"-"`
+
+	// AdditionalProperties has the members that are in no other field, as JSON.
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }

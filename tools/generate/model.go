@@ -343,8 +343,11 @@ func (b *builder) member(s *schema, name string) {
 			b.fault("%s: usual lengths must lie less than 16 apart, or x-ottpay-usual-wide must say why they do not", where)
 		}
 	}
-	if m.Description == "" {
+	switch {
+	case m.Description == "":
 		b.fault("%s: no description", where)
+	case !strings.HasSuffix(m.Description, "."):
+		b.fault("%s: the description must end with a full stop: it becomes a sentence", where)
 	}
 	s.Decisions = append(s.Decisions, b.decisions(where, name, value.Extensions)...)
 	b.types(m, where)

@@ -38,7 +38,17 @@ func models(m *model, root string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("oapi-codegen: %w", err)
 	}
-	return text, nil
+	const rest = "\tAdditionalProperties "
+	return strings.ReplaceAll(text, rest, "\n\t// AdditionalProperties has the members that are in no other field, as JSON.\n"+rest), nil
+}
+
+// predicate turns a description, which begins with a noun or with what a noun
+// clause begins with, into the rest of a sentence that begins with the field.
+func predicate(description string) string {
+	if first := strings.TrimRight(strings.Fields(description)[0], ".,;:"); len(first) == 1 || first[1:] == strings.ToLower(first[1:]) {
+		description = strings.ToLower(description[:1]) + description[1:]
+	}
+	return "is " + description
 }
 
 const importsTemplate = generatedMark + `
@@ -58,7 +68,7 @@ func goSchema(s *schema) *openapi3.Schema {
 	out.Properties = make(openapi3.Schemas)
 	for i, m := range s.Members {
 		p := openapi3.NewStringSchema()
-		p.Description = m.Description
+		p.Description = predicate(m.Description)
 		p.Extensions = map[string]any{
 			"x-order": float64(2 * i), "x-go-name": m.GoName, "x-go-type": m.GoType,
 			"x-oapi-codegen-only-honour-go-name": true,
@@ -74,7 +84,7 @@ func goSchema(s *schema) *openapi3.Schema {
 	}
 	if s.Response {
 		p := openapi3.NewStringSchema()
-		p.Description = "Whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON."
+		p.Description = "reports whether the gateway answered PROCESSING. The client sets it; it is not part of the JSON."
 		p.Extensions = map[string]any{
 			"x-order": float64(2 * len(s.Members)), "x-go-name": "Processing", "x-go-type": "bool",
 			"x-go-type-skip-optional-pointer": true, "x-go-json-ignore": true,
@@ -91,7 +101,7 @@ func goSchema(s *schema) *openapi3.Schema {
 func spelling(m *member, i int) *openapi3.Schema {
 	p := openapi3.NewStringSchema()
 	names := append([]string{m.Name}, m.Aliases...)
-	p.Description = "The name under which " + m.GoName + " is sent: " + strings.Join(names, " or ") + ". Defaults to the first."
+	p.Description = "is the name under which " + m.GoName + " is sent: " + strings.Join(names, " or ") + ". Defaults to the first."
 	p.Extensions = map[string]any{
 		"x-order": float64(2*i + 1), "x-go-name": m.GoName + "Name", "x-go-type": "string",
 		"x-go-type-skip-optional-pointer": true, "x-go-json-ignore": true,

@@ -1,4 +1,4 @@
-package openapi_test
+package api_test
 
 import (
 	"encoding/json"

@@ -1,7 +1,4 @@
-// Package openapi_test checks what the generator makes of ottpay.yaml: the
-// types, codes and statuses of package api, which is generated whole and keeps
-// no tests of its own.
-package openapi_test
+package api_test
 
 import (
 	"bytes"
@@ -255,63 +252,6 @@ func TestNothingSensitiveIsShown(t *testing.T) {
 	n := api.Notification{OrderID: "ORDER1", Amount: 5, Remarks: "free text", SubOpenID: "wallet"}
 	if got, want := n.String(), "Notification[order_id=ORDER1 amount=5 sub_openId=[redacted] remarks=[redacted]]"; got != want {
 		t.Errorf("got %s, want %s", got, want)
-	}
-}
-
-func TestCodes(t *testing.T) {
-	t.Parallel()
-	want := map[api.Code]api.Class{
-		"SUCCESS": api.ClassSuccess, "PROCESSING": api.ClassPending, "ORDER_PAID": api.ClassDuplicate, "ORDER_USED": api.ClassDuplicate,
-		"PARAM_INVALID": api.ClassCaller, "PARAM_ERROR": api.ClassCaller, "PWD_INCORRECT": api.ClassCaller, "ORDER_TYPE_ERROR": api.ClassCaller,
-		"AUTH_CODE_INVALID": api.ClassCaller, "CURRENCY_NOT_SUPPORT": api.ClassCaller, "FAIL": api.ClassFailed,
-		"TIMEOUT": api.ClassUnclear, "SYSTEM_ERROR": api.ClassUnclear, "DB_ERROR": api.ClassUnclear,
-	}
-	if len(api.Codes()) != len(want) {
-		t.Errorf("%d codes, want %d", len(api.Codes()), len(want))
-	}
-	for c, class := range want {
-		for _, spelling := range []api.Code{c, api.Code(strings.ToLower(string(c))), api.Code(string(c[:1]) + strings.ToLower(string(c[1:])))} {
-			if got := spelling.Class(); got != class {
-				t.Errorf("%s: %v, want %v", spelling, got, class)
-			}
-			if spelling.Message() == "" {
-				t.Errorf("%s: no message", spelling)
-			}
-		}
-	}
-	for _, c := range []api.Code{"", "SUCCES", "SUCCESS ", "ſUCCESS", "SOMETHING_NEW"} {
-		if got := c.Class(); got != api.ClassUnclear {
-			t.Errorf("%q: %v", c, got)
-		}
-	}
-}
-
-func TestActions(t *testing.T) {
-	t.Parallel()
-	want := map[string]string{
-		"ACTIVEPAY": "1.0 effect order_id", "PASSIVEPAY": "1.0 effect order_id", "MAPPPAY": "1.1 effect order_id", "H5PAY": "2.0 effect order_id",
-		"STATUS_QUERY": "1.0 query order_id", "REFUND": "1.0 effect order_id", "EX_RATE_QUERY": "1.0 query ", "PREPAY_INIT": "2.0 effect prepay_order_id",
-		"PREPAY_QUERY": "2.0 query prepay_order_id", "CC_PURCHASE": "2.0 effect orderId", "CC_PREAUTH": "2.0 effect orderId", "CC_QUERYPAY": "2.0 query order_id",
-	}
-	for _, info := range api.Actions() {
-		got := fmt.Sprintf("%s %s %s", info.Version, info.Kind, info.OrderMember)
-		if got != want[string(info.Name)] {
-			t.Errorf("%s: %s, want %s", info.Name, got, want[string(info.Name)])
-		}
-		delete(want, string(info.Name))
-		for _, name := range []string{info.Request, info.Response} {
-			if _, ok := api.LookupSchema(name); !ok {
-				t.Errorf("%s: no schema %s", info.Name, name)
-			}
-		}
-	}
-	for name := range want {
-		t.Errorf("no action %s", name)
-	}
-	for _, name := range []string{"", "mapppay", "CC_REFUND"} {
-		if _, ok := api.LookupAction(name); ok {
-			t.Errorf("%q is an action", name)
-		}
 	}
 }
 
