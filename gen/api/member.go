@@ -26,4 +26,3 @@ const (
 
 // Role says what a member is to a client or a gateway. Most have none.
 type Role string
-
