@@ -88,6 +88,7 @@ type fault struct {
 	id   int
 	left int // negative: always
 	hits int
+	stop chan struct{} // closed when it is disarmed; nil if nothing waits for that
 }
 
 // ArmedFault is a fault that waits for its case.
@@ -120,6 +121,9 @@ func (g *Gateway) Arm(f Fault) (id int, err error) {
 	}
 	g.lock()
 	defer g.unlock()
+	if f.Kind == FaultRefuse || f.Kind == FaultTLS {
+		return g.armListener(f)
+	}
 	return g.arm(f), nil
 }
 
@@ -163,9 +167,25 @@ func (g *Gateway) Disarm(id int) bool {
 // disarm takes the fault at an index back. g.mu is held.
 func (g *Gateway) disarm(i int) {
 	f := g.faults[i]
+	if f.stop != nil {
+		close(f.stop)
+	}
 	g.faults = slices.Delete(g.faults, i, i+1)
 	g.changes.set(&g.changes.faults)
 	g.emit(Event{Type: EventFaultCleared, Fault: f.name(), FaultID: f.id, Merchant: f.Merchant, Order: f.Order})
+}
+
+// dropFaults takes faults back without a word in the log. g.mu is held.
+func (g *Gateway) dropFaults(which func(*fault) bool) {
+	g.faults = slices.DeleteFunc(g.faults, func(f *fault) bool {
+		if !which(f) {
+			return false
+		}
+		if f.stop != nil {
+			close(f.stop)
+		}
+		return true
+	})
 }
 
 // Heal takes back all faults.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	crand "crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -137,6 +138,8 @@ type Gateway struct {
 	faults    []*fault
 	faultID   int
 	errandID  int
+	doors     []*door
+	wrong     *tls.Config // for FaultTLS; nil if there is no TLS
 	log       eventLog
 	messages  messageLog
 	changes   changes
@@ -249,19 +252,18 @@ func newRandom(seed uint64) *rand.Rand {
 
 // NewGateway starts a Gateway on a loopback port. Like httptest.NewServer it
 // panics if it cannot, or if cfg lacks what it needs. It must be closed.
-func NewGateway(cfg Config) *Gateway { return start(cfg, httptest.NewServer) }
+func NewGateway(cfg Config) *Gateway { return newServer(cfg, false) }
 
 // NewTLSGateway is NewGateway with TLS; [Gateway.Client] trusts its
 // certificate.
-func NewTLSGateway(cfg Config) *Gateway { return start(cfg, httptest.NewTLSServer) }
+func NewTLSGateway(cfg Config) *Gateway { return newServer(cfg, true) }
 
-func start(cfg Config, serve func(http.Handler) *httptest.Server) *Gateway {
+func newServer(cfg Config, encrypted bool) *Gateway {
 	g, err := New(cfg)
 	if err != nil {
 		panic(err)
 	}
-	g.server = serve(g)
-	g.URL = g.server.URL
+	g.start(encrypted)
 	return g
 }
 
@@ -398,7 +400,8 @@ func (g *Gateway) forget(merchant string) {
 		}
 		clear(g.orders)
 		clear(g.attempts)
-		g.list, g.expiries, g.faults = nil, nil, nil
+		g.list, g.expiries = nil, nil
+		g.dropFaults(func(*fault) bool { return true })
 		g.messages = messageLog{}
 		g.log.events, g.log.floor = nil, g.log.seq
 		return
@@ -413,7 +416,7 @@ func (g *Gateway) forget(merchant string) {
 	g.expiries = slices.DeleteFunc(g.expiries, func(r *row) bool { return r.gone })
 	g.expiries.init()
 	maps.DeleteFunc(g.attempts, func(id orderID, _ int) bool { return id.merchant == merchant })
-	g.faults = slices.DeleteFunc(g.faults, func(f *fault) bool { return f.Merchant == merchant })
+	g.dropFaults(func(f *fault) bool { return f.Merchant == merchant })
 	g.messages.forget(merchant)
 	g.log.events = slices.DeleteFunc(g.log.events, func(e Event) bool { return e.Merchant == merchant })
 }

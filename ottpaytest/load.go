@@ -286,8 +286,10 @@ func (g *Gateway) take(b *book) error {
 	}
 	maps.Copy(g.attempts, b.attempts)
 	for _, j := range b.faults {
-		g.faults = append(g.faults, j.fault())
 		g.faultID = max(g.faultID, j.ID)
+		if f := j.fault(); f.Kind != FaultRefuse && f.Kind != FaultTLS { // those are of a listener that is gone
+			g.faults = append(g.faults, f)
+		}
 	}
 	g.log.events = b.events[max(0, len(b.events)-maxEvents):]
 	g.log.seq = max(g.log.seq, b.Seq)

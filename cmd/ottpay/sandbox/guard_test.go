@@ -14,16 +14,6 @@ import (
 	"github.com/ottpaykit/ottpay/ottpaytest"
 )
 
-// plainPage is a page that shows whether it was reached.
-var plainPage = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/pay/") {
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; form-action 'self' http: https:")
-	}
-	_, _ = io.WriteString(w, "the page")
-})
-
-func withPage(_ *ottpaytest.Config, c *sandbox.Config) { c.Page = plainPage }
-
 // do sends a request with headers; Host is one of them.
 func (b *box) do(method, path, body string, headers ...string) *http.Response {
 	b.t.Helper()
@@ -53,7 +43,7 @@ var paths = []string{"/", "/orders/TS00000001/A1", "/pay/TS00000001/A1", "/proce
 func TestHost(t *testing.T) {
 	t.Parallel()
 	b := newBox(t, func(_ *ottpaytest.Config, c *sandbox.Config) {
-		c.Page, c.AllowHosts = plainPage, []string{"Sandbox.example"}
+		c.AllowHosts = []string{"Sandbox.example"}
 	})
 	for host, known := range map[string]bool{
 		"127.0.0.1": true, "127.0.0.1:80": true, "[::1]": true, "[::1]:6698": true, "192.168.1.7:6698": true, "8.8.8.8": true,
@@ -90,7 +80,7 @@ func TestHost(t *testing.T) {
 func TestOrigin(t *testing.T) {
 	t.Parallel()
 	b := newBox(t, func(_ *ottpaytest.Config, c *sandbox.Config) {
-		c.Page, c.AllowOrigins = plainPage, []string{"http://localhost:3000"}
+		c.AllowOrigins = []string{"http://localhost:3000"}
 	})
 	own := strings.TrimPrefix(b.URL, "http://")
 	for _, c := range []struct {
@@ -140,7 +130,7 @@ func TestOrigin(t *testing.T) {
 
 func TestToken(t *testing.T) {
 	t.Parallel()
-	b := newBox(t, func(_ *ottpaytest.Config, c *sandbox.Config) { c.Page, c.Token = plainPage, "the-token" })
+	b := newBox(t, func(_ *ottpaytest.Config, c *sandbox.Config) { c.Token = "the-token" })
 	for _, path := range paths {
 		open := strings.HasPrefix(path, "/pay/") || path == "/-/healthz" || path == "/-/assets/app.js" || path == "/-/nothing"
 		if w := b.do("GET", path, ""); (w.StatusCode == http.StatusUnauthorized) == open && path != "/processV2" && path != "/x/inAppPay" {
@@ -189,7 +179,8 @@ func TestToken(t *testing.T) {
 
 func TestHeaders(t *testing.T) {
 	t.Parallel()
-	b := newBox(t, withPage)
+	b := newBox(t, nil)
+	b.call("POST", "/orders/"+merchantID, h5("A1", "http://127.0.0.1:1/"), 201)
 	for _, path := range paths {
 		h := b.do("GET", path, "").Header
 		for name, want := range map[string]string{
@@ -206,7 +197,7 @@ func TestHeaders(t *testing.T) {
 		}
 	}
 	// Without a page the payer's plain one has its policy, too.
-	plain := newBox(t, nil)
+	plain := newBox(t, func(_ *ottpaytest.Config, c *sandbox.Config) { c.NoPage = true })
 	plain.call("POST", "/orders/"+merchantID, h5("A1", "http://127.0.0.1:1/"), 201)
 	w := plain.do("GET", "/pay/TS00000001/A1", "")
 	if csp := w.Header.Get("Content-Security-Policy"); w.StatusCode != 200 || !strings.Contains(csp, "form-action 'self' http: https:") {

@@ -96,8 +96,8 @@ func expectation(info ottpaytest.FaultInfo) string {
 		if e.Error != "" {
 			text = "the client's error is " + e.Error
 		}
-		if e.Resolve != "" {
-			text += "; Resolve says " + e.Resolve
+		if e.Then != "" {
+			text += "; asking afterwards finds: " + e.Then
 		}
 		return text
 	}
@@ -142,10 +142,10 @@ func faultObject(info ottpaytest.FaultInfo) any {
 		Statuses   []int    `json:"statuses,omitempty"`
 		Reasons    []string `json:"reasons,omitempty"`
 		Error      string   `json:"error,omitempty"`
-		Resolve    string   `json:"resolve,omitempty"`
+		Then       string   `json:"then,omitempty"`
 	}{
 		1, "fault", info.Name, string(info.Direction), info.Group, info.Sentence, info.Correct, info.Parameters,
-		info.Expect.Statuses, info.Expect.Reasons, info.Expect.Error, info.Expect.Resolve,
+		info.Expect.Statuses, info.Expect.Reasons, info.Expect.Error, info.Expect.Then,
 	}
 }
 
