@@ -60,11 +60,12 @@ var rooms = []room{
 	{dir: "tools/*", others: []string{"*"}},
 	{dir: "examples/*", ours: []string{"*", "adapters", "stores", "cmd"}, others: []string{"*"}},
 	{dir: "crosstest/*", ours: []string{"*", "adapters", "stores", "cmd"}, others: []string{"*"}},
+	{dir: "browsertest/*", ours: []string{"*", "cmd"}, others: []string{"*"}},
 	{dir: "bench/*", ours: []string{"*", "adapters", "stores", "cmd"}, others: []string{"*"}},
 }
 
 // deadEnds may import, and may not be imported but by themselves.
-var deadEnds = []string{"tools", "examples", "crosstest", "bench"}
+var deadEnds = []string{"tools", "examples", "crosstest", "bench", "browsertest"}
 
 func TestImports(t *testing.T) {
 	t.Parallel()

@@ -115,7 +115,7 @@ func (p *page) message(r *request) error {
 	}
 	v.Sent = newSide("sent", strings.TrimSpace(kind), m.Body, m.Plaintext, schema, p.form(m.Merchant, m.Body))
 	if m.Callback {
-		v.Means = means(m)
+		v.Means = means(m, p.kindOf(m))
 	}
 	if !v.Sent.Opened && p.Explain != nil && len(m.Body) > 0 {
 		v.Why = p.Explain(m.Body, nil).Why
@@ -127,23 +127,37 @@ func (p *page) message(r *request) error {
 	return p.render(r, "message", v)
 }
 
-// means says what the gateway makes of a merchant's answer.
-func means(m ottpaytest.Message) string {
+// means says what the gateway makes of a merchant's answer to a callback.
+func means(m ottpaytest.Message, kind ottpaytest.DeliveryKind) string {
+	text := "Anything but 200 acknowledges nothing."
 	switch {
 	case m.Err != "":
-		return "No answer. The gateway tries again by its schedule."
+		text = "No answer."
 	case m.Status == http.StatusOK:
 		return "Status 200 acknowledges, whatever the body says. The gateway does not call back again."
 	case m.Status >= 300 && m.Status < 400:
-		return "A redirect acknowledges nothing, and is not followed. The gateway tries again by its schedule."
+		text = "A redirect acknowledges nothing, and is not followed."
 	case m.Status == http.StatusUnauthorized:
-		return "The shop does not believe the callback. The gateway tries again by its schedule."
+		text = "The shop does not believe the callback."
 	case m.Status == http.StatusServiceUnavailable:
-		return "The shop asks to send it again later. The gateway does, by its schedule."
+		text = "The shop asks to send it again later."
 	case m.Status == 0:
 		return ""
 	}
-	return "Anything but 200 acknowledges nothing. The gateway tries again by its schedule."
+	if kind == ottpaytest.Original {
+		text += " The gateway tries again by its schedule."
+	}
+	return text
+}
+
+// kindOf returns why a callback was posted.
+func (p *page) kindOf(m ottpaytest.Message) ottpaytest.DeliveryKind {
+	for _, e := range p.Gateway.Merchant(m.Merchant).Events(m.Order) {
+		if e.Type == ottpaytest.EventDeliverySent && e.Message == m.Seq {
+			return e.Kind
+		}
+	}
+	return ""
 }
 
 // newSide reads what went over the wire in one direction.

@@ -216,6 +216,9 @@ func judged(passed, received []member) []parameter {
 			}
 		default:
 			n.Got = string(got.raw)
+			if got.kind() == "string" {
+				n.Got = `"` + got.text() + `"` // without JSON's escapes
+			}
 			switch {
 			case got.kind() != "string":
 				n.Note = "a " + got.kind() + ": WeChat takes a string only"

@@ -22,14 +22,14 @@ function patch(a, b) {
   if (a.isEqualNode(b)) return;
   if (a.nodeType !== 1) { if (a.data !== b.data) a.data = b.data; return; }
   if (a.matches('input:not([type=hidden]),textarea,select')) return; // what was typed stays
-  const open = a.nodeName === 'DETAILS' || a.nodeName === 'DIALOG';
+  const open = a.nodeName === 'DETAILS' || a.nodeName === 'DIALOG', said = a.dataset.say;
   for (const {name, value} of [...b.attributes]) {
     if (!(open && name === 'open') && a.getAttribute(name) !== value) a.setAttribute(name, value);
   }
   for (const {name} of [...a.attributes]) {
     if (!(open && name === 'open') && !b.hasAttribute(name)) a.removeAttribute(name);
   }
-  if (a.dataset.said !== undefined && a.dataset.say !== a.dataset.said) say(a.dataset.say);
+  if (a.dataset.say !== said) say(a.dataset.say);
   if (a.matches('time[data-age],time[data-until]')) return tick(a);
   const stay = new Set([...b.childNodes].map(keyOf));
   for (const n of [...a.childNodes]) if (keyOf(n) && !stay.has(keyOf(n))) n.remove();
@@ -205,7 +205,6 @@ function ready(from) {
   for (const t of [from, ...$$('*', from)]) {
     if (t.matches('[data-copy],[data-js]')) t.hidden = false;
     if (t.matches('time[data-age],time[data-until]')) tick(t);
-    if (t.dataset.say !== undefined) t.dataset.said = t.dataset.say;
   }
 }
 
@@ -281,8 +280,6 @@ document.addEventListener('DOMContentLoaded', () => {
   for (const r of $$('input[name=theme]')) r.checked = r.value === (store.get('theme') || '');
   const keys = $('#keys');
   if (keys) keys.checked = store.get('keys') !== 'off';
-  const to = location.hash && document.getElementById(location.hash.slice(1));
-  if (to) ($('a', to) || to).focus(); // such as the row that was opened, or a new delivery
   addEventListener('visibilitychange', () => heard(known));
   start();
 });
