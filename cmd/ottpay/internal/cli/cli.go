@@ -142,8 +142,12 @@ envelopes, send callbacks to a shop, receive them, and call the gateway.`,
 		newListen(a),
 		newTrigger(a),
 		newReplay(a),
+		newCall(a),
+		newRates(a),
+		newDoctor(a),
 		newFaults(a),
 		newHealth(a),
+		newCompletion(a, root),
 		newVersion(a),
 	)
 	for _, topic := range topics(a) {

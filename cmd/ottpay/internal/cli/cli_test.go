@@ -7,6 +7,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/ottpaykit/ottpay/gen/api"
 )
 
 // result is what one run of the program left.
@@ -185,5 +187,22 @@ func TestConformance(t *testing.T) {
 	cancel()
 	if code := <-done; code != 0 {
 		t.Errorf("listen ended with %d", code)
+	}
+}
+
+// TestCallKnowsEveryAction checks the table of typed calls against the
+// document.
+func TestCallKnowsEveryAction(t *testing.T) {
+	t.Parallel()
+	for _, action := range api.Actions() {
+		got := invoke(t, nil, "", "call", string(action.Name), "--fill", "--dry-run", "order_id=A1001", "--extra", "orderId=A1001", "prepay_order_id=P1001", "auth_code=281234567890123456", "ori_order_id=A1", "refund_amt=1", "fee_type=CAD")
+		if got.code != 0 || got.err != "" {
+			t.Errorf("%s: %+v", action.Name, got)
+			continue
+		}
+		opened := invoke(t, nil, got.out, "open", "--quiet")
+		if opened.code != 0 || !strings.HasPrefix(opened.out, "{") {
+			t.Errorf("%s: the request does not open: %+v", action.Name, opened)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -39,6 +40,7 @@ type sandboxFlags struct {
 	faults        []string
 	quirks        string
 	lenient       bool
+	state         string
 	seed          uint64
 	clock         string
 	allowHosts    []string
@@ -59,7 +61,8 @@ func newSandbox(a *app) *cobra.Command {
 		Short: "runs the gateway, its API and its page on one port",
 		Long: `sandbox runs OTT Pay's gateway on this machine, with a web page and an API for
 tests in any language (docs/sandbox-api.md). Without keys it serves a demo
-merchant with the key that the vendor publishes. Orders are kept in memory.
+merchant with the key that the vendor publishes. Orders are kept in memory, or
+with --state in a file.
 
 Callbacks go to this machine and its private network only: one that is sealed
 with a real key and reaches a real shop is a payment there. --callback-to sends
@@ -89,6 +92,7 @@ other web site. With --lan, or an address that others reach, they want a token.`
 	flags.StringArrayVar(&f.allowCallback, "allow-callback", nil, "let callbacks go to `HOST` wherever it is; may be repeated")
 	flags.StringVar(&f.quirks, "quirks", "all", "the vendor's peculiarities: all, none, or some of numbers,escapes,blanks,bare-failures")
 	flags.BoolVar(&f.lenient, "lenient", false, "take what integrations send and the document refuses, and say so")
+	flags.StringVar(&f.state, "state", "", "keep the orders in `FILE`, which is made if need be")
 	flags.Uint64Var(&f.seed, "seed", 0, "make ids and orders of members the same in each run; 0 does not")
 	flags.StringVar(&f.clock, "clock", "real", "real, or manual[@TIME]: a clock that the page and the API set forward")
 	flags.StringVar(&f.label, "label", "", "a name for the page, to tell several sandboxes apart")
@@ -99,6 +103,7 @@ other web site. With --lan, or an address that others reach, they want a token.`
 	flags.BoolVar(&f.noPage, "no-page", false, "serve the gateway and the API alone")
 	flags.BoolVar(&f.printEnv, "print-env", false, "print the variables for a shop, and end")
 	flags.DurationVar(&f.exitAfter, "exit-after", 0, "end after this time; 0 is never")
+	_ = cmd.MarkFlagFilename("state")
 	_ = cmd.RegisterFlagCompletionFunc("fault", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return completeFaults(""), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 	})
@@ -137,7 +142,14 @@ func (a *app) sandbox(ctx context.Context, f *sandboxFlags) error {
 		return a.printEnv(ring, cfg.MerchantID, base+"/processV2")
 	}
 	g, err := ottpaytest.New(cfg)
-	if err != nil {
+	switch {
+	case errors.Is(err, ottpaytest.ErrStateInUse):
+		return &Failure{Code: CodeMachine, Kind: KindIO, Message: fmt.Sprintf("state file %s is written by another sandbox%s", f.state, writer(f.state))}
+	case errors.Is(err, ottpaytest.ErrRecord):
+		return configf("%s is no state file of a sandbox, or one of a newer sandbox", f.state)
+	case err != nil && f.state != "":
+		return &Failure{Code: CodeMachine, Kind: KindIO, Message: fmt.Sprintf("cannot use the state file %s: %s", f.state, cause(err))}
+	case err != nil:
 		return configf("%s", strings.TrimPrefix(err.Error(), "ottpaytest: "))
 	}
 	defer g.Close()
@@ -211,7 +223,7 @@ func (a *app) sandbox(ctx context.Context, f *sandboxFlags) error {
 func (a *app) gatewayConfig(ring *keyring, f *sandboxFlags) (ottpaytest.Config, error) {
 	cfg := ottpaytest.Config{
 		Merchants: make(map[string][]string), Currency: f.currency, ConvenienceFee: field.Cents(f.fee),
-		Lenient: f.lenient, Seed: f.seed, Clock: ottpaytest.NewClock(),
+		Lenient: f.lenient, Seed: f.seed, Clock: ottpaytest.NewClock(), StateFile: f.state,
 	}
 	merchants := f.merchants
 	if len(merchants) == 0 {
@@ -409,7 +421,11 @@ func (a *app) ready(g *ottpaytest.Gateway, ring *keyring, f *sandboxFlags, cfg s
 		row("api", base+"/-/api/v1")
 	}
 	row("gateway", base+"/processV2")
-	row("state", "in memory")
+	if f.state != "" {
+		row("state", f.state)
+	} else {
+		row("state", "in memory (--state FILE keeps it)")
+	}
 	if f.callbackTo != "" {
 		row("callbacks", "all to "+f.callbackTo)
 	}
@@ -493,6 +509,20 @@ func (a *app) sandboxInfo(ctx context.Context, base string, timeout time.Duratio
 		return info, false
 	}
 	return info, info.PID != 0
+}
+
+// writer names the process that writes a state file, if its header says so.
+func writer(name string) string {
+	f, err := os.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	var head struct{ PID int }
+	if json.NewDecoder(f).Decode(&head) != nil || head.PID == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (pid %d)", head.PID)
 }
 
 func openBrowser(address string) {
