@@ -2,10 +2,13 @@ package ottpay
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 
+	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
+	"github.com/ottpaykit/ottpay/wire"
 )
 
 // The client can be a webhook's Asker.
@@ -18,80 +21,138 @@ func (c *Client) Ask(ctx context.Context, d *middleware.Delivery) (middleware.An
 	if d.Merchant != c.merchant {
 		c = c.ForMerchant(d.Merchant, c.operator)
 	}
-	query, id := api.ActionSTATUS_QUERY, d.OrderID
+	q := query{action: api.ActionSTATUS_QUERY, id: d.OrderID}
 	checkout := d.Notification.PrepayOrderID
 	switch {
 	case d.Query != "":
-		query = d.Query
+		q.action = d.Query
 	case checkout != "":
-		query = api.ActionPREPAY_QUERY
+		q.action = api.ActionPREPAY_QUERY
 	case c.cfg.NotificationQuery != nil:
-		query = or(c.cfg.NotificationQuery(d), query)
+		q.action = or(c.cfg.NotificationQuery(d), q.action)
 	}
-	if query == api.ActionPREPAY_QUERY && checkout != "" {
-		id = checkout
+	if q.action == api.ActionPREPAY_QUERY && checkout != "" {
+		q.id = checkout
 	}
-	return c.ask(ctx, query, id)
+	return c.ask(ctx, q)
 }
 
-// ask puts one of the queries for an order or a checkout, and returns the
-// answer's row.
-func (c *Client) ask(ctx context.Context, query api.Action, id string) (middleware.Answer, error) {
-	row := middleware.Answer{Action: string(query)}
-	switch query {
+// query is a query for one order or checkout.
+type query struct {
+	action api.Action
+	id     string
+	card   HostedCard
+}
+
+// HostedCard is what a query for an order on the hosted card page (ELAVONECOM)
+// says beside the order's id: members of the request that made the order. The
+// zero value leaves them out.
+type HostedCard struct {
+	ChannelType string // ELAVONECOM
+	BizType     string // converge_hosted
+	TxnTime     string
+}
+
+// cardPurchase stands for both card actions where their query is chosen.
+var cardPurchase = api.ActionInfo{Name: api.ActionCC_PURCHASE, Kind: api.KindEffect}
+
+// hosted is the ChannelType of the hosted card page.
+const hosted = "ELAVONECOM"
+
+// ask puts the query and returns the answer's row.
+func (c *Client) ask(ctx context.Context, q query) (middleware.Answer, error) {
+	switch q.action {
 	case api.ActionSTATUS_QUERY:
-		a, err := c.StatusQuery(ctx, &api.StatusQueryRequest{OrderID: id})
-		if err != nil {
-			return middleware.Answer{}, err
-		}
-		row.OrderID, row.Status, row.BizpayOrderID = a.OrderID, a.OrderStatus, a.BizpayOrderID
-		row.Amount, row.Returned = a.TotalAmount, a.RefundFee
-		if row.Amount == nil && a.ReceiveAmount != nil && *a.ReceiveAmount > 0 {
-			row.Amount = a.ReceiveAmount // the merchant's amount; pay_amount is the payer's
-		}
+		return c.askStatus(ctx, q)
 	case api.ActionCC_QUERYPAY:
-		a, err := c.CardQuery(ctx, &api.CardQueryRequest{OrderID: id})
-		if err != nil {
-			return middleware.Answer{}, err
-		}
-		row.OrderID, row.Status, row.BizpayOrderID = a.OrderID, a.OrderStatus, a.BizpayOrderID
-		row.Amount, row.Returned = a.Amount, a.RefundAmount
-		if row.Amount == nil && a.ReceiptAmount != nil && *a.ReceiptAmount > 0 {
-			row.Amount = a.ReceiptAmount
-		}
+		return c.askCard(ctx, q)
 	case api.ActionPREPAY_QUERY:
-		a, err := c.PrepayQuery(ctx, &api.PrepayQueryRequest{PrepayOrderID: id})
-		if err != nil {
-			return middleware.Answer{}, err
-		}
-		row.OrderID, row.Status, row.BizpayOrderID = a.OrderID, a.OrderStatus, a.BizpayOrderID
-		row.Checkout, row.MerchantID = a.PrepayOrderID, a.MerchantID
-		if a.Amount > 0 {
-			row.Amount = &a.Amount
-		}
-	default:
-		return middleware.Answer{}, errors.New("ottpay: not a query for an order")
+		return c.askCheckout(ctx, q)
 	}
-	return row, nil
+	return middleware.Answer{}, errors.New("ottpay: not a query for an order")
 }
 
-// wanted returns the payment that is asked for by this id with this query.
-func (c *Client) wanted(query api.Action, id string) middleware.Wanted {
-	w := middleware.Wanted{OrderID: id, Merchant: c.merchant}
-	if query == api.ActionPREPAY_QUERY {
-		w.OrderID, w.Checkout = "", id
+func (c *Client) askStatus(ctx context.Context, q query) (middleware.Answer, error) {
+	req := &api.StatusQueryRequest{OrderID: q.id}
+	if q.card.ChannelType == hosted { // seen with these members; the page does not say
+		req.CardOrderID, req.MerchantID = q.id, c.merchant
+		req.BizType, req.TxnTime, req.ChannelType = q.card.BizType, q.card.TxnTime, q.card.ChannelType
+	}
+	a, err := c.StatusQuery(ctx, req)
+	if err != nil {
+		return middleware.Answer{}, err
+	}
+	return middleware.Answer{
+		Action: string(q.action), OrderID: a.OrderID, Status: a.OrderStatus, BizpayOrderID: a.BizpayOrderID,
+		// receive_amount is the merchant's amount, pay_amount the payer's.
+		Amount: firstAmount(a.TotalAmount, a.ReceiveAmount), Returned: a.RefundFee, ConvenienceFee: a.ConvenienceFee,
+		MerchantID: extra(a.AdditionalProperties, "merchant_id"), Original: extra(a.AdditionalProperties, "ori_order_id"),
+	}, nil
+}
+
+func (c *Client) askCard(ctx context.Context, q query) (middleware.Answer, error) {
+	a, err := c.CardQuery(ctx, &api.CardQueryRequest{OrderID: q.id})
+	if err != nil {
+		return middleware.Answer{}, err
+	}
+	return middleware.Answer{
+		Action: string(q.action), OrderID: a.OrderID, Status: a.OrderStatus, BizpayOrderID: a.BizpayOrderID,
+		Amount: firstAmount(a.Amount, a.ReceiptAmount), Returned: a.RefundAmount,
+		MerchantID: extra(a.AdditionalProperties, "merchant_id"), Original: extra(a.AdditionalProperties, "ori_order_id"),
+	}, nil
+}
+
+func (c *Client) askCheckout(ctx context.Context, q query) (middleware.Answer, error) {
+	a, err := c.PrepayQuery(ctx, &api.PrepayQueryRequest{PrepayOrderID: q.id})
+	if err != nil {
+		return middleware.Answer{}, err
+	}
+	return middleware.Answer{
+		Action: string(q.action), OrderID: a.OrderID, Status: a.OrderStatus, BizpayOrderID: a.BizpayOrderID,
+		Checkout: a.PrepayOrderID, MerchantID: a.MerchantID, Amount: firstAmount(&a.Amount, nil),
+	}, nil
+}
+
+// firstAmount returns amount, or instead if there is none, or nil. An amount of
+// 0 instead is how the gateway writes none.
+func firstAmount(amount, instead *field.Cents) *field.Cents {
+	switch {
+	case amount != nil:
+		return amount
+	case instead != nil && *instead > 0:
+		return instead
+	}
+	return nil
+}
+
+// extra returns the text of a member that the document does not name.
+func extra(members map[string]json.RawMessage, name string) string {
+	text, _ := wire.Text(members[name])
+	return text
+}
+
+// wanted returns the payment that q asks for.
+func (c *Client) wanted(q query) middleware.Wanted {
+	w := middleware.Wanted{OrderID: q.id, Merchant: c.merchant}
+	if q.action == api.ActionPREPAY_QUERY {
+		w.OrderID, w.Checkout = "", q.id
 	}
 	return w
 }
 
-// queryFor returns the query that tells what became of an effect.
-func (c *Client) queryFor(info api.ActionInfo) api.Action {
+// queryFor returns the query that tells what became of an effect. A card order
+// is asked for by its channel: the vendor's pages name CC_QUERYPAY for UnionPay,
+// and STATUS_QUERY was seen for the hosted page.
+func (c *Client) queryFor(info api.ActionInfo, o order) query {
+	q := query{action: api.ActionSTATUS_QUERY, id: o.id, card: o.card}
 	switch {
 	case info.Effect == api.EffectCreateCheckout:
-		return api.ActionPREPAY_QUERY
-	case info.Name == api.ActionCC_PURCHASE, info.Name == api.ActionCC_PREAUTH:
-		return or(c.cfg.CardQuery, api.ActionCC_QUERYPAY)
-	default:
-		return api.ActionSTATUS_QUERY
+		q.action = api.ActionPREPAY_QUERY
+	case info.Name != api.ActionCC_PURCHASE && info.Name != api.ActionCC_PREAUTH:
+	case c.cfg.CardQuery != "":
+		q.action = c.cfg.CardQuery
+	case o.card.ChannelType != hosted:
+		q.action = api.ActionCC_QUERYPAY
 	}
+	return q
 }

@@ -152,8 +152,8 @@ func TestLaterAttempts(t *testing.T) {
 						t.Errorf("the error names %s of order %s", failed.Action, failed.OrderID)
 					}
 					res, err := client.Resolve(t.Context(), err)
-					if err != nil || res.Outcome != ottpay.Happened || asked != first || sent != 1 {
-						t.Errorf("got %v, %v, asked for %q, sent %d times", res.Outcome, err, asked, sent)
+					if err != nil || res.Verdict != ottpay.VerdictHappened || asked != first || sent != 1 {
+						t.Errorf("got %v, %v, asked for %q, sent %d times", res.Verdict, err, asked, sent)
 					}
 				})
 			}
@@ -186,7 +186,7 @@ func TestLaterAttemptWithoutKeys(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			if res, err := client.Resolve(ctx, err); err == nil || res.Outcome != ottpay.StillUnknown {
+			if res, err := client.Resolve(ctx, err); err == nil || res.Verdict != ottpay.VerdictUnknown {
 				t.Errorf("got %v, %v", res, err)
 			}
 		})
@@ -233,7 +233,7 @@ func TestRefusalOfALaterAttempt(t *testing.T) {
 		if !errors.Is(err, ottpay.ErrUnknownOutcome) {
 			t.Errorf("%s: got %v", code, err)
 		}
-		if res, err := client.Resolve(t.Context(), err); err != nil || res.Outcome != ottpay.Happened || !res.Paid() {
+		if res, err := client.Resolve(t.Context(), err); err != nil || res.Verdict != ottpay.VerdictHappened || !res.Paid() {
 			t.Errorf("%s: got %v, %v", code, res, err)
 		}
 	}

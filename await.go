@@ -16,19 +16,28 @@ type Payment struct {
 	Amount        *field.Cents    // nil if the gateway named none: then it is unconfirmed
 	BizpayOrderID string          // the channel's id, "" if the gateway named none
 	Notified      bool            // the webhook was told, before a query said so
+
+	// ConvenienceFee is the part of Amount that the payer paid on top of the
+	// order's price, nil if the gateway named none.
+	ConvenienceFee *field.Cents
 }
 
 // Paid reports whether the payment stands: paid, and nothing returned.
 func (p Payment) Paid() bool { return p.Status.Paid() }
 
-// Matches reports whether expected was paid.
+// Matches reports whether expected was paid: the amount, or the amount less the
+// convenience fee that the gateway named, is expected, which must exceed 0.
 func (p Payment) Matches(expected field.Cents) bool {
-	return p.Paid() && p.Amount != nil && *p.Amount == expected && expected > 0
+	if !p.Paid() || p.Amount == nil || expected <= 0 {
+		return false
+	}
+	fee := p.ConvenienceFee
+	return *p.Amount == expected || fee != nil && *fee > 0 && *p.Amount-*fee == expected
 }
 
-// News tells of payments that a webhook has accepted. [Notifier] does within
-// one process; a shop of several processes writes one over what it stores.
-type News interface {
+// PaymentFeed tells of payments that a webhook has accepted. [Notifier] is one
+// within a process; a shop of several processes writes one over what it stores.
+type PaymentFeed interface {
 	// Wait returns the order's payment as soon as a webhook has accepted it.
 	// It must return when ctx ends, with ctx's error.
 	Wait(ctx context.Context, merchantID, orderID string) (Payment, error)
@@ -42,8 +51,12 @@ type AwaitConfig struct {
 	// to STATUS_QUERY.
 	Query api.Action
 
-	// News is listened to besides. If nil, there is only the query.
-	News News
+	// Card names the card order that is waited for, whose channel decides the
+	// query. The zero value is for orders that are no card orders.
+	Card HostedCard
+
+	// Feed is listened to beside the query. If nil, there is only the query.
+	Feed PaymentFeed
 }
 
 // AwaitPayment waits until the order is settled: paid, failed, closed or
@@ -55,41 +68,49 @@ type AwaitConfig struct {
 // heard and an error that matches ctx's. An order that was not paid yet may
 // still be paid afterwards.
 //
-// It leaves no goroutine behind, if the News returns when its context ends.
+// It leaves no goroutine behind, if the Feed returns when its context ends.
 func (c *Client) AwaitPayment(ctx context.Context, orderID string, cfg AwaitConfig) (Payment, error) {
 	polling, stop := context.WithCancel(ctx)
 	defer stop()
-	news := c.listen(polling, stop, orderID, cfg.News)
+	heard := c.listen(polling, stop, orderID, cfg.Feed)
 
 	var last Payment
+	q := query{action: or(cfg.Query, api.ActionSTATUS_QUERY), id: orderID, card: cfg.Card}
+	if cfg.Query == "" && cfg.Card.ChannelType != "" {
+		q = c.queryFor(cardPurchase, order{id: orderID, card: cfg.Card})
+	}
 	err := c.poll(polling, func(ctx context.Context) (bool, error) {
-		query := or(cfg.Query, api.ActionSTATUS_QUERY)
-		row, err := c.ask(ctx, query, orderID)
-		if err != nil || row.Mismatch(c.wanted(query, orderID)) != "" {
+		row, err := c.ask(ctx, q)
+		if err != nil {
 			return false, err
 		}
-		last = Payment{OrderID: row.OrderID, Status: row.State(), Amount: row.Amount, BizpayOrderID: row.BizpayOrderID}
+		if reason := row.Mismatch(c.wanted(q)); reason != "" {
+			return false, &unconfirmed{reason}
+		}
+		last = Payment{
+			OrderID: row.OrderID, Status: row.State(), Amount: row.Amount,
+			ConvenienceFee: row.ConvenienceFee, BizpayOrderID: row.BizpayOrderID,
+		}
 		return last.Status.Paid() || last.Status.Refunded() || last.Status.Final(), nil
 	})
 	stop()
-	told, heard := <-news
-	if err != nil && heard {
+	if told, ok := <-heard; err != nil && ok {
 		return told, nil
 	}
 	return last, err
 }
 
-// listen waits for news and stops the polling when there are some. The channel
-// is closed when the waiting is over.
-func (c *Client) listen(ctx context.Context, stop context.CancelFunc, orderID string, news News) <-chan Payment {
+// listen waits for the feed and stops the polling when it has the payment. The
+// channel is closed when the waiting is over.
+func (c *Client) listen(ctx context.Context, stop context.CancelFunc, orderID string, feed PaymentFeed) <-chan Payment {
 	heard := make(chan Payment, 1)
-	if news == nil {
+	if feed == nil {
 		close(heard)
 		return heard
 	}
 	go func() {
 		defer close(heard)
-		if p, err := news.Wait(ctx, c.merchant, orderID); err == nil {
+		if p, err := feed.Wait(ctx, c.merchant, orderID); err == nil {
 			p.Notified = true
 			heard <- p
 			stop()
@@ -109,7 +130,7 @@ type Notifier struct {
 
 type waitingFor struct{ merchant, id string }
 
-var _ News = (*Notifier)(nil)
+var _ PaymentFeed = (*Notifier)(nil)
 
 // Notify tells those who wait for the delivery's order, or for its checkout.
 // Notifications of another kind than paid are not passed on.
@@ -134,7 +155,7 @@ func (n *Notifier) Notify(d *middleware.Delivery) {
 	}
 }
 
-// Wait implements [News].
+// Wait implements [PaymentFeed].
 func (n *Notifier) Wait(ctx context.Context, merchantID, orderID string) (Payment, error) {
 	ch := make(chan Payment, 1)
 	key := waitingFor{merchantID, orderID}

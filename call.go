@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/ottpaykit/ottpay/gen/api"
@@ -28,6 +27,7 @@ type response[T any] interface {
 	Order() string
 	SetOrder(id string)
 	EchoesOrder() bool
+	Misfits() []string
 	SetPending(bool)
 }
 
@@ -62,6 +62,8 @@ type attempt struct {
 	start time.Time
 	call  middleware.Call
 	reply *middleware.Reply // nil until an answer came
+
+	misfits []string // members of the answer that do not fit and stop nothing
 }
 
 func (c *Client) begin(ctx context.Context, info api.ActionInfo) *attempt {
@@ -160,7 +162,7 @@ func receive[Resp any, PResp response[Resp]](a *attempt) (*Resp, error) {
 		named = PResp(resp).Order()
 	}
 	if named != "" && asked != "" && named != asked && (PResp(resp).EchoesOrder() || !a.mayName(named)) {
-		return nil, unclear(middleware.ReasonOtherOrder, ErrOtherOrder) // whatever the code says, it is not said of this order
+		return nil, unclear(middleware.ReasonOtherOrder, constant("the answer names another order")) // whatever the code says, it is not said of this order
 	}
 	pending := class == api.ClassPending && verified
 	if class != api.ClassSuccess && !pending {
@@ -168,6 +170,9 @@ func receive[Resp any, PResp response[Resp]](a *attempt) (*Resp, error) {
 	}
 	if decodeErr != nil {
 		return nil, unclear(middleware.ReasonSchema, errors.Join(ErrInvalid, decodeErr))
+	}
+	if failed := a.contradicts(a.reply.Members); failed != nil {
+		return nil, failed
 	}
 	// What is still under way need not have all members yet.
 	if err := a.check(a.ctx, resp); err != nil && !pending {
@@ -178,18 +183,31 @@ func receive[Resp any, PResp response[Resp]](a *attempt) (*Resp, error) {
 		PResp(resp).SetOrder(asked)
 	}
 	PResp(resp).SetPending(pending)
+	a.misfits = PResp(resp).Misfits()
 	return resp, nil
+}
+
+// contradicts returns the error of an answer that does not fit what was asked,
+// or that leaves the payer with nowhere to go.
+func (a *attempt) contradicts(m *wire.Members) *Error {
+	switch {
+	case a.info.Effect == api.EffectRefund:
+		return a.refundContradicts(m)
+	case a.info.Name == api.ActionCC_PURCHASE, a.info.Name == api.ActionCC_PREAUTH:
+		for _, name := range []string{"codeUrl", "code_url", "codeurl", "tn"} {
+			if memberText(m, name) != "" {
+				return nil
+			}
+		}
+		return unclear(middleware.ReasonSchema, errors.Join(ErrInvalid, constant("the answer names no page for the payer: neither codeUrl nor tn")))
+	}
+	return nil
 }
 
 // mayName reports whether the answer to a REFUND may name an id that is not the
 // one that was sent: the payment's, or OTT Pay's own of the refund.
 func (a *attempt) mayName(id string) bool {
-	var m wire.Members
-	if err := wire.Parse(a.call.Data, &m); err == nil && id == memberText(&m, "ori_order_id") {
-		return true
-	}
-	digits, own := strings.CutPrefix(id, "REF")
-	return own && digits != "" && strings.Trim(digits, "0123456789") == ""
+	return id == orderOf(a.info, a.call.Data).original || ownRefundID(id)
 }
 
 func (c *Client) check(ctx context.Context, v any) error {
@@ -234,6 +252,7 @@ func (a *attempt) complete(e *Error) *Error {
 	e.Action, e.MerchantID, e.OrderID = a.info.Name, a.merchant, a.call.OrderID
 	if a.reply != nil {
 		e.Code, e.Message = api.Code(clean(a.reply.Code, 64)), clean(a.reply.Message, 256)
+		e.code, e.said = codeText(e.Code, a.call.Data), said(e.Code, a.reply.Message, a.call.Data)
 		e.Verified = a.reply.Verified()
 		e.SentBefore = a.reply.SentBefore
 	}
@@ -241,13 +260,14 @@ func (a *attempt) complete(e *Error) *Error {
 		e.query = true
 		return e
 	}
+	e.order = orderOf(a.info, a.call.Data)
 	if e.NotSent && a.transport.MayHaveLeft(a.ctx, a.merchant, a.call.OrderID) {
 		e.NotSent, e.SentBefore = false, true
 	}
 	// Under a SendOnce context the earlier attempt may have had another id: it is
 	// the one that can be resolved.
 	if sent, ok := middleware.SentUnder(a.ctx); ok && e.SentBefore && sent.OrderID != "" && sent.OrderID != e.OrderID {
-		e.Action, e.MerchantID, e.OrderID = sent.Action, sent.MerchantID, sent.OrderID
+		e.Action, e.MerchantID, e.OrderID, e.order = sent.Action, sent.MerchantID, sent.OrderID, order{}
 	}
 	return e
 }

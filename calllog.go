@@ -3,7 +3,6 @@ package ottpay
 import (
 	"context"
 	"log/slog"
-	"strings"
 
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
@@ -42,11 +41,11 @@ func (a *attempt) log(failed *Error) {
 	if id := clean(a.call.OrderID, 64); id != "" {
 		attrs = append(attrs, slog.String("order_id", id))
 	}
-	switch {
-	case code.Message() != "":
-		attrs = append(attrs, slog.String("code", strings.ToUpper(string(code))))
-	case code != "":
-		attrs = append(attrs, slog.String("code", "other"))
+	if text := codeText(code, a.call.Data); text != "" {
+		attrs = append(attrs, slog.String("code", text))
+	}
+	if len(a.misfits) > 0 {
+		attrs = append(attrs, slog.Any("misfits", a.misfits))
 	}
 	if failed != nil {
 		attrs = append(attrs, failed.attrs()...)
@@ -57,6 +56,9 @@ func (a *attempt) log(failed *Error) {
 // attrs are what a line says of the error beside the call.
 func (e *Error) attrs() []slog.Attr {
 	var attrs []slog.Attr
+	if e.said != "" {
+		attrs = append(attrs, slog.String("gateway", e.said))
+	}
 	if e.Reason != "" {
 		attrs = append(attrs, slog.String("reason", string(e.Reason)))
 	}

@@ -73,9 +73,9 @@ type Config struct {
 	// process.
 	RefundStore dedupe.Store
 
-	// CardQuery is the action that asks for a card order, as the vendor's pages
-	// name two: CC_QUERYPAY, or STATUS_QUERY, which was observed for hosted
-	// cards. Defaults to CC_QUERYPAY.
+	// CardQuery is the action that Resolve and AwaitPayment ask for a card order
+	// with. If empty, its channel decides: CC_QUERYPAY for UnionPay, which the
+	// vendor's page names, and STATUS_QUERY for the hosted page, which was seen.
 	CardQuery api.Action
 
 	// NotificationQuery names the query that confirms a notification without a
@@ -129,6 +129,7 @@ type shared struct {
 	inApp     *url.URL
 	validate  middleware.Validator
 	transport *middleware.Transport
+	answers   answers
 }
 
 // New returns a client. It does not connect.

@@ -134,6 +134,15 @@ func TestVersionsEndpointsAndTerminal(t *testing.T) {
 	}
 }
 
+// reasonOf returns the reason of an *ottpay.Error, "" of another error.
+func reasonOf(err error) middleware.Reason {
+	var failed *ottpay.Error
+	if !errors.As(err, &failed) {
+		return ""
+	}
+	return failed.Reason
+}
+
 // classes lists the sentinels and which of them an error matches.
 func classes(err error) []string {
 	var names []string
@@ -195,7 +204,7 @@ func TestCodes(t *testing.T) {
 				if len(tt.code) < 64 && failed.Code != tt.code || len(failed.Code) > 64 || strings.ContainsRune(string(failed.Code), 0) {
 					t.Errorf("code %q", failed.Code)
 				}
-				if failed.Message != "the gateway's words" || strings.Contains(err.Error(), "words") {
+				if failed.Message != "the gateway's words" || !strings.Contains(err.Error(), `the gateway says "the gateway's words"`) {
 					t.Errorf("message %q, text %q", failed.Message, err)
 				}
 				if len(f.seen()) != 1 {
@@ -226,13 +235,13 @@ func TestProcessing(t *testing.T) {
 	pay := &api.ActivePayRequest{OrderID: "R1", Amount: 5, BizType: "ALIPAY", CallBackURL: "https://shop.example/"}
 	data = `{"order_id":"R2"}`
 	_, err = client.ActivePay(t.Context(), pay)
-	if !errors.Is(err, ottpay.ErrOtherOrder) || !errors.Is(err, ottpay.ErrUnknownOutcome) {
+	if reasonOf(err) != middleware.ReasonOtherOrder || !errors.Is(err, ottpay.ErrUnknownOutcome) {
 		t.Errorf("of another order: %v", err)
 	}
 	for id, ok := range map[string]bool{"O1": true, "REF202004155369901": true, "R2": false, "REF": false, "REF1X": false} {
 		data = `{"order_id":"` + id + `"}`
 		resp, err := client.Refund(t.Context(), req)
-		if ok && (err != nil || resp.OrderID != id) || !ok && !errors.Is(err, ottpay.ErrOtherOrder) {
+		if ok && (err != nil || resp.OrderID != id) || !ok && reasonOf(err) != middleware.ReasonOtherOrder {
 			t.Errorf("a refund's answer that names %s: %v, %v", id, resp, err)
 		}
 	}
@@ -247,13 +256,13 @@ func TestAnswersThatProveNothing(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name, code, data string
-		want             error
+		want             middleware.Reason
 	}{
-		{"of another order", "SUCCESS", h5Answer("O2"), ottpay.ErrOtherOrder},
-		{"failure of another order", "FAIL", `{"order_id":"O2"}`, ottpay.ErrOtherOrder},
-		{"without what it must have", "SUCCESS", `{"order_id":"O1"}`, ottpay.ErrInvalid},
-		{"with an amount in dollars", "SUCCESS", strings.Replace(h5Answer("O1"), "506", `"5.06"`, 1), ottpay.ErrInvalid},
-		{"without data", "SUCCESS", "", ottpay.ErrNoData},
+		{"of another order", "SUCCESS", h5Answer("O2"), middleware.ReasonOtherOrder},
+		{"failure of another order", "FAIL", `{"order_id":"O2"}`, middleware.ReasonOtherOrder},
+		{"without what it must have", "SUCCESS", `{"order_id":"O1"}`, middleware.ReasonSchema},
+		{"with an amount in dollars", "SUCCESS", strings.Replace(h5Answer("O1"), "506", `"5.06"`, 1), middleware.ReasonSchema},
+		{"without data", "SUCCESS", "", middleware.ReasonNoData},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -262,7 +271,7 @@ func TestAnswersThatProveNothing(t *testing.T) {
 			req := h5Request()
 			req.OrderID = "O1"
 			resp, err := newClient(t, f.config()).H5Pay(t.Context(), req)
-			if resp != nil || !errors.Is(err, tt.want) || fmt.Sprint(classes(err)) != "[unknown]" {
+			if resp != nil || reasonOf(err) != tt.want || fmt.Sprint(classes(err)) != "[unknown]" {
 				t.Errorf("got %v, %v %v", resp, err, classes(err))
 			}
 		})
@@ -359,12 +368,20 @@ func (b *base) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (b *base) say(code, data string) (*http.Response, error) {
 	resp := envelope.Response{Code: code}
-	var body []byte
-	var err error
-	if data == "" {
-		body = []byte(`{"rsp_code":"` + code + `"}`)
-	} else if resp.Sealed, err = b.key.Seal([]byte(data)); err == nil {
-		body, err = json.Marshal(resp)
+	if data != "" {
+		var err error
+		if resp.Sealed, err = b.key.Seal([]byte(data)); err != nil {
+			return nil, err
+		}
+	}
+	return b.answer(resp)
+}
+
+// answer leaves out the data if there is none.
+func (b *base) answer(resp envelope.Response) (*http.Response, error) {
+	body, err := json.Marshal(resp)
+	if resp.Sealed == (envelope.Sealed{}) {
+		body, err = json.Marshal(map[string]string{"rsp_code": resp.Code, "rsp_msg": resp.Message})
 	}
 	return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(body))}, err
 }
@@ -464,7 +481,7 @@ func TestQueryGivesUp(t *testing.T) {
 		cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		start := time.Now()
 		_, err := newClient(t, cfg).StatusQuery(t.Context(), &api.StatusQueryRequest{OrderID: "O1"})
-		if !errors.Is(err, ottpay.ErrStatus) || b.n != 5 {
+		if !errors.Is(err, middleware.ErrStatus) || b.n != 5 {
 			t.Errorf("put %d times, %v", b.n, err)
 		}
 		if took := time.Since(start); took < 3500*time.Millisecond || took > 7*time.Second {
@@ -622,7 +639,7 @@ func TestForMerchantKeepsApart(t *testing.T) {
 	if fmt.Sprint(held) != "map[A1 effect:20 B2 effect:20]" {
 		t.Errorf("held %v", held)
 	}
-	if _, err := a.ForMerchant("C3", "3").H5Pay(t.Context(), h5Request()); !errors.Is(err, ottpay.ErrNoKeys) || !errors.Is(err, ottpay.ErrNotSent) {
+	if _, err := a.ForMerchant("C3", "3").H5Pay(t.Context(), h5Request()); !errors.Is(err, middleware.ErrNoKeys) || !errors.Is(err, ottpay.ErrNotSent) {
 		t.Errorf("a stranger: %v", err)
 	}
 }
@@ -662,7 +679,7 @@ func TestLimitsAreFairAndFailFast(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
 		_, err = client.Refund(ctx, &api.RefundRequest{OriOrderID: "O1", RefundAmt: 5})
-		if !errors.Is(err, ottpay.ErrLimited) || !errors.Is(err, ottpay.ErrNotSent) || time.Since(start) != 0 {
+		if !errors.Is(err, middleware.ErrLimited) || !errors.Is(err, ottpay.ErrNotSent) || time.Since(start) != 0 {
 			t.Errorf("after %v: %v", time.Since(start), err)
 		}
 		if err := refund(client.ForMerchant("B2", operator)); err != nil || time.Since(start) != 0 {

@@ -10,15 +10,15 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
 	"github.com/ottpaykit/ottpay/validate"
 )
 
-// The classes of docs/protocol.md, 9, for errors.Is. An [*Error] matches at
-// most one of them, but for a PROCESSING that nothing authenticates, which is
-// both pending and unknown.
+// The classes of docs/protocol.md, 9, for errors.Is. An [*Error] matches one of
+// the first four at most. It may match ErrUnknownOutcome beside it: for a
+// PROCESSING that nothing authenticates, and after an earlier call for the same
+// payment ([Error].SentBefore).
 var (
 	// ErrPending says that the gateway is still working on it: query.
 	ErrPending = errors.New("pending")
@@ -30,51 +30,28 @@ var (
 	// ErrFailed says that the attempt failed. A refund and a scanned code are
 	// to be queried first.
 	ErrFailed = errors.New("failed")
-	// ErrUnknownOutcome says that nobody knows whether the gateway acted:
-	// [Client.Resolve], never pay again.
+	// ErrUnknownOutcome says that the gateway may have acted. Call
+	// [Client.Resolve]; do not pay again.
 	ErrUnknownOutcome = middleware.ErrUnknownOutcome
 )
 
 // What else an [*Error] may match.
 var (
-	// ErrNotSent says that nothing has left and nothing will. It excludes
-	// ErrUnknownOutcome.
+	// ErrNotSent says that nothing has left and nothing will, neither of this
+	// call nor of an earlier one for the same payment that this process knows of.
+	// It excludes ErrUnknownOutcome.
 	ErrNotSent = middleware.ErrNotSent
 	// ErrInvalid says that a request or an answer breaks the document's rules;
 	// the error's *validate.Error names members and rules. A request that does
 	// is ErrCaller and ErrNotSent, too; an answer that does is ErrUnknownOutcome.
 	ErrInvalid = errors.New("breaks the schema")
-	// ErrOtherOrder says that the answer names another order than the request.
-	ErrOtherOrder error = constant("answer of another order")
-	// ErrUnauthentic says that the answer does not open under the merchant's keys.
-	ErrUnauthentic = envelope.ErrUnauthentic
-	// ErrMalformed says that the answer is no envelope.
-	ErrMalformed = envelope.ErrMalformed
-	// ErrTooLarge says that the answer is longer than 1 MiB.
-	ErrTooLarge = middleware.ErrTooLarge
-	// ErrHTML says that a page came in place of an envelope.
-	ErrHTML = middleware.ErrHTML
-	// ErrEmpty says that the answer has no content.
-	ErrEmpty = middleware.ErrEmpty
-	// ErrNoData says that the answer claims SUCCESS without data.
-	ErrNoData = middleware.ErrNoData
-	// ErrStatus says that the answer's HTTP status is not 2xx.
-	ErrStatus = middleware.ErrStatus
-	// ErrRedirect says that the answer is a redirect; none is followed.
-	ErrRedirect = middleware.ErrRedirect
-	// ErrLimited says that the limiter did not let the call through in time.
-	ErrLimited = middleware.ErrLimited
-	// ErrNoKeys says that the merchant has no sign keys.
-	ErrNoKeys = middleware.ErrNoKeys
 )
 
 // Error is how a call failed. Every error of a [Client]'s method is one.
 //
-// Its text names the action, a known code and a reason, never what the gateway
-// wrote, an order or a value. It may be built by hand, to resolve a payment
-// that a program was doing when it was killed:
-//
-//	client.Resolve(ctx, &ottpay.Error{Action: api.ActionREFUND, OrderID: id})
+// Its text names the action, the code and the reason, and quotes the gateway's
+// message, from which values of the request and long numbers were removed. It
+// names no order and no value.
 type Error struct {
 	Action     api.Action
 	MerchantID string // "" is the client's
@@ -111,11 +88,13 @@ type Error struct {
 	// Err is the underlying error, or nil. Its text is not made for logs.
 	Err error
 
-	query bool // it may be repeated
-	named bool // the verified data names the order
-	ask   bool // Resolve asks, though this call sent nothing: the store may have forgotten an earlier one
+	code  string // Code, fit to be shown
+	said  string // Message, fit to be shown
+	query bool   // it may be repeated
+	named bool   // the verified data names the order
+	ask   bool   // Resolve asks, though this call sent nothing: the store may have forgotten an earlier one
 
-	refund *RefundIntent // of RefundOnce
+	order order // what is known of it beside OrderID
 }
 
 // Error returns the action, the code and what to make of it.
@@ -128,12 +107,17 @@ func (e *Error) Error() string {
 	switch meaning := e.Code.Message(); {
 	case meaning != "":
 		b.WriteString(strings.ToUpper(string(e.Code)) + " (" + meaning + ")")
+	case e.code != "" && e.code != "other":
+		b.WriteString(e.code + " (undocumented response code)")
 	case e.Code != "":
 		b.WriteString("undocumented response code")
 	case e.Reason != "":
 		b.WriteString(string(e.Reason))
 	default:
 		b.WriteString("no answer")
+	}
+	if e.said != "" {
+		b.WriteString(": the gateway says " + strconv.Quote(e.said))
 	}
 	if detail := detail(e.Err); detail != "" {
 		b.WriteString(": " + detail)
@@ -185,7 +169,7 @@ func (e *Error) unknown() bool {
 // Unwrap returns the underlying error.
 func (e *Error) Unwrap() error { return e.Err }
 
-// LogValue names the order, too, and leaves out the gateway's words.
+// LogValue names the order, too.
 func (e *Error) LogValue() slog.Value {
 	attrs := []slog.Attr{
 		slog.String("error", e.Error()),
@@ -201,8 +185,7 @@ func (e *Error) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// Format writes the error's text, whatever the verb, and quoted for %q: none
-// shows what the gateway wrote.
+// Format writes the error's text, whatever the verb, and quoted for %q.
 func (e Error) Format(f fmt.State, verb rune) {
 	text := e.Error()
 	if verb == 'q' {

@@ -35,7 +35,7 @@ func Example_failing() {
 			asking, cancel := context.WithTimeout(ctx, 30*time.Second)
 			defer cancel()
 			resolution, err := client.Resolve(asking, err)
-			fmt.Println(resolution.Outcome, resolution.Status, err)
+			fmt.Println(resolution.Verdict, resolution.Status, err)
 		case errors.Is(err, ottpay.ErrPending):
 			fmt.Println("query until it is decided")
 		case errors.Is(err, ottpay.ErrDuplicate):

@@ -130,7 +130,7 @@ func Example_inStore() {
 		return
 	case err != nil: // failed and unknown alike: ask before the payer is charged again
 		resolution, err := till.Resolve(ctx, err)
-		fmt.Println(resolution.Outcome, err)
+		fmt.Println(resolution.Verdict, err)
 		return
 	}
 	fmt.Println(resp.OrderStatus, "pending:", resp.Pending())

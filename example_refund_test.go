@@ -40,7 +40,7 @@ func Example_refund() {
 			fmt.Println("refused here, nothing was sent")
 		case errors.Is(err, ottpay.ErrUnknownOutcome):
 			resolution, err := client.Resolve(ctx, err)
-			fmt.Println(resolution.Outcome, err)
+			fmt.Println(resolution.Verdict, err)
 		case err != nil:
 			fmt.Println(err)
 		default:

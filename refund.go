@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
+	"github.com/ottpaykit/ottpay/wire"
 )
 
 // What RefundOnce refuses a refund for. The *Error matches ErrNotSent, too: this
@@ -204,7 +207,7 @@ func (f *refunding) unclaimed(err, asked error) *Error {
 // row asks the gateway for the refund itself. It may know it and say that it
 // failed: the error is then that of the refund.
 func (f *refunding) row() (_ RefundResult, known bool, _ error) {
-	row, err := f.ask(quietly(f.ctx), api.ActionSTATUS_QUERY, f.intent.RefundID)
+	row, err := f.ask(quietly(f.ctx), query{action: api.ActionSTATUS_QUERY, id: f.intent.RefundID})
 	switch {
 	case err != nil && noSuchOrder(err):
 		return RefundResult{}, false, nil
@@ -245,12 +248,12 @@ func noSuchOrder(err error) bool {
 
 // refundable asks the gateway what was paid.
 func (f *refunding) refundable() error {
-	query := or(f.intent.Query, api.ActionSTATUS_QUERY)
-	paid, err := f.ask(f.ctx, query, f.intent.OrderID)
+	q := query{action: or(f.intent.Query, api.ActionSTATUS_QUERY), id: f.intent.OrderID}
+	paid, err := f.ask(f.ctx, q)
 	if err != nil {
 		return err
 	}
-	if paid.Mismatch(f.wanted(query, f.intent.OrderID)) != "" {
+	if paid.Mismatch(f.wanted(q)) != "" {
 		return ErrUnconfirmed
 	}
 	state := paid.State()
@@ -270,6 +273,72 @@ func (f *refunding) refundable() error {
 	return nil
 }
 
+// refundContradicts returns the error of an answer to a REFUND that is about
+// another payment or another amount, or that answered another refund before. Such
+// an answer opens under the merchant's key, and proves nothing of this refund.
+func (a *attempt) refundContradicts(m *wire.Members) *Error {
+	o, id := orderOf(a.info, a.call.Data), memberText(m, "order_id")
+	if original := memberText(m, "ori_order_id"); original != "" && original != o.original {
+		return unclear(middleware.ReasonOtherOrder, constant("the answer names another payment"))
+	}
+	if id == o.original && memberText(m, "total_amount") != "" {
+		return unclear(middleware.ReasonReflected, constant("the answer is the payment's row"))
+	}
+	for _, name := range []string{"refund_fee", "refund_amt", "refund_amount"} {
+		returned, err := field.ParseCents(memberText(m, name))
+		if err == nil && returned != o.amount && (returned > 0 || id == o.original) {
+			return unclear(middleware.ReasonAmountMismatch, constant("the answer names another amount"))
+		}
+	}
+	for _, name := range []string{"order_id", "refund_id"} {
+		if id := memberText(m, name); ownRefundID(id) && !a.answers.first(payment{a.merchant, id}, a.call.OrderID) {
+			return unclear(middleware.ReasonReflected, constant("the answer is that of an earlier refund"))
+		}
+	}
+	return nil
+}
+
+// ownRefundID reports whether id is one that OTT Pay gives a refund: REF and
+// digits. No two refunds have the same.
+func ownRefundID(id string) bool {
+	digits, own := strings.CutPrefix(id, "REF")
+	return own && digits != "" && strings.Trim(digits, "0123456789") == ""
+}
+
+// answers remembers which refund an id of OTT Pay's was the answer to, the newest
+// 4096 of them. Its zero value is ready.
+type answers struct {
+	mu   sync.Mutex
+	to   map[payment]string
+	ring []payment
+	next int
+}
+
+// payment is an order of a merchant's.
+type payment struct{ merchant, order string }
+
+// first reports whether the id has not answered another refund than this one.
+func (a *answers) first(id payment, refundID string) bool {
+	const most = 4096
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if known, ok := a.to[id]; ok {
+		return known == refundID
+	}
+	if a.to == nil {
+		a.to = make(map[payment]string)
+	}
+	if len(a.ring) < most {
+		a.ring = append(a.ring, id)
+	} else {
+		delete(a.to, a.ring[a.next])
+		a.ring[a.next] = id
+		a.next = (a.next + 1) % most
+	}
+	a.to[id] = refundID
+	return true
+}
+
 // finish completes the error. Unless it is certain that this refund was not
 // sent, Resolve has to ask: the store may have forgotten an earlier attempt.
 func (f *refunding) finish(panicked any, err error) error {
@@ -280,9 +349,10 @@ func (f *refunding) finish(panicked any, err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	e.refund, e.ask = &f.intent, !f.never
+	e.ask = !f.never
 	if e.OrderID == "" {
 		e.Action, e.MerchantID, e.OrderID = api.ActionREFUND, f.merchant, f.intent.RefundID
+		e.order = order{original: f.intent.OrderID, amount: f.intent.Amount}
 	}
 	if f.sent || !f.never && f.transport.MayHaveLeft(f.ctx, f.merchant, f.intent.RefundID) {
 		e.SentBefore, e.NotSent = true, false

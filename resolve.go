@@ -8,143 +8,213 @@ import (
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
+	"github.com/ottpaykit/ottpay/wire"
 )
 
-// Outcome is what became of a call that may move money.
-type Outcome int
+// Verdict is what became of a call that may move money.
+type Verdict int
 
 const (
-	// StillUnknown means that nobody knows yet. Do not pay again.
-	StillUnknown Outcome = iota
-	// Happened means that the gateway has done what was asked: it refunded, it
-	// charged the scanned code, or it made the order, which a payer may then
-	// have paid or still pay. Resolution.Status says which.
-	Happened
-	// DidNotHappen means that nothing was done and nothing will: the request
-	// never left, or the gateway says that the attempt failed, was closed or
-	// cancelled. To ask again, take a new order id.
-	DidNotHappen
+	// VerdictUnknown means that it is not decided yet. Do not pay again.
+	VerdictUnknown Verdict = iota
+	// VerdictHappened means that the gateway has done what was asked: it
+	// refunded, it charged the scanned code, or it made the order, which a payer
+	// may then have paid or still pay. Resolution.Status says which.
+	VerdictHappened
+	// VerdictDidNotHappen means that nothing was done and nothing will be: the
+	// request never left, or the gateway says that the attempt failed, was closed
+	// or cancelled. To ask again, use a new order id.
+	VerdictDidNotHappen
 )
 
-// String returns the outcome in words.
-func (o Outcome) String() string {
-	switch o {
-	case Happened:
+// String returns the verdict in words.
+func (v Verdict) String() string {
+	switch v {
+	case VerdictHappened:
 		return "happened"
-	case DidNotHappen:
+	case VerdictDidNotHappen:
 		return "did not happen"
 	default:
 		return "still unknown"
 	}
 }
 
-// Resolution is what [Client.Resolve] found out.
+// Resolution is what Resolve found out.
 type Resolution struct {
-	Outcome Outcome
+	Verdict Verdict
 	Action  api.Action
 	OrderID string
 
-	// Query is the action that was asked, "" if none was needed.
+	// Query is the action that was asked with, "" if none was needed.
 	Query api.Action
-	// Status is what the gateway last said of the order, "" if nothing.
+	// Status is the status of the order: that of a refund as the gateway wrote
+	// it, that of a payment as [middleware.Answer.State] has it. It is "" if the
+	// gateway has said nothing that can be believed.
 	Status api.OrderStatus
-	// Amount is the amount that it named, nil if none.
+	// Amount is the amount that the gateway named, in cents, nil if none. It may
+	// include a fee.
 	Amount *field.Cents
 }
 
-// Paid reports whether the gateway says that the order is paid.
+// Paid reports whether the gateway says that the order is paid, and that nothing
+// of it was returned. Compare Amount.
 func (r Resolution) Paid() bool { return r.Action != api.ActionREFUND && r.Status.Paid() }
 
 // Resolve finds out what became of a call that failed with err, by asking the
 // gateway until it is decided or ctx ends, with Config.Poll between the
-// questions. The error is nil if and only if the outcome is decided; otherwise
-// it says why not, and matches ctx's error if that is why.
+// questions. err must hold an *Error of a payment or a refund. The returned error
+// is nil if and only if the verdict is not VerdictUnknown; it matches ctx's error
+// if that is why.
 //
-// "Did not happen" is only said where it is provable. The vendor documents no
-// code for an order that does not exist, so that a request which never arrived
-// stays unknown until ctx ends. An answer that does not name the order proves
-// nothing.
-//
-// A REFUND is asked for by its own order id.
+// VerdictDidNotHappen is only returned where it is provable. The vendor documents
+// no code for an order that does not exist, so that a request which never
+// arrived stays unknown until ctx ends. An answer that does not name the order,
+// or that names another amount than was asked for, proves nothing. A REFUND is
+// asked for by its own order id.
 func (c *Client) Resolve(ctx context.Context, err error) (Resolution, error) {
 	var failed *Error
 	if !errors.As(err, &failed) {
 		return Resolution{}, errors.New("ottpay: nothing to resolve: not an *Error")
 	}
-	res := Resolution{Action: failed.Action, OrderID: failed.OrderID}
-	info, known := api.LookupAction(string(failed.Action))
-	if failed.Action == ActionInAppPay {
-		info, known = api.ActionInfo{Name: ActionInAppPay, Kind: api.KindEffect, Effect: api.EffectCreateOrder}, true
+	if failed.MerchantID != "" && failed.MerchantID != c.merchant {
+		c = c.ForMerchant(failed.MerchantID, c.operator)
+	}
+	o := failed.order
+	o.id = failed.OrderID
+	return c.resolve(ctx, failed.Action, o, failed.proves)
+}
+
+// ResolveOrder is [Client.Resolve] for a payment of which the shop knows no more
+// than that it may have been sent, for example because the process was killed:
+// the action, such as api.ActionMAPPPAY, and the order's id.
+func (c *Client) ResolveOrder(ctx context.Context, action api.Action, orderID string) (Resolution, error) {
+	return c.resolve(ctx, action, order{id: orderID}, nil)
+}
+
+// ResolveRefund is [Client.Resolve] for a refund that may have been sent. Only
+// RefundID is required; a row of the gateway counts if it fits what r names.
+func (c *Client) ResolveRefund(ctx context.Context, r RefundIntent) (Resolution, error) {
+	return c.resolve(ctx, api.ActionREFUND, order{id: r.RefundID, original: r.OrderID, amount: r.Amount}, nil)
+}
+
+// order is what is known of the order of an effect.
+type order struct {
+	id       string
+	amount   field.Cents // 0 if it is not known
+	original string      // the payment that a refund returns, "" if it is not known
+	card     HostedCard
+}
+
+// orderOf returns what the data of a request says of its order.
+func orderOf(info api.ActionInfo, data []byte) order {
+	var (
+		o order
+		m wire.Members
+	)
+	schema, ok := api.LookupSchema(info.Request)
+	if !ok || wire.Parse(data, &m) != nil {
+		return o
+	}
+	if amount, ok := schema.WithRole(api.RoleAmount); ok {
+		o.amount, _ = field.ParseCents(memberText(&m, amount.Name))
+	}
+	if original, ok := schema.WithRole(api.RoleOriginalOrderID); ok {
+		o.original = memberText(&m, original.Name)
+	}
+	o.card = HostedCard{
+		ChannelType: memberText(&m, "channelType"), TxnTime: memberText(&m, "txnTime"),
+		BizType: or(memberText(&m, "bizType"), memberText(&m, "biz_type")),
+	}
+	return o
+}
+
+func (c *Client) resolve(ctx context.Context, action api.Action, o order, proves func(api.ActionInfo) bool) (Resolution, error) {
+	res := Resolution{Action: action, OrderID: o.id}
+	info, known := api.LookupAction(string(action))
+	if action == ActionInAppPay {
+		info, known = inAppPayInfo, true
 	}
 	switch {
 	case !known || info.Kind != api.KindEffect:
 		return res, errors.New("ottpay: nothing to resolve: not a payment or refund")
-	case failed.over(info):
-		res.Outcome = DidNotHappen
+	case proves != nil && proves(info):
+		res.Verdict = VerdictDidNotHappen
 		return res, nil
-	case failed.OrderID == "":
-		return res, errors.New("ottpay: cannot resolve: the error has no order id")
+	case o.id == "":
+		return res, errors.New("ottpay: cannot resolve: there is no order id")
 	}
-	if failed.MerchantID != "" && failed.MerchantID != c.merchant {
-		c = c.ForMerchant(failed.MerchantID, c.operator)
-	}
-	res.Query = c.queryFor(info)
-	return res, c.poll(ctx, func(ctx context.Context) (bool, error) {
-		row, err := c.ask(ctx, res.Query, res.OrderID)
-		if err != nil || row.Mismatch(c.wantedBy(failed, info, res.Query)) != "" {
+	q := c.queryFor(info, o)
+	res.Query = q.action
+	err := c.poll(ctx, func(ctx context.Context) (bool, error) {
+		row, err := c.ask(ctx, q)
+		if err != nil {
 			return false, err
+		}
+		if reason := row.Mismatch(c.wantedOf(info, q, o, row.Amount)); reason != "" {
+			return false, &unconfirmed{reason}
 		}
 		res.Status, res.Amount = row.Status, row.Amount
 		if info.Effect != api.EffectRefund {
 			res.Status = row.State()
 		}
-		res.Outcome = outcomeOf(info.Effect, res.Status)
-		return res.Outcome != StillUnknown, nil
+		res.Verdict = verdictOf(info.Effect, res.Status)
+		return res.Verdict != VerdictUnknown, nil
 	})
+	return res, err
 }
 
-// over reports whether the error itself proves that nothing happened. The
+// unconfirmed is the error of a row that proves nothing.
+type unconfirmed struct{ reason middleware.Reason }
+
+// Error names the reason.
+func (u *unconfirmed) Error() string { return "unconfirmed: " + string(u.reason) }
+
+// Loggable marks the error for [middleware.Detail].
+func (*unconfirmed) Loggable() {}
+
+// proves reports whether the error itself proves that nothing happened. The
 // gateway's refusal does if it came with data that names the order; a refund's
 // and a scanned code's failure is to be queried first (docs/protocol.md, 9).
-func (e *Error) over(info api.ActionInfo) bool {
-	if e.SentBefore {
+func (e *Error) proves(info api.ActionInfo) bool {
+	switch {
+	case e.SentBefore:
 		return false
-	}
-	if e.NotSent {
+	case e.NotSent:
 		return !e.ask
-	}
-	if !e.Verified || !e.named {
+	case !e.Verified || !e.named:
 		return false
 	}
 	queryFirst := info.Effect == api.EffectRefund || info.Effect == api.EffectPayNow
 	return e.Class == api.ClassCaller || e.Class == api.ClassFailed && !queryFirst
 }
 
-// wantedBy returns the payment or the refund that failed is the error of.
-func (c *Client) wantedBy(failed *Error, info api.ActionInfo, query api.Action) middleware.Wanted {
-	switch {
-	case info.Effect != api.EffectRefund:
-		return c.wanted(query, failed.OrderID)
-	case failed.refund != nil:
-		return c.wantedRefund(*failed.refund, true)
-	default:
-		return c.wantedRefund(RefundIntent{RefundID: failed.OrderID}, true)
+// wantedOf returns the payment or the refund as a row has to show it that names
+// this amount. A payment may have become dearer by a fee or a tip, but not
+// cheaper. Not every row of a payment names an amount.
+func (c *Client) wantedOf(info api.ActionInfo, q query, o order, named *field.Cents) middleware.Wanted {
+	if info.Effect == api.EffectRefund {
+		return c.wantedRefund(RefundIntent{RefundID: o.id, OrderID: o.original, Amount: o.amount}, true)
 	}
+	w := c.wanted(q)
+	if named != nil {
+		w.Amount = func(amount field.Cents) bool { return amount >= o.amount }
+	}
+	return w
 }
 
-// outcomeOf says what a row of this status means for an effect.
-func outcomeOf(effect api.Effect, status api.OrderStatus) Outcome {
+// verdictOf returns what a row of this status means for an effect.
+func verdictOf(effect api.Effect, status api.OrderStatus) Verdict {
 	switch {
 	case status.Paid(), status.Refunded(), status.Is(api.StatusFullyReversal):
-		return Happened
+		return VerdictHappened
 	case status.Closed():
-		return DidNotHappen
+		return VerdictDidNotHappen
 	case effect == api.EffectRefund, effect == api.EffectPayNow:
-		return StillUnknown
+		return VerdictUnknown
 	case status.Held(), status.Is(api.StatusInit), status.Is(api.StatusNotpay), status.Is(api.StatusProcessing):
-		return Happened // the order stands
+		return VerdictHappened // the order stands
 	default:
-		return StillUnknown
+		return VerdictUnknown
 	}
 }
 
@@ -153,24 +223,28 @@ func outcomeOf(effect api.Effect, status api.OrderStatus) Outcome {
 func (c *Client) poll(ctx context.Context, ask func(context.Context) (done bool, _ error)) error {
 	for n := 1; ; n++ {
 		done, err := ask(ctx)
-		if done {
+		switch {
+		case done:
 			return nil
-		}
-		if hopeless(err) {
+		case hopeless(err):
 			return err
 		}
-		if ended := c.cfg.Sleep(ctx, c.delay(c.cfg.Poll, n)); ended != nil {
-			if err != nil {
-				return fmt.Errorf("ottpay: undecided: %w; the last query: %w", ended, err)
-			}
+		ended := c.cfg.Sleep(ctx, c.delay(c.cfg.Poll, n))
+		switch {
+		case ended != nil && err != nil:
+			return fmt.Errorf("ottpay: undecided: %w; the last query: %w", ended, err)
+		case ended != nil:
 			return fmt.Errorf("ottpay: undecided: %w", ended)
 		}
 	}
 }
 
-// hopeless reports whether the next question fails like this one: it did not
-// get out of the house, and not for want of a network or of time.
+// hopeless reports whether the next query fails like this one: it failed before
+// it was sent, and not for want of a network or of time.
 func hopeless(err error) bool {
 	var failed *Error
-	return errors.As(err, &failed) && failed.NotSent && (failed.Class == api.ClassCaller || failed.Reason == middleware.ReasonKeys)
+	if !errors.As(err, &failed) || !failed.NotSent {
+		return false
+	}
+	return failed.Class == api.ClassCaller || failed.Reason == middleware.ReasonKeys || failed.Reason == middleware.ReasonRequest
 }

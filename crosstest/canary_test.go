@@ -666,8 +666,8 @@ func (w *watch) hostile(t *testing.T) {
 			"refused":   respond(200, w.seal(t, w.key, "ORDER_PAID", good)),
 			"odd code":  respond(200, w.seal(t, w.key, canary+"code", good)),
 			"other key": respond(200, w.seal(t, other, "SUCCESS", good)),
-			"bare":      respond(200, `{"rsp_code":"FAIL","rsp_msg":"`+canary+`"}`),
-			"bare odd":  respond(200, `{"rsp_code":"`+canary+`","rsp_msg":"`+canary+`","merchant_id":"`+canary+`"}`),
+			"bare":      respond(200, `{"rsp_code":"FAIL","rsp_msg":"for `+canary+`@shop.example, see https://pay.example/`+canary+`"}`),
+			"bare odd":  respond(200, `{"rsp_code":"`+canary+`!","rsp_msg":"`+canary+`@shop.example","merchant_id":"`+canary+`"}`),
 			"twice":     respond(200, `{"rsp_code":"SUCCESS","rsp_code":"`+canary+`"}`),
 			"no JSON":   respond(200, canary),
 			"page":      respond(200, "<html>"+canary+"</html>"),
@@ -1181,7 +1181,7 @@ func (w *watch) stores(t *testing.T) {
 // settle is what a shop runs that misses its callbacks.
 func (w *watch) settle(t *testing.T) {
 	for name, base := range map[string]http.RoundTripper{
-		"down": respond(500, canary), "page": respond(200, "<html>"+canary), "bare": respond(200, `{"rsp_code":"FAIL","rsp_msg":"`+canary+`"}`),
+		"down": respond(500, canary), "page": respond(200, "<html>"+canary), "bare": respond(200, `{"rsp_code":"FAIL","rsp_msg":"for `+canary+`@shop.example, see https://pay.example/`+canary+`"}`),
 		"paid": respond(200, w.seal(t, w.key, "SUCCESS", map[string]any{"order_id": finch + "settled", "order_status": "success", "total_amount": "100", "buyer_login_id": canary, "remarks": canary})),
 	} {
 		cfg := w.hookConfig(dedupe.NewMemory(dedupe.MemoryConfig{}))

@@ -208,7 +208,7 @@ func word(err error) string {
 		return err.Error()
 	case e.NotSent:
 		return "not-sent"
-	case errors.Is(err, ottpay.ErrOtherOrder):
+	case e.Reason == middleware.ReasonOtherOrder:
 		return "another-order"
 	case errors.Is(err, ottpay.ErrPending):
 		return "pending"
@@ -262,7 +262,7 @@ func answered(t *testing.T, f ottpaytest.Fault, encrypted bool) ottpaytest.Expec
 	}
 	defer cancel()
 	found, _ := s.client.Resolve(ctx, err)
-	got.Then = found.Outcome.String()
+	got.Then = found.Verdict.String()
 	return got
 }
 
@@ -391,7 +391,7 @@ func TestAnswerFaults(t *testing.T) {
 			if f.Expect.Unknown && kind != ottpaytest.FaultDelay {
 				fault.Before = true
 				want := f.Expect
-				want.Then = ottpay.StillUnknown.String()
+				want.Then = ottpay.VerdictUnknown.String()
 				got := answered(t, fault, false)
 				switch kind { // they take an answer with data
 				case ottpaytest.FaultAnotherOrder, ottpaytest.FaultWrongDigest, ottpaytest.FaultWrongKey, ottpaytest.FaultReflect:

@@ -34,6 +34,9 @@ type Answer struct {
 	// Returned is how much of Amount was returned, nil if the answer does not
 	// say. It stands on the row of a payment and on that of a refund.
 	Returned *field.Cents
+	// ConvenienceFee is the part of Amount that the payer paid on top of the
+	// order's price, nil if the answer names none.
+	ConvenienceFee *field.Cents
 	// MerchantID is the merchant that the answer names, "" if it names none.
 	MerchantID string
 	// Checkout is the checkout that the answer names, "" if it names none.

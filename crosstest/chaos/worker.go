@@ -287,14 +287,14 @@ func (w *worker) resolve(ctx context.Context, e errand, p point, failed error, h
 	w.naps = 6
 	res, err := w.client.Resolve(ctx, failed)
 	switch {
-	case res.Outcome == ottpay.Happened && happened, res.Outcome == ottpay.DidNotHappen && !happened:
+	case res.Verdict == ottpay.VerdictHappened && happened, res.Verdict == ottpay.VerdictDidNotHappen && !happened:
 		w.resolved++
-	case res.Outcome == ottpay.StillUnknown && !happened && p.sent() && errors.Is(err, context.DeadlineExceeded):
+	case res.Verdict == ottpay.VerdictUnknown && !happened && p.sent() && errors.Is(err, context.DeadlineExceeded):
 		// The vendor has no code for an order that does not exist.
 	default:
 		w.resolvedWrong++
 		if len(w.misjudged) < 10 {
-			w.misjudged = append(w.misjudged, fmt.Sprintf("%s, %s, then %v: resolved as %v, which is wrong: %v", e.action, p, trouble, res.Outcome, err))
+			w.misjudged = append(w.misjudged, fmt.Sprintf("%s, %s, then %v: resolved as %v, which is wrong: %v", e.action, p, trouble, res.Verdict, err))
 		}
 	}
 }

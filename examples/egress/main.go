@@ -68,7 +68,7 @@ func run(ctx context.Context, out io.Writer) error {
 	}
 	hurried, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
-	if _, err = client.H5Pay(hurried, req); !errors.Is(err, ottpay.ErrLimited) || !errors.Is(err, ottpay.ErrNotSent) {
+	if _, err = client.H5Pay(hurried, req); !errors.Is(err, middleware.ErrLimited) || !errors.Is(err, ottpay.ErrNotSent) {
 		return fmt.Errorf("the limit: %w", err)
 	}
 	fmt.Fprintln(out, "2. A third payment within two seconds could not go before its deadline, and failed at once: not sent.")

@@ -147,7 +147,7 @@ func (st *story) ready(ctx context.Context) error {
 	hurried, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	err = p.open(hurried, "TOOMUCH", st.balancer.URL+"/ottpay/callback")
-	if !errors.Is(err, ottpay.ErrLimited) || !errors.Is(err, ottpay.ErrNotSent) {
+	if !errors.Is(err, middleware.ErrLimited) || !errors.Is(err, ottpay.ErrNotSent) {
 		return fmt.Errorf("a payment without room: %v", err)
 	}
 	p.payments.SetLimit(1000)

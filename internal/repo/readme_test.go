@@ -56,7 +56,7 @@ func readme(
 	switch {
 	case errors.Is(err, ottpay.ErrUnknownOutcome): // nobody knows: ask the gateway, never pay again
 		resolution, err := client.Resolve(ctx, err) // until ctx ends
-		log.Println(resolution.Outcome, err)
+		log.Println(resolution.Verdict, err)
 	case err != nil: // refused: errors.Is tells ErrDuplicate, ErrCaller and ErrFailed apart
 		log.Println(err)
 	default:
