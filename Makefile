@@ -27,7 +27,7 @@ bench:
 	@mkdir -p bench/raw
 	go test -run='^$$' -bench=. -benchmem -count=$(BENCHCOUNT) -p=1 work | tee bench/raw/bench.txt
 
-## crash          kill a merchant again and again: nothing lost, nothing doubled (CRASH_N=10000)
+## crash          kill a merchant and its database again and again: nothing lost, nothing doubled (CRASH_N=10000)
 crash:
 	go run ./crosstest/crash -n $(CRASH_N)
 

@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/envelope"
 )
 
@@ -46,11 +47,16 @@ type gateway struct {
 	// Of the goroutine that kills.
 	processes int // started so far
 	killed    map[int]bool
+	kills     int // of a merchant alone
+	dbKills   int
 
 	mu    sync.Mutex
 	acked map[string]bool
 	early map[string]bool
-	wrong error // what no crash explains
+	open  map[string]bool // begun and not acknowledged
+	// touched are the orders that were open while a database was killed.
+	touched map[string]bool
+	wrong   error // what no crash explains
 }
 
 // slot is where a merchant runs.
@@ -69,7 +75,7 @@ func newGateway(ctx context.Context, r run, p *place) (*gateway, error) {
 	g := &gateway{
 		run: r, place: p, key: key,
 		client: &http.Client{
-			Timeout:   10 * time.Second,
+			Timeout:   confirmTimeout + 10*time.Second,
 			Transport: &http.Transport{MaxIdleConnsPerHost: requests, DisableCompression: true},
 		},
 		room:    make(chan struct{}, requests),
@@ -78,6 +84,8 @@ func newGateway(ctx context.Context, r run, p *place) (*gateway, error) {
 		killed:  make(map[int]bool),
 		acked:   make(map[string]bool, r.n),
 		early:   make(map[string]bool),
+		open:    make(map[string]bool),
+		touched: make(map[string]bool),
 	}
 	for i := range g.slots {
 		if err := g.start(ctx, &g.slots[i]); err != nil {
@@ -188,12 +196,12 @@ func put(ctx context.Context, to chan<- struct{}) bool {
 	}
 }
 
-// kill kills a merchant and starts it anew, at random moments that are spread
-// over the run. Notifications begin no further ahead than a few of the next
-// kill, so that all the kills fall into traffic.
+// kill kills a merchant or a database and starts it anew, at random moments that
+// are spread over the run. Notifications begin no further ahead than a few of
+// the next kill, so that all the kills fall into traffic.
 func (g *gateway) kill(ctx context.Context) error {
 	choose := rand.New(rand.NewPCG(g.run.seed, 0))
-	kills, permitted, acked := g.run.kills(), 0, 0
+	kills, permitted, acked := g.run.kills()+g.run.dbKills(), 0, 0
 	permit := func(n int) {
 		for ; permitted < min(n, g.run.n); permitted++ {
 			g.permits <- struct{}{}
@@ -207,10 +215,13 @@ func (g *gateway) kill(ctx context.Context) error {
 			}
 		}
 		time.Sleep(time.Duration(choose.IntN(10_000)) * time.Microsecond)
-		s := &g.slots[choose.IntN(replicas)]
-		s.stop()
-		g.killed[s.process] = true
-		if err := g.start(ctx, s); err != nil {
+		var err error
+		if g.killsDatabase(i) {
+			err = g.killDatabase(ctx, choose)
+		} else {
+			err = g.killMerchant(ctx, &g.slots[choose.IntN(replicas)])
+		}
+		if err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -219,6 +230,58 @@ func (g *gateway) kill(ctx context.Context) error {
 	}
 	permit(g.run.n)
 	return nil
+}
+
+// killsDatabase reports whether the i-th kill, from 0, is a database's: they are
+// spread evenly among all kills.
+func (g *gateway) killsDatabase(i int) bool {
+	all, db := g.run.kills()+g.run.dbKills(), g.run.dbKills()
+	return (i+1)*db/all > i*db/all
+}
+
+func (g *gateway) killMerchant(ctx context.Context, s *slot) error {
+	s.stop()
+	g.kills++
+	g.killed[s.process] = true
+	return g.start(ctx, s)
+}
+
+// killDatabase kills a server, and starts it anew after a moment. SQLite has no
+// server: there both merchants die at once and no process has the file open, so
+// that the next one finds the database as the crash has left it.
+func (g *gateway) killDatabase(ctx context.Context, choose *rand.Rand) error {
+	g.dbKills++
+	if len(g.place.servers) == 0 {
+		for i := range g.slots {
+			g.slots[i].stop()
+			g.killed[g.slots[i].process] = true
+		}
+		if err := g.place.crash(); err != nil {
+			return err
+		}
+		for i := range g.slots {
+			if err := g.start(ctx, &g.slots[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	server := g.place.servers[choose.IntN(len(g.place.servers))]
+	server.Kill()
+	g.touch()
+	time.Sleep(time.Duration(choose.IntN(200)) * time.Millisecond)
+	err := g.place.startAgain(ctx, server)
+	g.touch()
+	return err
+}
+
+// touch notes which orders are open.
+func (g *gateway) touch() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for order := range g.open {
+		g.touched[order] = true
+	}
 }
 
 // notify delivers a notification until it is acknowledged, and sometimes
@@ -230,6 +293,9 @@ func (g *gateway) notify(ctx context.Context, i int) {
 		g.fault(err)
 		return
 	}
+	g.mu.Lock()
+	g.open[order] = true
+	g.mu.Unlock()
 	choose := rand.New(rand.NewPCG(g.run.seed, 1+uint64(i)))
 	for wave := 1; !g.wave(ctx, order, body, crowd(choose), choose.IntN(checked) == 0); wave++ {
 		wait := time.Duration(1+choose.IntN(10)) * time.Millisecond * time.Duration(min(wave, 20))
@@ -241,6 +307,7 @@ func (g *gateway) notify(ctx context.Context, i int) {
 	}
 	g.mu.Lock()
 	g.acked[order] = true
+	delete(g.open, order)
 	g.mu.Unlock()
 	g.acks <- struct{}{}
 	if choose.IntN(4) == 0 {
@@ -316,9 +383,16 @@ func (g *gateway) post(ctx context.Context, i int, body []byte) bool {
 	return false
 }
 
-// look looks for the row of a delivery that was acknowledged just now.
+// look looks for the row of a delivery that was acknowledged just now, or as soon
+// as the database is back.
 func (g *gateway) look(ctx context.Context, order string) {
-	seen, err := g.place.seen(ctx, order)
+	var seen bool
+	err := errors.New("not asked")
+	for began := time.Now(); err != nil && time.Since(began) < time.Minute && ctx.Err() == nil; {
+		if seen, err = g.place.seen(ctx, order); err != nil {
+			time.Sleep(20 * time.Millisecond)
+		}
+	}
 	switch {
 	case err != nil && ctx.Err() == nil:
 		g.fault(err)
@@ -340,10 +414,16 @@ func (g *gateway) fault(err error) {
 
 // judge looks into the database, after everything has ended.
 func (g *gateway) judge(ctx context.Context) (verdict, error) {
-	v := verdict{kills: len(g.killed), deliveries: g.deliveries.Load(), replays: g.replays.Load()}
+	v := verdict{kills: g.kills, dbKills: g.dbKills, deliveries: g.deliveries.Load(), replays: g.replays.Load()}
 	rows, err := g.place.rows(ctx)
 	if err != nil {
 		return v, err
+	}
+	var kept map[[32]byte]int
+	if g.place.Mode == journaled {
+		if kept, err = g.place.kept(ctx); err != nil {
+			return v, err
+		}
 	}
 	for i := range g.run.n {
 		order := fmt.Sprintf("C%07d", i)
@@ -355,10 +435,12 @@ func (g *gateway) judge(ctx context.Context) (verdict, error) {
 			v.noRow++
 		case g.early[order]:
 			v.early++
+		case kept != nil && kept[dedupe.Identify(merchantID, order, "paid").Key] != 1:
+			v.noEntry++
 		}
 		if len(processes) > 1 {
 			v.doubled++
-			if !g.explained(processes) {
+			if !g.touched[order] && !g.explained(processes) {
 				v.unexplained++
 			}
 		}

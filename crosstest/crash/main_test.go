@@ -20,10 +20,10 @@ func TestMain(m *testing.M) {
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ fault, want string }{
-		{"", `kills=10 lost=0 doubled=0\n$`},
-		{confirmFirst, `kills=10 lost=[1-9]`},
-		{acknowledgeFirst, `kills=10 lost=[1-9]`},
-		{claimAnything, `kills=10 lost=0 doubled=[1-9]`},
+		{"", `kills=10 dbkills=2 lost=0 doubled=0\n$`},
+		{confirmFirst, `kills=10 dbkills=2 lost=[1-9]`},
+		{acknowledgeFirst, `kills=10 dbkills=2 lost=[1-9]`},
+		{claimAnything, `kills=10 dbkills=2 lost=0 doubled=[1-9]`},
 	} {
 		t.Run("fault="+c.fault, func(t *testing.T) {
 			t.Parallel()

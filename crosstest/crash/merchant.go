@@ -31,8 +31,10 @@ const (
 	signKey    = "6698851A525C9433"
 
 	// A claim of a process that was killed is free again after the lease.
-	lease   = 1500 * time.Millisecond
+	lease   = 3 * time.Second
 	timeout = time.Second
+	// A restart of the database is survived by that.
+	confirmTimeout = 10 * time.Second
 
 	connections = 16 // of a merchant's pool
 )
@@ -87,13 +89,21 @@ func serveMerchant(m merchant) error {
 	if err != nil {
 		return err
 	}
-	w, err := ottpay.NewWebhook(middleware.Config{
+	cfg := middleware.Config{
 		Keys:    middleware.StaticKeys{merchantID: {key}},
 		Store:   m.broken(store),
 		Timeout: timeout,
 		Lease:   lease,
 		Logger:  slog.New(slog.DiscardHandler),
-	})
+
+		ConfirmTimeout: confirmTimeout,
+	}
+	if m.Place.Mode == journaled {
+		if cfg.Journal, err = m.Place.journal(db); err != nil {
+			return err
+		}
+	}
+	w, err := ottpay.NewWebhook(cfg)
 	if err != nil {
 		return err
 	}
@@ -131,7 +141,7 @@ var errHandler = errors.New("the handler fails")
 // again by its own word, so that it fails before.
 func (s *shop) handle(ctx context.Context, n *api.Notification) error {
 	before, after, fails, late, panics := s.choices()
-	late = late && s.Place.Mode == sqlTx
+	late = late && exact(s.Place.Mode)
 	time.Sleep(before)
 	if fails && !late {
 		return s.fail(panics)
@@ -164,7 +174,7 @@ func (s *shop) fail(panics bool) error {
 func (s *shop) write(ctx context.Context, order string) error {
 	const insert = "INSERT INTO %s (order_id, process) VALUES (?, ?)"
 	query := s.Place.bind(fmt.Sprintf(insert, s.Place.Effects))
-	if s.Place.Mode != sqlTx {
+	if !exact(s.Place.Mode) {
 		_, err := s.db.ExecContext(ctx, query, order, s.Process)
 		return err
 	}

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -18,45 +16,56 @@ import (
 	"github.com/redis/go-redis/v9"
 	_ "modernc.org/sqlite"
 
+	"github.com/ottpaykit/ottpay/crosstest/private"
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/internal/sqldb"
+	"github.com/ottpaykit/ottpay/journal"
 	redisstore "github.com/ottpaykit/ottpay/stores/redis"
 )
 
-// server is a database.
-type server struct {
+// database is a kind of database, and how its server runs.
+type database struct {
 	name    string
 	dialect dedupe.Dialect
 	driver  string
-	dsn     string
+	start   func(context.Context, private.Options) (*private.Server, error) // nil for SQLite
+	options private.Options
 }
 
 var (
-	postgres = server{"postgres", dedupe.PostgreSQL, "pgx",
-		cmp.Or(os.Getenv("OTTPAY_TEST_POSTGRES"), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable")}
-	mariadb = server{"mariadb", dedupe.MySQL, "mysql",
-		cmp.Or(os.Getenv("OTTPAY_TEST_MARIADB"), "root@tcp(127.0.0.1:3306)/test")}
-	sqlite = server{"sqlite", dedupe.SQLite, "sqlite", ""} // a file of each run's own
-
-	redisAddress = cmp.Or(os.Getenv("OTTPAY_TEST_REDIS"), "127.0.0.1:6379")
+	postgres = database{"postgres", dedupe.PostgreSQL, "pgx", private.PostgreSQL, private.Options{}}
+	mariadb  = database{"mariadb", dedupe.MySQL, "mysql", private.MariaDB, private.Options{}}
+	// A slow disk: each fsync takes ten milliseconds.
+	slowMariaDB = database{"mariadb-slow", dedupe.MySQL, "mysql", private.MariaDB, private.Options{SlowSync: 10 * time.Millisecond}}
+	sqlite      = database{"sqlite", dedupe.SQLite, "sqlite", nil, private.Options{}} // a file
 )
 
 // The kinds of modes.
 const (
-	sqlTx     = "sql-tx" // the claim and the handler's row are one transaction
-	sqlLease  = "lease"  // the handler's row is written on a connection of its own
-	redisMode = "redis"  // the same, with the claim in Redis
+	sqlTx     = "sql-tx"     // the claim and the handler's row are one transaction
+	journaled = "tx-journal" // the same, and each delivery is kept in a journal, too
+	sqlLease  = "lease"      // the handler's row is written on a connection of its own
+	redisMode = "redis"      // the same, with the claim in Redis
 )
 
 // mode is a way to keep claims, and where the handler's rows go.
 type mode struct {
-	name   string
-	server server
+	name string
+	database
 }
 
+// exact reports whether the mode doubles nothing.
+func exact(name string) bool { return name == sqlTx || name == journaled }
+
 func modes() []mode {
-	return []mode{{sqlTx, postgres}, {sqlTx, mariadb}, {sqlTx, sqlite}, {sqlLease, postgres}, {redisMode, postgres}}
+	return []mode{
+		{sqlTx, postgres}, {sqlTx, mariadb}, {sqlTx, slowMariaDB}, {sqlTx, sqlite},
+		{journaled, postgres}, {journaled, mariadb},
+		{sqlLease, postgres}, {sqlLease, mariadb}, {sqlLease, sqlite}, {redisMode, postgres},
+	}
 }
+
+func (m mode) String() string { return m.name + "/" + m.database.name }
 
 // choose returns the modes of a list of names.
 func choose(only string) ([]mode, error) {
@@ -65,7 +74,7 @@ func choose(only string) ([]mode, error) {
 	}
 	var chosen []mode
 	for name := range strings.SplitSeq(only, ",") {
-		i := slices.IndexFunc(modes(), func(m mode) bool { return m.name+"/"+m.server.name == name })
+		i := slices.IndexFunc(modes(), func(m mode) bool { return m.String() == name })
 		if i < 0 {
 			return nil, fmt.Errorf("-only %s: there is no such mode", name)
 		}
@@ -77,44 +86,95 @@ func choose(only string) ([]mode, error) {
 // place is where a run of a mode keeps what it keeps. The merchants are told of
 // it as JSON.
 type place struct {
-	Mode            string
-	Dialect         dedupe.Dialect
-	Driver, DSN     string
-	Claims, Effects string // tables
-	Prefix          string // of keys in Redis
+	Mode                     string
+	Dialect                  dedupe.Dialect
+	Driver, DSN              string
+	Redis                    string // its address
+	Claims, Effects, Journal string // tables
 
-	dir string // of SQLite's file
-	db  *sql.DB
+	dir     string // of SQLite's file
+	servers []*private.Server
+	db      *sql.DB
 }
 
-// open creates the tables.
+// open starts the servers and creates the tables.
 func (m mode) open(ctx context.Context) (_ *place, err error) {
-	suffix := strings.ToLower(rand.Text()[:12])
 	p := &place{
-		Mode: m.name, Dialect: m.server.dialect, Driver: m.server.driver, DSN: m.server.dsn,
-		Claims: "crash_claims_" + suffix, Effects: "crash_effects_" + suffix, Prefix: "crash-" + suffix + ":",
+		Mode: m.name, Dialect: m.dialect, Driver: m.driver,
+		Claims: "crash_claims", Effects: "crash_effects", Journal: "crash_journal",
 	}
-	if p.Dialect == dedupe.SQLite {
-		if p.dir, err = os.MkdirTemp("", "crash"); err != nil {
-			return nil, err
-		}
-		p.DSN = "file:" + filepath.Join(p.dir, "crash.db") + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(2000)"
-	}
-	if p.db, err = sql.Open(p.Driver, p.DSN); err != nil {
-		return nil, err
-	}
-	p.db.SetMaxOpenConns(4)
 	defer func() {
 		if err != nil {
 			p.drop()
 		}
 	}()
-	claims, err := dedupe.NewSQL(p.db, dedupe.SQLConfig{Dialect: p.Dialect, Table: p.Claims})
+	if m.start == nil {
+		if p.dir, err = os.MkdirTemp("", "crash"); err != nil {
+			return nil, err
+		}
+		p.DSN = "file:" + filepath.Join(p.dir, "crash.db") + "?_pragma=journal_mode(WAL)&_pragma=busy_timeout(2000)"
+	} else {
+		server, err := p.startServer(ctx, m.start, m.options)
+		if err != nil {
+			return nil, err
+		}
+		p.DSN = server.DSN
+	}
+	if p.Mode == redisMode {
+		// Synced at each command: what Redis forgets otherwise is not the question.
+		server, err := p.startServer(ctx, private.Redis, private.Options{Args: []string{"--appendfsync", "always"}})
+		if err != nil {
+			return nil, err
+		}
+		p.Redis = server.Addr
+	}
+	if p.db, err = sql.Open(p.Driver, p.DSN); err != nil {
+		return nil, err
+	}
+	p.db.SetMaxOpenConns(4)
+	return p, p.migrate(ctx)
+}
+
+// startServer starts a server that ends with the place.
+func (p *place) startServer(ctx context.Context, make func(context.Context, private.Options) (*private.Server, error), o private.Options) (*private.Server, error) {
+	server, err := make(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := claims.Migrate(ctx); err != nil {
-		return nil, err
+	p.servers = append(p.servers, server)
+	return server, p.startAgain(ctx, server)
+}
+
+// startAgain starts a server and waits until it works.
+func (p *place) startAgain(ctx context.Context, s *private.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return s.Start(ctx, func(ctx context.Context) error {
+		if s.DSN == "" {
+			client := redis.NewClient(&redis.Options{Addr: s.Addr})
+			defer client.Close()
+			return client.Ping(ctx).Err()
+		}
+		db, err := sql.Open(p.Driver, s.DSN)
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		return db.PingContext(ctx)
+	})
+}
+
+func (p *place) migrate(ctx context.Context) error {
+	claims, err := dedupe.NewSQL(p.db, dedupe.SQLConfig{Dialect: p.Dialect, Table: p.Claims})
+	if err != nil {
+		return err
+	}
+	deliveries, err := p.journal(p.db)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(claims.Migrate(ctx), deliveries.Migrate(ctx)); err != nil {
+		return err
 	}
 	// No key is unique but that of the row, so that doubles show.
 	serial := map[dedupe.Dialect]string{
@@ -125,58 +185,75 @@ func (m mode) open(ctx context.Context) (_ *place, err error) {
 		"CREATE INDEX " + p.Effects + "_order ON " + p.Effects + " (order_id)",
 	} {
 		if _, err := p.db.ExecContext(ctx, ddl); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if p.Mode == redisMode {
-		client := redis.NewClient(&redis.Options{Addr: redisAddress})
-		defer client.Close()
-		err = client.Ping(ctx).Err()
-	}
-	return p, err
+	return nil
 }
 
 // drop removes everything, whatever has become of the run.
 func (p *place) drop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
 	var errs []error
-	if p.Dialect == dedupe.SQLite {
-		errs = append(errs, p.db.Close(), os.RemoveAll(p.dir))
-		return errors.Join(errs...)
+	if p.db != nil {
+		errs = append(errs, p.db.Close())
 	}
-	for _, table := range []string{p.Claims, p.Effects} {
-		_, err := p.db.ExecContext(ctx, "DROP TABLE IF EXISTS "+table)
-		errs = append(errs, err)
+	for _, server := range p.servers {
+		errs = append(errs, server.Close())
 	}
-	if p.Mode == redisMode {
-		errs = append(errs, p.dropKeys(ctx))
+	if p.dir != "" {
+		errs = append(errs, os.RemoveAll(p.dir))
 	}
-	return errors.Join(append(errs, p.db.Close())...)
+	return errors.Join(errs...)
 }
 
-func (p *place) dropKeys(ctx context.Context) error {
-	client := redis.NewClient(&redis.Options{Addr: redisAddress})
-	defer client.Close()
-	keys := client.Scan(ctx, 0, p.Prefix+"*", 1000).Iterator()
-	for keys.Next(ctx) {
-		if err := client.Del(ctx, keys.Val()).Err(); err != nil {
-			return err
-		}
+// crash leaves SQLite's files as a crash of the machine may leave them: no process
+// has them open, and the shared index of the WAL, which is memory, is gone.
+func (p *place) crash() error {
+	if err := p.db.Close(); err != nil {
+		return err
 	}
-	return keys.Err()
+	if err := os.Remove(filepath.Join(p.dir, "crash.db-shm")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	db, err := sql.Open(p.Driver, p.DSN)
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(4)
+	p.db = db
+	return nil
 }
 
 // store returns the store of a merchant.
 func (p *place) store(db *sql.DB) (dedupe.Store, error) {
 	if p.Mode == redisMode {
-		return redisstore.New(redis.NewClient(&redis.Options{Addr: redisAddress}), redisstore.Config{Prefix: p.Prefix})
+		return redisstore.New(redis.NewClient(&redis.Options{Addr: p.Redis}), redisstore.Config{})
 	}
 	cfg := dedupe.SQLConfig{Dialect: p.Dialect, Table: p.Claims, LockTimeout: 100 * time.Millisecond}
-	if p.Mode == sqlTx {
+	if exact(p.Mode) {
 		cfg.Mode = dedupe.Transactional
 	}
 	return dedupe.NewSQL(db, cfg)
+}
+
+func (p *place) journal(db *sql.DB) (*journal.SQL, error) {
+	return journal.NewSQL(db, journal.SQLConfig{Dialect: p.Dialect, Table: p.Journal})
+}
+
+// kept returns the keys of the events in the journal.
+func (p *place) kept(ctx context.Context) (map[[32]byte]int, error) {
+	deliveries, err := p.journal(p.db)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[[32]byte]int)
+	for entry, err := range deliveries.All(ctx, time.Time{}, time.Time{}) {
+		if err != nil {
+			return nil, err
+		}
+		found[entry.ID.Key]++
+	}
+	return found, nil
 }
 
 // rows returns which processes have left a row for each order, the oldest
