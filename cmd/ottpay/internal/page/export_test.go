@@ -1,0 +1,8 @@
+package page
+
+// ShellQuote, PHPQuote and Quote are for tests.
+var (
+	ShellQuote = sh
+	PHPQuote   = php
+	Quote      = quoted
+)
