@@ -39,6 +39,47 @@ func Kinds() []Kind {
 	}
 }
 
+// Text explains a kind in one sentence.
+func (k Kind) Text() string {
+	switch k {
+	case MemberAdded:
+		return "A table has a member that the schema lacks."
+	case MemberRemoved:
+		return "A table lacks a member that the schema has."
+	case MemberRenamed:
+		return "A member stands under another name."
+	case RequiredChange:
+		return "A member is required on the page and optional in the document, or the other way round."
+	case ConstantChange:
+		return "A member admits other values."
+	case VersionChange:
+		return "The action has another version."
+	case ActionChange:
+		return "The page of an action names another action, and is the same otherwise."
+	case CodeAdded:
+		return "A table or an example has a response code that the document lacks."
+	case CodeRemoved:
+		return "The page of the response codes lacks one that the document has."
+	case LengthChange:
+		return "A member may be longer or shorter."
+	case TypeChange:
+		return "A member has another JSON type."
+	case ExampleInvalid:
+		return "An example has a value that the schema refuses, or lacks a member that the schema requires."
+	case ExampleUnknownMember:
+		return "An example has a member that the schema lacks."
+	case PageUnreadable:
+		return "The page is empty, cut off, an error page or not a page of parameters. Nothing was compared."
+	case PageWithoutSchema:
+		return "The page describes an action that the document lacks."
+	case SchemaWithoutPage:
+		return "A page lacks the table of a schema or, with --all, no page describes the schema."
+	case WordingChange:
+		return "A description or a note has other words. Reported with --wording only."
+	}
+	return ""
+}
+
 // Decidable reports whether a decision in the document may be about a kind.
 func (k Kind) Decidable() bool {
 	return slices.Contains(Kinds(), k) && k != PageUnreadable && k != WordingChange
