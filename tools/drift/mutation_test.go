@@ -258,6 +258,9 @@ func TestEdits(t *testing.T) {
 				if (strings.Contains(name, "merged with") || name == "all tables in one") && strings.Contains(e.name, "envelope at 5") || name == "answer merged with data" && strings.Contains(e.name, "answer envelope at 4") {
 					continue // whose end or beginning it is, nobody can tell
 				}
+				if name == "json with ellipsis" && strings.Contains(e.name, "member gone") {
+					continue // "..." stands for any member
+				}
 				tried++
 				text := styles[name].write(edited)
 				if got := say(diff(d, text)); !slices.Equal(got, e.want) {
