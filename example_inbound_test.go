@@ -32,7 +32,7 @@ func Example_replay() {
 	ctx := context.Background()
 	journal := new(kept)
 	webhook, err := ottpay.NewWebhook(middleware.Config{
-		Keys: keys(), Store: dedupe.NewMemory(dedupe.MemoryConfig{}), Journal: journal, Logger: logger,
+		Keys: keys(), Store: dedupe.NewMemory(dedupe.MemoryConfig{}), Asker: ottpaytest.Asker{}, Journal: journal, Logger: logger,
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -130,6 +130,7 @@ func Example_strangers() {
 	}
 	webhook, err := ottpay.NewWebhook(middleware.Config{
 		Keys: keys(), Store: dedupe.NewMemory(dedupe.MemoryConfig{}), Logger: logger,
+		Asker: ottpaytest.Asker{}, // the client, in a program
 		Admit: admit,
 	})
 	if err != nil {

@@ -32,7 +32,7 @@ func Example_rotateKeys() {
 
 	for _, keys := range []middleware.Keys{before, during, after} {
 		webhook, err := ottpay.NewWebhook(middleware.Config{
-			Keys: keys, Store: dedupe.NewMemory(dedupe.MemoryConfig{}), Logger: logger,
+			Keys: keys, Store: dedupe.NewMemory(dedupe.MemoryConfig{}), Asker: ottpaytest.Asker{}, Logger: logger,
 		})
 		if err != nil {
 			log.Fatal(err)

@@ -83,7 +83,7 @@ func Example_receiveAsked() {
 // Testing a handler without a gateway.
 func Example_receiveTest() {
 	webhook, err := ottpay.NewWebhook(middleware.Config{
-		Keys: keys(), Store: dedupe.NewMemory(dedupe.MemoryConfig{}), Logger: logger,
+		Keys: keys(), Store: dedupe.NewMemory(dedupe.MemoryConfig{}), Asker: ottpaytest.Asker{}, Logger: logger,
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -23,6 +23,7 @@ import (
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/middleware"
+	"github.com/ottpaykit/ottpay/ottpaytest"
 	redisstore "github.com/ottpaykit/ottpay/stores/redis"
 )
 
@@ -209,6 +210,7 @@ func newWebhook(t *testing.T, store dedupe.Store, logs io.Writer) *middleware.We
 	w, err := ottpay.NewWebhook(middleware.Config{
 		Keys:   middleware.StaticKeys{merchant: {mustKey(t, signKey)}},
 		Store:  store,
+		Asker:  ottpaytest.Asker{},
 		Logger: slog.New(slog.NewTextHandler(logs, nil)),
 	})
 	if err != nil {

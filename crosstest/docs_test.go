@@ -57,11 +57,11 @@ func docsOpenTelemetry(id string, keys middleware.Keys, store dedupe.Store) (*mi
 	if err != nil {
 		log.Fatal(err)
 	}
-	webhook, err := ottpay.NewWebhook(middleware.Config{Keys: keys, Store: observer.Store(store), Observer: observer})
+	client, err := ottpay.New(ottpay.Config{MerchantID: id, Keys: keys, Observer: observer})
 	if err != nil {
 		log.Fatal(err)
 	}
-	client, err := ottpay.New(ottpay.Config{MerchantID: id, Keys: keys, Observer: observer})
+	webhook, err := ottpay.NewWebhook(middleware.Config{Keys: keys, Store: observer.Store(store), Asker: client, Observer: observer})
 	if err != nil {
 		log.Fatal(err)
 	}

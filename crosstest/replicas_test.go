@@ -149,6 +149,7 @@ func (s *replicaSet) add(table string) {
 		Store: newSQL(s.t, db, dedupe.SQLConfig{
 			Dialect: dedupe.PostgreSQL, Table: table, Mode: dedupe.Transactional, LockTimeout: 50 * time.Millisecond,
 		}),
+		Asker:  ottpaytest.Asker{},
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

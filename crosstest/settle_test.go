@@ -20,6 +20,7 @@ import (
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/journal"
 	"github.com/ottpaykit/ottpay/middleware"
+	"github.com/ottpaykit/ottpay/ottpaytest"
 )
 
 // invoices is a table of the shop's own, which handlers write through the
@@ -76,6 +77,9 @@ func replica(t *testing.T, store dedupe.Store, change func(*middleware.Config)) 
 		Logger:  slog.New(slog.DiscardHandler),
 	}
 	change(&cfg)
+	if cfg.Asker == nil {
+		cfg.Asker = ottpaytest.Asker{}
+	}
 	w, err := ottpay.NewWebhook(cfg)
 	if err != nil {
 		t.Fatal(err)

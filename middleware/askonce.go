@@ -56,8 +56,9 @@ type asking struct {
 	cancel   context.CancelFunc // ends the query when nobody waits any more
 	finished chan struct{}      // closed when the rest is set
 
-	answer Answer
-	err    error
+	answer    Answer
+	err       error
+	confirmed bool // the notification that asked
 }
 
 // Ask implements [Asker].
@@ -132,6 +133,7 @@ func (o *askOnce) ask(ctx context.Context, a *asking, d *Delivery) {
 		o.mu.Unlock()
 	}
 	a.answer, a.err = o.asker.Ask(ctx, d)
+	a.confirmed = a.err == nil && a.answer.confirmsAll(d)
 }
 
 func (o *askOnce) finish(a *asking) {
@@ -153,10 +155,13 @@ func (o *askOnce) serves(a *asking, d *Delivery) bool {
 	if a.end.IsZero() {
 		return true
 	}
-	if age := o.now().Sub(a.end); age >= 0 && age < min(noWindow, o.window) {
-		return true
+	if a.err == nil && a.answer.confirmsAll(d) {
+		return !o.over(a)
 	}
-	return !o.over(a) && a.err == nil && a.answer.confirmsAll(d)
+	// It is a "no" for d. It serves if it was one for who asked, too: an answer
+	// that confirmed another notification of the order says nothing of this one.
+	age := o.now().Sub(a.end)
+	return !a.confirmed && age >= 0 && age < min(noWindow, o.window)
 }
 
 // confirmsAll reports whether a confirms d, which may lack what it is to learn

@@ -74,10 +74,15 @@ type Config struct {
 	// id can gain or lose a block unnoticed. If zero, 10 to 25 are usual, and an
 	// id of another length alone is no sign.
 	OrderIDLength [2]int
-	// Asker asks the gateway before a notification is believed. If nil, the
-	// handler runs on the callback's word, and a callback whose rsp_code,
-	// which nothing authenticates, is not SUCCESS is left.
+	// Asker asks the gateway before a notification is believed; the client of
+	// package ottpay is one. Required, unless InsecureTrustCallback is set.
 	Asker Asker
+	// InsecureTrustCallback runs the handler on the callback's word alone, without
+	// an Asker. The protocol authenticates only part of that word: "paid" rests on
+	// a member that nothing binds to the sign key, and whoever has captured
+	// callbacks can rearrange them (SECURITY.md). A callback whose rsp_code is not
+	// SUCCESS, or that shows a [Delivery.SpliceSign], is deferred.
+	InsecureTrustCallback bool
 	// AskWindow is how long an answer of the Asker serves the notifications that
 	// it confirms. An answer that does not confirm a notification, or an error, is
 	// asked for again after less than a second. However many notifications come
@@ -203,6 +208,10 @@ func (cfg *Config) check() error {
 		}
 	}
 	switch {
+	case cfg.Asker == nil && !cfg.InsecureTrustCallback:
+		return errors.New("Config.Asker is nil: callbacks are believed only if the gateway confirms them. Set it to the client; for a unit test, to ottpaytest.Asker{}")
+	case cfg.Asker != nil && cfg.InsecureTrustCallback:
+		return errors.New("Config.InsecureTrustCallback is set beside an Asker")
 	case cfg.Merchant != "" && !isMerchant(cfg.Merchant):
 		return errors.New("Config.Merchant is no merchant id: it is too long, or holds white space or non-ASCII text")
 	case cfg.OrderIDLength[0] < 0 || cfg.OrderIDLength[1] < cfg.OrderIDLength[0]:

@@ -32,6 +32,8 @@ func TestNewRefuses(t *testing.T) {
 		"typed nil Store":          func(c *middleware.Config) { c.Store = (*dedupe.Memory)(nil) },
 		"no Validator":             func(c *middleware.Config) { c.Validator = nil },
 		"typed nil Validator":      func(c *middleware.Config) { c.Validator = (*faulty)(nil) },
+		"no Asker":                 func(c *middleware.Config) { c.Asker = nil },
+		"an Asker, and none":       func(c *middleware.Config) { c.InsecureTrustCallback = true },
 		"typed nil Asker":          func(c *middleware.Config) { c.Asker = (*faulty)(nil) },
 		"nil func as Asker":        func(c *middleware.Config) { c.Asker = askerFunc(nil) },
 		"typed nil AskLimiter":     func(c *middleware.Config) { c.AskLimiter = (*faulty)(nil) },
@@ -55,7 +57,7 @@ func TestNewRefuses(t *testing.T) {
 		"OrderIDLength reversed":   func(c *middleware.Config) { c.OrderIDLength = [2]int{4, 3} },
 		"line feed in a header":    func(c *middleware.Config) { c.Acknowledgement.ContentType = "text/plain\r\nX: y" },
 	} {
-		cfg := middleware.Config{Keys: keys(merchant, good), Store: newMemory(), Validator: sharedValidator()}
+		cfg := middleware.Config{Keys: keys(merchant, good), Store: newMemory(), Validator: sharedValidator(), Asker: new(counter)}
 		if _, err := middleware.New(cfg); err != nil {
 			t.Fatal(err)
 		}

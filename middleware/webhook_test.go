@@ -57,6 +57,7 @@ func newWebhook(tb testing.TB, change func(*middleware.Config)) *middleware.Webh
 	if change != nil {
 		change(&cfg)
 	}
+	cfg.InsecureTrustCallback = cfg.Asker == nil
 	w, err := middleware.New(cfg)
 	if err != nil {
 		tb.Fatal(err)

@@ -1,14 +1,11 @@
 package ottpayecho_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
-	"strings"
 
 	"github.com/labstack/echo/v5"
 
@@ -18,16 +15,19 @@ import (
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
+	"github.com/ottpaykit/ottpay/ottpaytest"
 )
 
 func Example() {
-	key, err := envelope.NewKey("6698851A525C9433")
+	const merchantID, signKey = "TS00000001", "6698851A525C9433"
+	key, err := envelope.NewKey(signKey)
 	if err != nil {
 		log.Fatal(err)
 	}
 	webhook, err := ottpay.NewWebhook(middleware.Config{
-		Keys:   middleware.StaticKeys{"TS00000001": {key}},
+		Keys:   middleware.StaticKeys{merchantID: {key}},
 		Store:  dedupe.NewMemory(dedupe.MemoryConfig{}), // for one process
+		Asker:  ottpaytest.Asker{},                      // the client, in a program
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -43,27 +43,15 @@ func Example() {
 		return nil
 	}))
 
-	body := callback(key)
 	for range 2 { // the gateway sends it twice
 		rw := httptest.NewRecorder()
-		router.ServeHTTP(rw, httptest.NewRequest(http.MethodPost, "/pay/ottpay", strings.NewReader(body)))
+		router.ServeHTTP(rw, ottpaytest.NewNotification(ottpaytest.Notification{
+			MerchantID: merchantID, SignKey: signKey, OrderID: "T1", Amount: 1999, URL: "http://shop.example/pay/ottpay",
+		}))
 		fmt.Println(rw.Code, rw.Body)
 	}
 	// Output:
 	// order T1 was paid 19.99
 	// 200 SUCCESS
 	// 200 SUCCESS
-}
-
-// callback is what OTT Pay sends.
-func callback(key envelope.Key) string {
-	sealed, err := key.Seal([]byte(`{"amount":"1999","bizpay_order_id":"WX1","finish_time":"20240102110405","merchant_id":"TS00000001","order_id":"T1"}`))
-	if err != nil {
-		log.Fatal(err)
-	}
-	body, err := json.Marshal(envelope.Response{Code: "SUCCESS", MerchantID: "TS00000001", Sealed: sealed})
-	if err != nil {
-		log.Fatal(err)
-	}
-	return string(body)
 }

@@ -33,6 +33,7 @@ import (
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
+	"github.com/ottpaykit/ottpay/ottpaytest"
 )
 
 // What may be in no span and no metric.
@@ -134,6 +135,7 @@ func newWebhook(t *testing.T, b *backend) *middleware.Webhook {
 		Keys:     middleware.StaticKeys{merchant: {key(t)}},
 		Store:    b.Store(dedupe.NewMemory(dedupe.MemoryConfig{})),
 		Observer: b,
+		Asker:    ottpaytest.Asker{},
 		Logger:   slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -2,13 +2,11 @@ package ottpaywatermill_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
 	"log/slog"
 	"net/http/httptest"
-	"strings"
 
 	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -20,17 +18,20 @@ import (
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
+	"github.com/ottpaykit/ottpay/ottpaytest"
 )
 
 func Example() {
-	key, err := envelope.NewKey("6698851A525C9433")
+	const merchantID, signKey = "TS00000001", "6698851A525C9433"
+	key, err := envelope.NewKey(signKey)
 	if err != nil {
 		log.Fatal(err)
 	}
 	store := dedupe.NewMemory(dedupe.MemoryConfig{}) // for one process
 	webhook, err := ottpay.NewWebhook(middleware.Config{
-		Keys:   middleware.StaticKeys{"TS00000001": {key}},
+		Keys:   middleware.StaticKeys{merchantID: {key}},
 		Store:  store,
+		Asker:  ottpaytest.Asker{}, // the client, in a program
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -66,7 +67,9 @@ func Example() {
 	go func() { done <- router.Run(context.Background()) }()
 
 	rw := httptest.NewRecorder()
-	endpoint.ServeHTTP(rw, httptest.NewRequest("POST", "/ottpay/callback", strings.NewReader(sent(key))))
+	endpoint.ServeHTTP(rw, ottpaytest.NewNotification(ottpaytest.Notification{
+		MerchantID: merchantID, SignKey: signKey, OrderID: "T1", Amount: 1999,
+	}))
 	fmt.Println("the gateway was answered", rw.Code)
 	fmt.Println("shipped", <-shipped)
 	if err := router.Close(); err != nil {
@@ -78,17 +81,4 @@ func Example() {
 	// Output:
 	// the gateway was answered 200
 	// shipped T1
-}
-
-// sent is what OTT Pay sends.
-func sent(key envelope.Key) string {
-	sealed, err := key.Seal([]byte(`{"amount":"1999","bizpay_order_id":"WX1","finish_time":"20240102110405","merchant_id":"TS00000001","order_id":"T1"}`))
-	if err != nil {
-		log.Fatal(err)
-	}
-	body, err := json.Marshal(envelope.Response{Code: "SUCCESS", MerchantID: "TS00000001", Sealed: sealed})
-	if err != nil {
-		log.Fatal(err)
-	}
-	return string(body)
 }

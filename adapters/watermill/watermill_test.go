@@ -24,6 +24,7 @@ import (
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
+	"github.com/ottpaykit/ottpay/ottpaytest"
 	"github.com/ottpaykit/ottpay/validate"
 )
 
@@ -56,6 +57,7 @@ func newWebhook(t testing.TB, store dedupe.Store) *middleware.Webhook {
 	w, err := ottpay.NewWebhook(middleware.Config{
 		Keys:   middleware.StaticKeys{merchant: {key(t)}},
 		Store:  store,
+		Asker:  ottpaytest.Asker{},
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
+	"github.com/ottpaykit/ottpay/ottpaytest"
 )
 
 const (
@@ -92,6 +93,7 @@ func serveMerchant(m merchant) error {
 	cfg := middleware.Config{
 		Keys:    middleware.StaticKeys{merchantID: {key}},
 		Store:   m.broken(store),
+		Asker:   ottpaytest.Asker{},
 		Timeout: timeout,
 		Lease:   lease,
 		Logger:  slog.New(slog.DiscardHandler),

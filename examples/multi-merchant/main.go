@@ -85,6 +85,7 @@ func (s *shop) serve(keys middleware.Keys) (*httptest.Server, error) {
 	webhook, err := ottpay.NewWebhook(middleware.Config{
 		Keys:   keys,
 		Store:  dedupe.NewMemory(dedupe.MemoryConfig{}),
+		Asker:  ottpaytest.Asker{}, // a program asks with a client that has these Keys
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -42,6 +42,7 @@ func newShop(client *ottpay.Client, keys middleware.Keys, before func(orderID st
 	webhook, err := ottpay.NewWebhook(middleware.Config{
 		Keys:   keys,
 		Store:  dedupe.NewMemory(dedupe.MemoryConfig{}),
+		Asker:  client,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

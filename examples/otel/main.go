@@ -99,6 +99,7 @@ func pay(ctx context.Context, observer *ottpayotel.Observer) error {
 	webhook, err := ottpay.NewWebhook(middleware.Config{
 		Keys: keys, Observer: observer,
 		Store:  observer.Store(dedupe.NewMemory(dedupe.MemoryConfig{})),
+		Asker:  client,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

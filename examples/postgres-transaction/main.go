@@ -64,12 +64,7 @@ func run(ctx context.Context, dsn string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	handler, err := callbacks(db, merchantID, key)
-	if err != nil {
-		return err
-	}
-	merchant := httptest.NewServer(handler)
-	defer merchant.Close()
+	keys := middleware.StaticKeys{merchantID: {key}}
 	gateway := ottpaytest.NewGateway(ottpaytest.Config{
 		MerchantID: merchantID, SignKey: signKey,
 		Redelivery: []time.Duration{}, // this program redelivers
@@ -79,12 +74,18 @@ func run(ctx context.Context, dsn string, out io.Writer) error {
 	client, err := ottpay.New(ottpay.Config{
 		Logger:     slog.New(slog.DiscardHandler),
 		MerchantID: merchantID, OperatorID: "0000000001", BaseURL: gateway.URL,
-		Keys: middleware.StaticKeys{merchantID: {key}},
+		Keys: keys,
 	})
 	if err != nil {
 		return err
 	}
 	defer client.CloseIdleConnections()
+	handler, err := callbacks(db, keys, client)
+	if err != nil {
+		return err
+	}
+	merchant := httptest.NewServer(handler)
+	defer merchant.Close()
 	if _, err := client.ActivePay(ctx, &api.ActivePayRequest{
 		OrderID: order, Amount: 1999, BizType: "WECHATPAY", CallBackURL: merchant.URL,
 	}); err != nil {

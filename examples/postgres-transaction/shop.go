@@ -8,20 +8,22 @@ import (
 
 	"github.com/ottpaykit/ottpay"
 	"github.com/ottpaykit/ottpay/dedupe"
-	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
 )
 
 // callbacks is the endpoint for OTT Pay's callbacks.
-func callbacks(db *sql.DB, merchantID string, key envelope.Key) (http.Handler, error) {
+func callbacks(db *sql.DB, keys middleware.Keys, asker middleware.Asker) (http.Handler, error) {
 	store, err := dedupe.NewSQL(db, dedupe.SQLConfig{Dialect: dedupe.PostgreSQL, Mode: dedupe.Transactional})
 	if err != nil {
 		return nil, err
 	}
-	webhook, err := ottpay.NewWebhook(middleware.Config{Keys: middleware.StaticKeys{merchantID: {key}}, Store: store})
-	return middleware.Handle(webhook, paid), err
+	webhook, err := ottpay.NewWebhook(middleware.Config{Keys: keys, Store: store, Asker: asker})
+	if err != nil {
+		return nil, err
+	}
+	return middleware.Handle(webhook, paid), nil
 }
 
 // paid books a payment, in the transaction that keeps the claim.

@@ -66,11 +66,6 @@ func run(ctx context.Context, out io.Writer) error {
 	})
 	defer gateway.Close()
 	shop := &shop{orders: map[string]*order{}}
-	merchant, err := shop.serve(key)
-	if err != nil {
-		return err
-	}
-	defer merchant.Close()
 	client, err := ottpay.New(ottpay.Config{
 		MerchantID: merchantID,
 		OperatorID: "0000000001",
@@ -82,6 +77,11 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer client.CloseIdleConnections()
+	merchant, err := shop.serve(key, client)
+	if err != nil {
+		return err
+	}
+	defer merchant.Close()
 	callbackURL := merchant.URL + "/ottpay/callback"
 	say("   gateway  %s", gateway.URL)
 	say("   merchant %s", callbackURL)
@@ -225,10 +225,11 @@ type order struct {
 
 // serve starts the merchant's server: a mux, the webhook, and in front of it
 // somebody on the wire who writes down what passes.
-func (s *shop) serve(key envelope.Key) (*httptest.Server, error) {
+func (s *shop) serve(key envelope.Key, asker middleware.Asker) (*httptest.Server, error) {
 	webhook, err := ottpay.NewWebhook(middleware.Config{
 		Keys:   middleware.StaticKeys{merchantID: {key}},
 		Store:  dedupe.NewMemory(dedupe.MemoryConfig{}),
+		Asker:  asker,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -74,6 +74,11 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	prefix := "ottpay-example-" + rand.Text() + ":"
 	defer func() { err = errors.Join(err, forget(context.WithoutCancel(ctx), client, prefix)) }()
 
+	s := story{out: out, client: client, prefix: prefix}
+	if err := s.connect(); err != nil {
+		return err
+	}
+	defer s.gateway.Close()
 	var (
 		processes []*process
 		urls      []*url.URL
@@ -84,7 +89,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		}
 	}()
 	for _, name := range []string{"one", "two", "three"} {
-		p, err := start(ctx, replica{Name: name, Redis: address, Prefix: prefix})
+		p, err := start(ctx, replica{Name: name, Redis: address, Prefix: prefix, Gateway: s.gateway.URL})
 		if err != nil {
 			return err
 		}
@@ -96,11 +101,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	defer front.Close()
 	fmt.Fprintf(out, "Three replicas behind %s, one Redis at %s\n", front.URL, address)
 
-	s := story{out: out, callback: front.URL + "/ottpay/callback", client: client, prefix: prefix}
-	if err := s.connect(); err != nil {
-		return err
-	}
-	defer s.gateway.Close()
+	s.callback = front.URL + "/ottpay/callback"
 	if err := s.pay(ctx, "FIRST"); err != nil {
 		return err
 	}

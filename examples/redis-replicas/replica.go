@@ -26,9 +26,10 @@ const replicaVariable = "OTTPAY_EXAMPLE_REPLICA"
 
 // replica is one of the merchant's processes.
 type replica struct {
-	Name   string
-	Redis  string // address
-	Prefix string // of the keys
+	Name    string
+	Redis   string // address
+	Prefix  string // of the keys
+	Gateway string // URL
 }
 
 // replicaConfig says whether this process is to be a replica.
@@ -53,9 +54,18 @@ func (r replica) serve() error {
 	if err != nil {
 		return err
 	}
+	keys := middleware.StaticKeys{merchantID: {key}}
+	asker, err := ottpay.New(ottpay.Config{
+		MerchantID: merchantID, OperatorID: "0000000001", Keys: keys, BaseURL: r.Gateway, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return err
+	}
+	defer asker.CloseIdleConnections()
 	webhook, err := ottpay.NewWebhook(middleware.Config{
-		Keys:   middleware.StaticKeys{merchantID: {key}},
+		Keys:   keys,
 		Store:  store,
+		Asker:  asker,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -89,18 +89,6 @@ func run(ctx context.Context, dsn string, out io.Writer) (err error) {
 		return err
 	}
 	keys := middleware.StaticKeys{merchantID: {key}}
-	var fail atomic.Bool
-	handler, err := callbacks(db, keys, jobs, func(string) error {
-		if fail.Load() {
-			return errors.New("the shop's other work failed")
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	shop := httptest.NewServer(handler)
-	defer shop.Close()
 	gateway := ottpaytest.NewGateway(ottpaytest.Config{
 		MerchantID: merchantID, SignKey: signKey,
 		Redelivery: []time.Duration{}, // this program redelivers
@@ -111,6 +99,18 @@ func run(ctx context.Context, dsn string, out io.Writer) (err error) {
 		return err
 	}
 	defer client.CloseIdleConnections()
+	var fail atomic.Bool
+	handler, err := callbacks(db, keys, client, jobs, func(string) error {
+		if fail.Load() {
+			return errors.New("the shop's other work failed")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	shop := httptest.NewServer(handler)
+	defer shop.Close()
 	if _, err := db.ExecContext(ctx, `INSERT INTO orders (id, amount) VALUES ($1, $2)`, order, price); err != nil {
 		return err
 	}

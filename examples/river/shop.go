@@ -31,12 +31,12 @@ type shop struct {
 }
 
 // callbacks is the endpoint for OTT Pay's callbacks.
-func callbacks(db *sql.DB, keys middleware.Keys, jobs *river.Client[*sql.Tx], more func(orderID string) error) (http.Handler, error) {
+func callbacks(db *sql.DB, keys middleware.Keys, asker middleware.Asker, jobs *river.Client[*sql.Tx], more func(orderID string) error) (http.Handler, error) {
 	store, err := dedupe.NewSQL(db, dedupe.SQLConfig{Dialect: dedupe.PostgreSQL, Mode: dedupe.Transactional})
 	if err != nil {
 		return nil, err
 	}
-	webhook, err := ottpay.NewWebhook(middleware.Config{Keys: keys, Store: store, Logger: slog.New(slog.DiscardHandler)})
+	webhook, err := ottpay.NewWebhook(middleware.Config{Keys: keys, Store: store, Asker: asker, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, err
 	}

@@ -81,15 +81,6 @@ func run(ctx context.Context, url string, out io.Writer) (err error) {
 		return err
 	}
 	keys := middleware.StaticKeys{merchantID: {key}}
-	webhook, err := ottpay.NewWebhook(middleware.Config{Keys: keys, Store: store, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
-	mux := http.NewServeMux()
-	mux.Handle("POST /ottpay/callback", ottpaywatermill.Publish(webhook, stream.publisher, topic))
-	shop := httptest.NewServer(mux)
-	defer shop.Close()
-
 	gateway := ottpaytest.NewGateway(ottpaytest.Config{MerchantID: merchantID, SignKey: signKey})
 	defer gateway.Close()
 	client, err := ottpay.New(ottpay.Config{Logger: slog.New(slog.DiscardHandler), MerchantID: merchantID, OperatorID: "0000000001", Keys: keys, BaseURL: gateway.URL})
@@ -97,6 +88,14 @@ func run(ctx context.Context, url string, out io.Writer) (err error) {
 		return err
 	}
 	defer client.CloseIdleConnections()
+	webhook, err := ottpay.NewWebhook(middleware.Config{Keys: keys, Store: store, Asker: client, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("POST /ottpay/callback", ottpaywatermill.Publish(webhook, stream.publisher, topic))
+	shop := httptest.NewServer(mux)
+	defer shop.Close()
 
 	orders := []string{"ORDER1", "ORDER2", "ORDER3"}
 	for _, order := range orders {

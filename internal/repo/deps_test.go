@@ -44,7 +44,8 @@ var rooms = []room{
 	{dir: "limit", others: []string{"golang.org/x/time/rate"}},
 	{dir: ".", ours: []string{"envelope", "field", "wire", "gen/api", "dedupe", "middleware", "validate"}, others: []string{"golang.org/x/time/rate"}},
 	{dir: "links", ours: []string{"field", "gen/api"}},
-	{dir: "ottpaytest", ours: []string{"envelope", "field", "wire", "gen/api"}},
+	// ottpaytest.Asker is the shop's side; the Gateway uses nothing of middleware.
+	{dir: "ottpaytest", ours: []string{"envelope", "field", "wire", "gen/api", "middleware"}},
 
 	{dir: "adapters/*", ours: []string{".", "middleware", "wire", "gen/api", "dedupe"}, one: true, others: []string{
 		"github.com/go-chi/chi",

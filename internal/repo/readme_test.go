@@ -27,9 +27,17 @@ func readme(
 	if err != nil {
 		log.Fatal(err)
 	}
+	keys := middleware.StaticKeys{os.Getenv("OTTPAY_MERCHANT_ID"): {key}}
+	client, err := ottpay.New(ottpay.Config{
+		MerchantID: os.Getenv("OTTPAY_MERCHANT_ID"), OperatorID: os.Getenv("OTTPAY_OPERATOR_ID"), Keys: keys,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
 	webhook, err := ottpay.NewWebhook(middleware.Config{
-		Keys:  middleware.StaticKeys{os.Getenv("OTTPAY_MERCHANT_ID"): {key}},
+		Keys:  keys,
 		Store: dedupe.NewMemory(dedupe.MemoryConfig{}), // one process; dedupe.NewSQL for production
+		Asker: client,                                  // asks the gateway before a callback is believed
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -42,14 +50,6 @@ func readme(
 		return shop.MarkPaid(ctx, n.OrderID) // nil: the gateway is told SUCCESS; an error: it sends again
 	}))
 
-	client, err := ottpay.New(ottpay.Config{
-		MerchantID: os.Getenv("OTTPAY_MERCHANT_ID"),
-		OperatorID: os.Getenv("OTTPAY_OPERATOR_ID"),
-		Keys:       middleware.StaticKeys{os.Getenv("OTTPAY_MERCHANT_ID"): {key}},
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
 	resp, err := client.MiniProgramPay(ctx, &api.MiniProgramPayRequest{
 		OrderID: "A1001", Amount: 1999, AppID: appID, OpenID: openID, CallBackURL: "https://shop.example/ottpay/callback",
 	})

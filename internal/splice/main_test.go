@@ -40,6 +40,8 @@ func newWebhook(tb testing.TB, change func(*middleware.Config)) *middleware.Webh
 		Store:     dedupe.NewMemory(dedupe.MemoryConfig{}),
 		Validator: validate.New(),
 		Logger:    slog.New(slog.DiscardHandler),
+
+		InsecureTrustCallback: true,
 	}
 	change(&cfg)
 	w, err := middleware.New(cfg)
