@@ -99,6 +99,7 @@ func newFaultyShop(t *testing.T, ask bool, pauses []time.Duration, encrypted boo
 	if ask {
 		cfg.Asker = s.client
 	}
+	cfg.InsecureTrustCallback = !ask
 	w, err := ottpay.NewWebhook(cfg)
 	if err != nil {
 		t.Fatal(err)
