@@ -29,6 +29,7 @@ func Example() {
 		Keys:      middleware.StaticKeys{"TS00000001": {key}},
 		Store:     dedupe.NewMemory(dedupe.MemoryConfig{}), // for one process
 		Validator: validate.New(),
+		Asker:     ottpaytest.Asker{}, // the client, in a program
 		Logger:    slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
