@@ -33,7 +33,7 @@ func Example_receive() {
 	webhook, err := ottpay.NewWebhook(middleware.Config{
 		Keys:   middleware.StaticKeys{merchantID: {key}},
 		Store:  dedupe.NewMemory(dedupe.MemoryConfig{}), // one process; dedupe.NewSQL for production
-		Asker:  ottpaytest.Asker{}, // the client, in a program
+		Asker:  ottpaytest.Asker{},                      // the client, in a program
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
