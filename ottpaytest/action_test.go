@@ -370,7 +370,7 @@ func TestCheckout(t *testing.T) {
 		return ask(t, g, api.ActionPREPAY_QUERY, object{"prepay_order_id": id, "merchant_id": merchantID}, api.CodeSuccess).data
 	}
 	r := open("C1")
-	if r.data["expire_time"] != "2025-03-04 12:01:00" {
+	if r.data["expire_time"] != "2025-03-04 07:01:00" {
 		t.Errorf("answer %s", r.plain)
 	}
 	if q := query("C1"); q["status"] != "PROCESSING" || q.text("order_id") != "" || q["sale_num"] != "SC1" {

@@ -87,7 +87,17 @@ func (t teller) time(m api.Member) json.RawMessage {
 			layout = time.DateTime
 		}
 	}
-	return t.spell(m, at.Format(layout))
+	return t.spell(m, inToronto(at).Format(layout))
+}
+
+// inToronto is a time on the vendor's clock. Where the zone database is
+// missing, daylight saving time is, too.
+func inToronto(at time.Time) time.Time {
+	zone, err := time.LoadLocation("America/Toronto")
+	if err != nil {
+		zone = time.FixedZone("EST", -5*60*60)
+	}
+	return at.In(zone)
 }
 
 // byRole returns what the gateway knows about the member, and whether it is
@@ -238,7 +248,7 @@ func (t teller) inner(name string, example json.RawMessage) json.RawMessage {
 	}
 	switch {
 	case fold(name) == "timestamp":
-		return quoted(strconv.FormatInt(t.now.Unix(), 10))
+		return quoted(inToronto(t.now).Format("2006010215")) // as was seen; WeChat takes it unchanged
 	case t.row != nil && strings.HasPrefix(fold(name), "package"):
 		return quoted("prepay_id=" + strings.ToLower(t.row.ChannelID))
 	}

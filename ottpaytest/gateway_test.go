@@ -281,7 +281,7 @@ func TestPayment(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.data.text("payInfo")), &payInfo); err != nil {
 		t.Fatal(err)
 	}
-	if payInfo["appId"] != order["app_id"] || payInfo["timeStamp"] != fmt.Sprint(noon.Unix()) || !strings.HasPrefix(payInfo["packageStr"], "prepay_id=wx") {
+	if payInfo["appId"] != order["app_id"] || payInfo["timeStamp"] != "2025030407" || !strings.HasPrefix(payInfo["packageStr"], "prepay_id=wx") {
 		t.Errorf("payInfo %v", payInfo)
 	}
 	query := func(id, want string) reply {

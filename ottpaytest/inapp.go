@@ -22,7 +22,7 @@ func (g *Gateway) openInApp(m *message) (asked, envelope.Key, *refusal) {
 		schema: inAppRequest(),
 		reply:  inAppResponse(),
 	}
-	if refused := a.judge(m, m.body); refused != nil {
+	if refused := a.judge(m, m.body, g.settings.Lenient, g.newID); refused != nil {
 		return a, envelope.Key{}, refused
 	}
 	a.merchant, _ = a.role(api.RoleMerchant)

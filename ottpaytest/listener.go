@@ -8,6 +8,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http/httptest"
@@ -186,6 +188,7 @@ func (g *Gateway) armListener(f Fault) (int, error) {
 func (g *Gateway) start(encrypted bool) {
 	g.server = httptest.NewUnstartedServer(g)
 	g.server.Listener = g.Listener(g.server.Listener)
+	g.server.Config.ErrorLog = log.New(io.Discard, "", 0) // faults would fill it
 	if !encrypted {
 		g.server.Start()
 		g.URL = g.server.URL

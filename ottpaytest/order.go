@@ -398,10 +398,47 @@ func (g *Gateway) create(a asked, f Fault) (*row, *refusal) {
 	return r, nil
 }
 
-// scan goes by what was seen of the wallets' codes.
+// AuthCode is a payer's code for PASSIVEPAY that this gateway knows.
+type AuthCode struct {
+	Wallet  string   // WECHATPAY, ALIPAY or UNIONPAY
+	Text    string   // what is scanned
+	Meaning string   // in a few words
+	Code    api.Code // what Config.Scan returns by default
+}
+
+// AuthCodes returns codes of each wallet that pay, that do not, and one that
+// asks the payer for a password first. A code is for its own wallet only.
+func AuthCodes() []AuthCode {
+	var all []AuthCode
+	for _, wallet := range []struct{ name, start string }{
+		{"WECHATPAY", "1300000000000000"}, {"ALIPAY", "2800000000000000"}, {"UNIONPAY", "hQVDUFY0000000000"},
+	} {
+		for _, c := range []struct {
+			end     string
+			meaning string
+			code    api.Code
+		}{
+			{"00", "pays", api.CodeSuccess},
+			{"01", "has not enough money", api.CodeFail},
+			{"02", "has expired", api.CodeAuthCodeInvalid},
+			{"03", "asks for a password first", api.CodeProcessing},
+		} {
+			all = append(all, AuthCode{wallet.name, wallet.start + c.end, c.meaning, c.code})
+		}
+	}
+	return all
+}
+
+// scan goes by AuthCodes, and of other codes by what was seen of the wallets'.
 func scan(o Order, authCode string) api.Code {
-	wallet := ""
+	wallet, code := "", api.CodeSuccess
+	for _, c := range AuthCodes() {
+		if c.Text == authCode {
+			wallet, code = c.Wallet, c.Code
+		}
+	}
 	switch {
+	case wallet != "":
 	case len(authCode) == 18 && authCode >= "10" && authCode < "16":
 		wallet = "WECHATPAY"
 	case len(authCode) >= 16 && len(authCode) <= 24 && authCode >= "25" && authCode < "31":
@@ -412,7 +449,7 @@ func scan(o Order, authCode string) api.Code {
 	if wallet != "" && o.Method != "" && wallet != o.Method {
 		return api.CodeAuthCodeInvalid
 	}
-	return api.CodeSuccess
+	return code
 }
 
 // draft makes a new row, which is not in the book yet. Its id must not have

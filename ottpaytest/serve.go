@@ -84,6 +84,9 @@ func (g *Gateway) answer(m *message, read func(*message) (asked, envelope.Key, *
 	defer g.unlock()
 	m.at = g.now()
 	a, key, refused := read(m)
+	if refused != nil {
+		m.lenient = nil
+	}
 	e := g.emit(Event{
 		Type: EventRequestReceived, Merchant: m.merchant, Order: m.order, Action: api.Action(m.action),
 		Currency: a.currency(), Lenient: m.lenient,
@@ -205,10 +208,19 @@ func (g *Gateway) open(m *message) (asked, envelope.Key, *refusal) {
 	if a.action, ok = api.LookupAction(e.Action); !ok {
 		return a, key, refuse(api.CodeParamError, "unknown action")
 	}
+	var said []string
 	if e.Version != a.action.Version && !slices.Contains(g.cfg.Versions[a.action.Name], e.Version) {
-		return a, key, breaks("version", "const")
+		said = append(said, "version "+e.Version+" in place of "+a.action.Version)
 	}
 	if !a.action.Terminal && (e.TerminalNo != "" || e.OperatorID != "") {
+		said = append(said, "terminal_no or operator_id outside of the data")
+	}
+	switch {
+	case len(said) == 0 || g.settings.Lenient:
+		m.lenient = said
+	case strings.HasPrefix(said[0], "version"):
+		return a, key, breaks("version", "const")
+	default:
 		return a, key, refuse(api.CodeParamError, "terminal_no and operator_id are for actions in store")
 	}
 	if a.schema, ok = api.LookupSchema(a.action.Request); !ok {
@@ -217,15 +229,17 @@ func (g *Gateway) open(m *message) (asked, envelope.Key, *refusal) {
 	if a.reply, ok = api.LookupSchema(a.action.Response); !ok {
 		return a, key, refuse(api.CodeSystemError, "the document does not describe the answer")
 	}
-	refused := a.judge(m, payload)
+	refused := a.judge(m, payload, g.settings.Lenient, g.newID)
 	return a, key, refused
 }
 
 // judge checks a decrypted request against its schema and takes its members.
-func (a *asked) judge(m *message, payload []byte) *refusal {
-	if err := a.schema.Check(payload); err != nil {
+func (a *asked) judge(m *message, payload []byte, lenient bool, newID func() string) *refusal {
+	payload, said, err := a.accept(payload, lenient, newID)
+	if err != nil {
 		return broken(err)
 	}
+	m.lenient = append(m.lenient, said...)
 	if err := json.Unmarshal(payload, &a.members); err != nil {
 		return refuse(api.CodeParamError, "not an object")
 	}
