@@ -19,6 +19,7 @@ require (
 	github.com/ottpaykit/ottpay/adapters/gin v0.0.0
 	github.com/ottpaykit/ottpay/adapters/otel v0.0.0
 	github.com/ottpaykit/ottpay/adapters/watermill v0.0.0
+	github.com/ottpaykit/ottpay/cmd/ottpay v0.0.0
 	github.com/ottpaykit/ottpay/stores/redis v0.0.0
 	github.com/redis/go-redis/v9 v9.22.0
 	github.com/riverqueue/river v0.41.0
@@ -55,7 +56,7 @@ require (
 	github.com/leodido/go-urn v1.4.0 // indirect
 	github.com/lib/pq v1.12.3 // indirect
 	github.com/lithammer/shortuuid/v3 v3.0.7 // indirect
-	github.com/mattn/go-isatty v0.0.20 // indirect
+	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
 	github.com/modern-go/reflect2 v1.0.2 // indirect
 	github.com/nats-io/nkeys v0.4.7 // indirect
@@ -105,3 +106,5 @@ replace github.com/ottpaykit/ottpay/adapters/echo => ../adapters/echo
 replace github.com/ottpaykit/ottpay/adapters/otel => ../adapters/otel
 
 replace github.com/ottpaykit/ottpay/adapters/watermill => ../adapters/watermill
+
+replace github.com/ottpaykit/ottpay/cmd/ottpay => ../cmd/ottpay

@@ -3,8 +3,9 @@
 //
 //	go run ./examples/mini-program
 //
-// Without OTTPAY_BASE_URL the gateway in the box runs inside. With it, as
-// `ottpay sandbox` prints it, the payments go there.
+// Open the preview that it names. Without OTTPAY_BASE_URL the sandbox runs
+// inside, mounted at /sandbox/. With it, as `ottpay sandbox` prints it, the
+// payments go there.
 package main
 
 import (
@@ -15,11 +16,13 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"time"
 
 	"github.com/ottpaykit/ottpay"
+	"github.com/ottpaykit/ottpay/cmd/ottpay/sandbox"
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/middleware"
 	"github.com/ottpaykit/ottpay/ottpaytest"
@@ -50,16 +53,21 @@ func run(ctx context.Context, addr string) error {
 		return err
 	}
 	defer listener.Close()
-	baseURL := os.Getenv("OTTPAY_BASE_URL")
+	mux := http.NewServeMux()
+	self := "http://" + listener.Addr().String()
+	box, baseURL := "", os.Getenv("OTTPAY_BASE_URL")
 	if baseURL == "" {
-		gateway := ottpaytest.NewGateway(ottpaytest.Config{
-			MerchantID: env("OTTPAY_MERCHANT_ID", demoMerchant), SignKey: env("OTTPAY_SIGN_KEY", demoSignKey),
-		})
+		gateway, err := mountSandbox(mux, self)
+		if err != nil {
+			return err
+		}
 		defer gateway.Close()
-		baseURL = gateway.URL
+		box, baseURL = gateway.URL, gateway.URL+"/processV2"
+	} else if u, err := url.Parse(baseURL); err == nil {
+		box = u.Scheme + "://" + u.Host
 	}
 	s, err := newShop(config{
-		url:        "http://" + listener.Addr().String(),
+		url:        self,
 		gatewayURL: baseURL,
 		merchantID: env("OTTPAY_MERCHANT_ID", demoMerchant),
 		operatorID: env("OTTPAY_OPERATOR_ID", demoOperator),
@@ -72,10 +80,18 @@ func run(ctx context.Context, addr string) error {
 	}
 	defer s.close()
 
-	server := &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
+	mux.Handle("/", s.routes())
+	mux.Handle("/preview/", http.StripPrefix("/preview", preview(box)))
+	// The sandbox's streams end with this context, or Shutdown would wait for them.
+	streams, end := context.WithCancel(context.Background())
+	defer end()
+	server := &http.Server{
+		Handler: mux, ReadHeaderTimeout: 10 * time.Second,
+		BaseContext: func(net.Listener) context.Context { return streams },
+	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	fmt.Printf("shop      %s\npreview   %s/preview/\ngateway   %s\n", s.cfg.url, s.cfg.url, baseURL)
+	fmt.Printf("preview   %s/preview/\nsandbox   %s/\n", self, box)
 	select {
 	case err := <-served:
 		return err
@@ -84,7 +100,31 @@ func run(ctx context.Context, addr string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	// The webhook comes first: it waits for handlers whose client has gone, too.
-	return errors.Join(s.webhook.Shutdown(ctx), server.Shutdown(ctx))
+	err = s.webhook.Shutdown(ctx)
+	end()
+	return errors.Join(err, server.Shutdown(ctx))
+}
+
+// mountSandbox puts a sandbox with its page below /sandbox/ of the shop's own
+// server.
+func mountSandbox(mux *http.ServeMux, self string) (*ottpaytest.Gateway, error) {
+	merchant, key := env("OTTPAY_MERCHANT_ID", demoMerchant), env("OTTPAY_SIGN_KEY", demoSignKey)
+	gateway, err := ottpaytest.New(ottpaytest.Config{
+		MerchantID: merchant, SignKey: key, Callbacks: sandbox.Callbacks(sandbox.CallbackConfig{}),
+	})
+	if err != nil {
+		return nil, err
+	}
+	gateway.URL = self + "/sandbox"
+	box, err := sandbox.Handler(gateway, sandbox.Config{
+		Base: "/sandbox", Keys: []sandbox.SignKey{{Merchant: merchant, From: "the example", Text: func() string { return key }}},
+	})
+	if err != nil {
+		gateway.Close()
+		return nil, err
+	}
+	mux.Handle("/sandbox/", box)
+	return gateway, nil
 }
 
 func env(name, otherwise string) string {
