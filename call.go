@@ -211,7 +211,7 @@ func (a *attempt) mayName(id string) bool {
 }
 
 func (c *Client) check(ctx context.Context, v any) error {
-	if err := c.validate.StructCtx(ctx, v); err != nil {
+	if err := c.cfg.Validator.StructCtx(ctx, v); err != nil {
 		return errors.Join(ErrInvalid, validate.Explain(err))
 	}
 	return nil

@@ -19,7 +19,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-playground/validator/v10"
+
 	"github.com/ottpaykit/ottpay"
+	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
@@ -315,17 +318,60 @@ func TestNewRefusesClients(t *testing.T) {
 		"plain http endpoint": func(c *ottpay.Config) { c.Endpoints = map[api.Action]string{api.ActionREFUND: "http://secret.example"} },
 		"unknown action":      func(c *ottpay.Config) { c.Versions = map[api.Action]string{"REFUNDS": "1.0"} },
 		"no verification":     func(c *ottpay.Config) { c.Base = insecure },
+		"a nil base":          func(c *ottpay.Config) { c.Base = (*http.Transport)(nil) },
+		"a nil store":         func(c *ottpay.Config) { c.RefundStore = (*dedupe.Memory)(nil) },
+		"a nil observer":      func(c *ottpay.Config) { c.Observer = (*nilObserver)(nil) },
+		"a nil validator":     func(c *ottpay.Config) { c.Validator = (*validator.Validate)(nil) },
+		"keys of another":     func(c *ottpay.Config) { c.MerchantID = "B2" },
+		"no static keys":      func(c *ottpay.Config) { c.Keys = middleware.StaticKeys(nil) },
+		"a zero key":          func(c *ottpay.Config) { c.Keys = middleware.StaticKeys{merchant: {envelope.Key{}}} },
+		"a blank in the id":   func(c *ottpay.Config) { c.MerchantID += " " },
+		"a blank operator":    func(c *ottpay.Config) { c.OperatorID = "\t" },
+		"negative timeout":    func(c *ottpay.Config) { c.Timeout = -1 },
+		"negative attempts":   func(c *ottpay.Config) { c.Attempts = -1 },
+		"negative backoff":    func(c *ottpay.Config) { c.Backoff.First = -1 },
+		"negative poll":       func(c *ottpay.Config) { c.Poll.Max = -1 },
+		"negative timeouts":   func(c *ottpay.Config) { c.Timeouts = map[api.Action]time.Duration{api.ActionREFUND: -1} },
 	} {
-		cfg := ottpay.Config{MerchantID: merchant, Keys: middleware.StaticKeys{}}
+		cfg := ottpay.Config{MerchantID: merchant, Keys: staticKeys(t)}
 		change(&cfg)
 		if _, err := ottpay.New(cfg); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 	for _, loopback := range []string{"http://localhost:1/x", "http://127.0.0.2:1", "http://[::1]:1/"} {
-		if _, err := ottpay.New(ottpay.Config{MerchantID: merchant, Keys: middleware.StaticKeys{}, BaseURL: loopback}); err != nil {
+		if _, err := ottpay.New(ottpay.Config{MerchantID: merchant, Keys: staticKeys(t), BaseURL: loopback}); err != nil {
 			t.Errorf("%s: %v", loopback, err)
 		}
+	}
+}
+
+// staticKeys are those of the merchant of the tests.
+func staticKeys(t *testing.T) middleware.StaticKeys {
+	return middleware.StaticKeys{merchant: {newKey(t, "6698851A525C9433")}}
+}
+
+type nilObserver struct{ middleware.Observer }
+
+// TestLongCallbackURL: the rule is the document's, and a shop can replace it.
+func TestLongCallbackURL(t *testing.T) {
+	t.Parallel()
+	b := newBase(t, func(b *base, _ int, req opened) (*http.Response, error) {
+		return b.say("SUCCESS", h5Answer(req.text("order_id")))
+	})
+	req := h5Request()
+	req.CallBackURL = "https://shop.example/" + strings.Repeat("x", 255)
+	if _, err := newClient(t, b.config()).H5Pay(t.Context(), req); !errors.Is(err, ottpay.ErrInvalid) || !errors.Is(err, ottpay.ErrNotSent) {
+		t.Errorf("got %v", err)
+	}
+	cfg := b.config()
+	own := validate.New()
+	if err := own.RegisterValidation("urllength", func(validator.FieldLevel) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Validator = own
+	if _, err := newClient(t, cfg).H5Pay(t.Context(), req); err != nil {
+		t.Errorf("with a rule of the shop's own: %v", err)
 	}
 }
 
@@ -567,7 +613,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 func TestOrderIDs(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	client := newClient(t, ottpay.Config{MerchantID: merchant, Keys: middleware.StaticKeys{}, Now: func() time.Time {
+	client := newClient(t, ottpay.Config{MerchantID: merchant, Keys: staticKeys(t), Now: func() time.Time {
 		now = now.Add(time.Millisecond)
 		return now
 	}})
@@ -582,7 +628,7 @@ func TestOrderIDs(t *testing.T) {
 	if !slices.IsSorted(ids) || len(slices.Compact(ids)) != 1000 {
 		t.Error("ids are not in order, or not unique")
 	}
-	cfg := ottpay.Config{MerchantID: merchant, OperatorID: operator, Keys: middleware.StaticKeys{}, Rand: strings.NewReader("")}
+	cfg := ottpay.Config{MerchantID: merchant, OperatorID: operator, Keys: staticKeys(t), Rand: strings.NewReader("")}
 	if _, err := newClient(t, cfg).H5Pay(t.Context(), h5Request()); !errors.Is(err, ottpay.ErrNotSent) {
 		t.Errorf("without randomness: %v", err)
 	}

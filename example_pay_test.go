@@ -13,6 +13,7 @@ import (
 	"github.com/ottpaykit/ottpay"
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/links"
 	"github.com/ottpaykit/ottpay/middleware"
 	"github.com/ottpaykit/ottpay/ottpaytest"
 )
@@ -60,7 +61,7 @@ func Example_h5() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	link, err := ottpay.H5Link(resp, "https://shop.example/thanks?order=A1001")
+	link, err := links.H5(resp, "https://shop.example/thanks?order=A1001")
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -183,7 +184,7 @@ func Example_checkout() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	link, err := ottpay.CheckoutLink(resp, ottpay.CheckoutAlipay)
+	link, err := links.Checkout(resp, links.CheckoutAlipay)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -203,7 +204,7 @@ func Example_return() {
 		log.Fatal(err)
 	}
 
-	claimed, err := ottpay.ParseReturn(requested)
+	claimed, err := links.ParseReturn(requested)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -220,7 +221,7 @@ func Example_cards() {
 	defer client.CloseIdleConnections()
 
 	resp, err := client.CardPurchase(ctx, &api.CardPurchaseRequest{
-		OrderID: "A1001", TxnAmt: 1999, TxnTime: "20260701080000", // the shop's local time
+		OrderID: "A1001", TxnAmt: 1999, TxnTime: "20260701080000", // the zone is not documented
 		ChannelType: "UPAYONLINE", BizType: "securePay", CCChannelType: "web", // or ELAVONECOM, converge_hosted, web
 		FrontURL: "https://shop.example/thanks",
 		BackURL:  "https://shop.example/ottpay/callback",
@@ -251,8 +252,8 @@ func Example_cards() {
 
 // Alipay in the browser of a PC, without the envelope.
 func Example_link() {
-	page := ottpay.WebPay{
-		Link:       ottpay.Link{MerCode: "0000000000000001", OrderID: "A1001", OperatorID: "0000000001", Amount: 1999},
+	page := links.WebPay{
+		Order:      links.Order{MerCode: "0000000000000001", OrderID: "A1001", OperatorID: "0000000001", Amount: 1999},
 		MerchantID: merchantID,
 		ReturnURL:  "https://shop.example/thanks",
 		NotifyURL:  "https://shop.example/ottpay/callback",
@@ -262,7 +263,7 @@ func Example_link() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(strings.HasPrefix(link, ottpay.WebPayURL+"?"), page.MerCode) // the link alone holds the code
+	fmt.Println(strings.HasPrefix(link, links.WebPayURL+"?"), page.MerCode) // the link alone holds the code
 	// Output:
-	// true ottpay.MerCode(redacted)
+	// true links.MerCode(redacted)
 }

@@ -110,16 +110,17 @@ func (a *attempt) inAppPay(given *InAppPayRequest) error {
 	}
 	a.call.OrderID = req.OrderID
 	operator := or(req.OperatorID, a.operator)
-	if err := webURL("CallBackURL", req.CallBackURL); err != nil {
+	tip := req.Tip
+	if tip == 0 {
+		tip = 1 // none
+	}
+	if err := errors.Join(
+		api.CheckCallbackURL(req.CallBackURL), api.CheckOrderID(req.OrderID), api.CheckAmount(req.Amount), api.CheckAmount(tip),
+	); err != nil {
 		return refused(middleware.ReasonRequest, err)
 	}
-	switch {
-	case req.AppID == "" || operator == "":
+	if req.AppID == "" || operator == "" {
 		return refused(middleware.ReasonRequest, constant("InAppPay needs an app's id and an operator"))
-	case !orderID(req.OrderID):
-		return refused(middleware.ReasonRequest, constant("OrderID is not 1 to 64 letters, digits, _ and -"))
-	case req.Amount < 1 || req.Amount > 999_999_999_999 || req.Tip < 0 || req.Tip > 999_999_999_999:
-		return refused(middleware.ReasonRequest, constant("an amount is not 1 to 12 digits"))
 	}
 	w := wire.NewWriter()
 	w.String("userId", req.AppID)

@@ -50,7 +50,7 @@ func Wallet(authCode string) string {
 		return "UNIONPAY"
 	}
 	n := len(authCode)
-	if !digits(authCode, n) || n < 16 {
+	if n < 16 || strings.Trim(authCode, "0123456789") != "" {
 		return ""
 	}
 	switch kind := authCode[:2]; {

@@ -40,6 +40,7 @@ import (
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/journal"
 	inbound "github.com/ottpaykit/ottpay/limit"
+	"github.com/ottpaykit/ottpay/links"
 	"github.com/ottpaykit/ottpay/middleware"
 	"github.com/ottpaykit/ottpay/ottpaytest"
 	redisstore "github.com/ottpaykit/ottpay/stores/redis"
@@ -820,10 +821,6 @@ func (w *watch) invalid(t *testing.T) {
 		w.failure("ParseCents", err)
 		_, err = field.ParseDecimal(text + canary)
 		w.failure("ParseDecimal", err)
-		_, err = ottpay.ParseMoney[ottpay.CAD](text + canary)
-		w.failure("ParseMoney", err)
-		_, err = ottpay.ParseRate(text + canary)
-		w.failure("ParseRate", err)
 		_, _, err = field.Time(text + canary).Parse()
 		w.failure("Time", err)
 		w.failure("JSONString", field.JSONString(text+canary).Decode(new(api.PayInfo)))
@@ -1223,18 +1220,18 @@ func (w *watch) settle(t *testing.T) {
 
 // links are built, and are not.
 func (w *watch) links(t *testing.T) {
-	link := ottpay.Link{MerCode: merCode, OrderID: finch, OperatorID: "0000000001", Amount: 100}
+	link := links.Order{MerCode: merCode, OrderID: finch, OperatorID: "0000000001", Amount: 100}
 	for _, page := range []interface {
 		URL() (string, error)
 		Values() (url.Values, error)
 	}{
-		ottpay.WebPay{Link: link, ReturnURL: canary, NotifyURL: canary, SubmitType: "scan", Remarks: canary},
-		ottpay.WebPay{Link: link, ReturnURL: "https://a.example/" + canary, NotifyURL: "https://a.example/?token=" + canary, SubmitType: canary, Remarks: canary},
-		ottpay.WapPay{Link: link, ReturnURL: "ftp://" + canary, NotifyURL: "http://user:" + canary + "@a.example"},
-		ottpay.WeChatLink{Link: link, ReturnURL: "https://%zz" + canary},
-		ottpay.WeChatLink{Link: ottpay.Link{MerCode: canary}},
-		ottpay.WeChatLink{Link: ottpay.Link{MerCode: merCode, OperatorID: canary}},
-		ottpay.WeChatLink{Link: ottpay.Link{MerCode: merCode, OperatorID: "0000000001", OrderID: " " + canary}},
+		links.WebPay{Order: link, ReturnURL: canary, NotifyURL: canary, SubmitType: "scan", Remarks: canary},
+		links.WebPay{Order: link, ReturnURL: "https://a.example/" + canary, NotifyURL: "https://a.example/?token=" + canary, SubmitType: canary, Remarks: canary},
+		links.WapPay{Order: link, ReturnURL: "ftp://" + canary, NotifyURL: "http://user:" + canary + "@a.example"},
+		links.WeChat{Order: link, ReturnURL: "https://%zz" + canary},
+		links.WeChat{Order: links.Order{MerCode: canary}},
+		links.WeChat{Order: links.Order{MerCode: merCode, OperatorID: canary}},
+		links.WeChat{Order: links.Order{MerCode: merCode, OperatorID: "0000000001", OrderID: " " + canary}},
 	} {
 		_, err := page.URL()
 		if err == nil {
@@ -1246,12 +1243,12 @@ func (w *watch) links(t *testing.T) {
 	}
 	w.value("Link", link)
 	for _, text := range []string{canary, "ftp://" + canary, "https://a.example/%zz" + canary, "https://a.example/?" + canary + "=%zz", "https://a.example/?redirect_url=" + canary} {
-		_, err := ottpay.H5Link(&api.H5PayResponse{PayInfo: text}, "https://shop.example/"+canary)
+		_, err := links.H5(&api.H5PayResponse{PayInfo: text}, "https://shop.example/"+canary)
 		w.failure("H5Link", err)
-		_, err = ottpay.H5Link(&api.H5PayResponse{PayInfo: "https://a.example/"}, text)
+		_, err = links.H5(&api.H5PayResponse{PayInfo: "https://a.example/"}, text)
 		w.failure("H5Link", err)
 		if u, err := url.Parse(text); err == nil {
-			_, err = ottpay.ParseReturn(u)
+			_, err = links.ParseReturn(u)
 			w.failure("ParseReturn", err)
 		}
 		_, err = ottpay.RequestPayment(&api.MiniProgramPayResponse{PayInfo: field.JSONString(text)})
@@ -1320,10 +1317,10 @@ func (w *watch) values(t *testing.T) {
 	w.value("envelope.Response", envelope.Response{Code: "SUCCESS", Message: "x", Sealed: sealed})
 	w.value("Delivery", &middleware.Delivery{Payload: payload, OrderID: finch, Claimed: middleware.Claimed{Message: canary}, Notification: &api.Notification{Remarks: canary}})
 	w.value("InAppPayRequest", ottpay.InAppPayRequest{CallBackURL: "https://shop.example/?token=" + canary})
-	link := ottpay.Link{MerCode: merCode}
-	w.value("WebPay", ottpay.WebPay{Link: link, ReturnURL: canary, NotifyURL: canary, Remarks: canary})
-	w.value("WapPay", ottpay.WapPay{Link: link, ReturnURL: canary, NotifyURL: canary})
-	w.value("WeChatLink", ottpay.WeChatLink{Link: link, ReturnURL: canary})
+	link := links.Order{MerCode: merCode}
+	w.value("WebPay", links.WebPay{Order: link, ReturnURL: canary, NotifyURL: canary, Remarks: canary})
+	w.value("WapPay", links.WapPay{Order: link, ReturnURL: canary, NotifyURL: canary})
+	w.value("WeChatLink", links.WeChat{Order: link, ReturnURL: canary})
 	w.value("Entry", journal.Entry{Body: []byte(`{"data":"` + sealed.Data + `","md5":"` + sealed.MD5 + `"}`)})
 	w.value("Error", &ottpay.Error{Action: api.ActionREFUND, OrderID: finch, Message: canary, Code: canary, Err: errors.New(canary)})
 }

@@ -4,9 +4,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
-	"strings"
 	"sync"
 	"time"
 )
@@ -71,29 +68,6 @@ func (d *defaultBase) current() http.RoundTripper {
 		d.of, d.tuned = of, NewBase()
 	}
 	return d.tuned
-}
-
-// CheckURL returns an error unless u is absolute and uses https, or plain http
-// to a loopback host. The error does not quote u.
-func CheckURL(u *url.URL) error {
-	switch {
-	case u == nil || u.Host == "":
-		return constant("the gateway's URL is not absolute")
-	case u.User != nil:
-		return constant("the gateway's URL holds credentials")
-	case u.Scheme == "https", u.Scheme == "http" && loopback(u.Hostname()):
-		return nil
-	default:
-		return constant("the gateway's URL is not https")
-	}
-}
-
-func loopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	addr, err := netip.ParseAddr(host)
-	return err == nil && addr.Unmap().IsLoopback()
 }
 
 // CheckBase returns an error if base is an *http.Transport that does not verify

@@ -228,7 +228,7 @@ func (cfg *Config) check() error {
 		return errors.New("Config.Logger has no handler")
 	}
 	if keys, ok := cfg.Keys.(StaticKeys); ok {
-		return keys.check(cfg.Merchant)
+		return keys.Check(cfg.Merchant)
 	}
 	return nil
 }

@@ -30,8 +30,9 @@ func (k StaticKeys) Keys(_ context.Context, merchantID string) ([]envelope.Key, 
 	return k[merchantID], nil
 }
 
-// check returns what is wrong with k. merchant is one that it must have, or "".
-func (k StaticKeys) check(merchant string) error {
+// Check returns what is wrong with k, or nil. merchant is one that it must have,
+// or "". New of this package and of package ottpay call it.
+func (k StaticKeys) Check(merchant string) error {
 	for id, keys := range k {
 		switch {
 		case !isMerchant(id) || id == "":

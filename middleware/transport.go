@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/wire"
 )
 
@@ -200,7 +201,7 @@ func (c *Call) check(t *Transport, base http.RoundTripper) error {
 	if c.fault != nil {
 		return c.fault
 	}
-	if err := CheckURL(c.URL); err != nil {
+	if err := api.CheckURL(c.URL); err != nil {
 		return err
 	}
 	if err := CheckBase(base); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/links"
 	"github.com/ottpaykit/ottpay/middleware"
 )
 
@@ -93,7 +94,7 @@ func (s *shop) open(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, "the payment could not be opened", http.StatusBadGateway)
 		return
 	}
-	link, err := ottpay.H5Link(resp, s.url+"/orders/"+id)
+	link, err := links.H5(resp, s.url+"/orders/"+id)
 	if err != nil {
 		http.Error(rw, "the payment could not be opened", http.StatusBadGateway)
 		return
