@@ -23,7 +23,7 @@ func generate(t *testing.T, root string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := newModel(doc)
+	m, err := newModel(doc, root)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func TestIncomplete(t *testing.T) {
 		{"unknown role", "x-ottpay-role: amount", "x-ottpay-role: money", `"money" is none of`},
 		{"unknown kind", "maxLength: 12, x-ottpay-kind: amount", "maxLength: 12, x-ottpay-kind: money", `"money" is none of`},
 		{"echo of nothing", "x-ottpay-echo: order_id", "x-ottpay-echo: ordre_id", "echoes ordre_id"},
-		{"case twins", "x-ottpay-aliases: [order_id]", "x-ottpay-aliases: [FEE]", "differs from"},
+		{"case twins", "x-ottpay-aliases: [order_id]", "x-ottpay-aliases: [FEE]", "is a name of orderId already, or differs in case only"},
 		{"one Go name for two", "        note: {", "        orderId: {", "has the Go name OrderID"},
 		{"number in a request", "note: {type: string,", "note: {type: [string, number],", "a request holds strings only"},
 		{"null in a request", "note: {type: string,", `note: {type: [string, "null"],`, "a request holds strings only"},
@@ -167,9 +167,9 @@ func TestIncomplete(t *testing.T) {
 		{"status held and paid", "paid: was, final", "held: true, paid: was, final", "what is held is not paid"},
 		{"status in capitals", "returned: {meaning", "RETURNED: {meaning", "lower case"},
 		{"status like nothing", "paid: was, final", "same: nothing, paid: was, final", "same must name"},
-		{"no codes", "x-ottpay-codes:", "x-ottpay-nothing:", "x-ottpay-codes: none"},
-		{"no statuses", "x-ottpay-statuses:", "x-ottpay-nothing:", "x-ottpay-statuses: none"},
-		{"usual lengths too far apart", "{type: string, maxLength: 10,", "{type: string, x-ottpay-usual-length: [1, 17], maxLength: 10,", "less than 16 apart"},
+		{"no codes", "x-ottpay-codes:\n  SUCCESS: {class: success, message: success}\n", "", "x-ottpay-codes: none"},
+		{"no statuses", "x-ottpay-statuses:\n  success: {meaning: paid, paid: true, final: false}\n  returned: {meaning: paid back, paid: was, final: true}\n", "", "x-ottpay-statuses: none"},
+		{"usual lengths too far apart", "{type: string, maxLength: 10,", "{type: string, x-ottpay-usual-length: [1, 17], maxLength: 20,", "less than 16 apart"},
 		{"amount of another shape", `pattern: "^[1-9][0-9]*$"`, `pattern: "^[0-9.]*$"`, "an amount of this kind"},
 		{"overlay on nothing", "", "", "overlay"},
 	}
@@ -193,7 +193,7 @@ func TestIncomplete(t *testing.T) {
 			if err := os.WriteFile(path, []byte(changed), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			err = run(root)
+			err = run(root, false)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("got %v, want %q", err, tt.want)
 			}
@@ -204,13 +204,13 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
-// TestKinOpenAPIAgrees judges the committed fixtures anew.
-func TestKinOpenAPIAgrees(t *testing.T) {
+// TestJSONSchemaAgrees judges the committed fixtures anew.
+func TestJSONSchemaAgrees(t *testing.T) {
 	doc, err := load(filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := newModel(doc)
+	m, err := newModel(doc, filepath.Join("..", ".."))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,8 +226,12 @@ func TestKinOpenAPIAgrees(t *testing.T) {
 		if len(all) < 4 {
 			t.Errorf("%s: %d fixtures", s.Name, len(all))
 		}
+		schema, err := newJudge(s.value)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, f := range all {
-			if err := kinVerdict(s.value, f.JSON); (err == nil) != f.Valid {
+			if err := schema.verdict(f.JSON); (err == nil) != f.Valid {
 				t.Errorf("%s: %s: %v, want valid=%v", s.Name, f.Name, err, f.Valid)
 			}
 		}
@@ -247,7 +251,7 @@ func TestStaleFilesGo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := run(root); err != nil {
+	if err := run(root, false); err != nil {
 		t.Fatal(err)
 	}
 	if !exists(byHand) {
@@ -270,45 +274,90 @@ func TestGoName(t *testing.T) {
 	}
 }
 
-// TestInventedAction adds an action to the document of a scratch copy of the
-// module, generates, and uses what came out of it: the client's method, the
-// schema table, the fixtures, the documentation.
-func TestInventedAction(t *testing.T) {
+// TestAdditions adds an action, an optional member, a code and a status to the
+// document of a copy of the repository, and nothing else, and generates. The
+// tests of the packages that stand on the document pass. With -whole, every
+// test of the root module does.
+func TestAdditions(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a copy of the module")
 	}
-	scratch := scratchModule(t)
+	scratch := copyRepository(t)
 	path := filepath.Join(scratch, "openapi", "ottpay.yaml")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed := strings.Replace(string(text), "x-ottpay-actions:\n", "x-ottpay-actions:\n"+inventedAction, 1)
-	changed = strings.Replace(changed, "components:\n  schemas:\n", "components:\n  schemas:\n"+inventedSchemas, 1)
-	if err := os.WriteFile(path, []byte(changed), 0o644); err != nil {
-		t.Fatal(err)
+	changed := string(text)
+	for _, add := range []struct{ before, text string }{
+		{"  ACTIVEPAY:\n", inventedAction},
+		{"    ActivePayRequest:\n", inventedSchemas},
+		{"        remarks: {$ref: \"#/components/schemas/OptionalText\", x-ottpay-sensitive: true, description: \"Free text.\"}\n      example: &paid", inventedMember},
+		{"  FAIL: {class", "  CHANNEL_DOWN: {class: unclear, message: the channel is down}\n"},
+		{"  notpay: {meaning", "  suspended: {meaning: under review, paid: false, final: false}\n"},
+	} {
+		if strings.Count(changed, add.before) != 1 {
+			t.Fatalf("the document does not hold %q once", add.before)
+		}
+		changed = strings.Replace(changed, add.before, add.text+add.before, 1)
 	}
-	if err := run(scratch); err != nil {
+	put(t, path, changed)
+	if err := run(scratch, false); err != nil {
 		t.Fatal(err)
 	}
 	docs, err := os.ReadFile(filepath.Join(scratch, "docs", "actions.md"))
-	if err != nil || !strings.Contains(string(docs), "## GIFT_CARD_LOAD") {
-		t.Errorf("docs/actions.md does not have it: %v", err)
+	if err != nil || !strings.Contains(string(docs), "## GIFT_CARD_LOAD") || !strings.Contains(string(docs), "loyalty_points") || !strings.Contains(string(docs), "CHANNEL_DOWN") {
+		t.Errorf("docs/actions.md does not have them: %v", err)
 	}
-	if err := os.WriteFile(filepath.Join(scratch, "invented_test.go"), []byte(inventedTest), 0o644); err != nil {
-		t.Fatal(err)
+	put(t, filepath.Join(scratch, "invented_test.go"), inventedTest)
+	args := []string{"test", "-run", "Invented|Fixtures|Codes|OrderStatus|Actions|Filled|Aliases|Sensitive|Requests|UsualLengths", ".", "./validate", "./gen/api"}
+	if *whole {
+		args = []string{"test", "./..."}
 	}
-	// The fixtures' test of package validate finds the new schemas by itself.
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-run", "TestInvented|TestFixtures/GiftCardLoad", ".", "./validate")
+	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir = scratch
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod", "GOPROXY=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 }
 
-// scratchModule copies the root module without its nested ones.
-func scratchModule(t *testing.T) string {
+// TestMemberThatCodeUses takes a member and an action out of the document that
+// hand-written code uses. The generator says where, and writes nothing.
+func TestMemberThatCodeUses(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a copy of the module")
+	}
+	scratch := copyRepository(t)
+	path := filepath.Join(scratch, "openapi", "ottpay.yaml")
+	original, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	generated := filepath.Join(scratch, "gen", "api", "types.gen.go")
+	before, err := os.ReadFile(generated)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(original), "\n")
+	refund := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "        refund_fee: ") })
+	put(t, path, strings.Replace(strings.Join(slices.Delete(lines, refund, refund+1), ""), "total_amount: 1, refund_fee: 0,", "total_amount: 1,", 1))
+	err = run(scratch, false)
+	if err == nil || !strings.Contains(err.Error(), "the member StatusQueryResponse.refund_fee") || !strings.Contains(err.Error(), ".go:") || !strings.Contains(err.Error(), "-force") {
+		t.Errorf("error %v", err)
+	}
+	if after, err := os.ReadFile(generated); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("it was written nevertheless: %v", err)
+	}
+	if err := run(scratch, true); err != nil {
+		t.Errorf("with force: %v", err)
+	}
+	if after, err := os.ReadFile(generated); err != nil || bytes.Equal(before, after) {
+		t.Errorf("with force it was not written: %v", err)
+	}
+}
+
+// copyRepository copies all that the tests of the root module read.
+func copyRepository(t *testing.T) string {
 	t.Helper()
 	root, scratch := filepath.Join("..", ".."), t.TempDir()
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -320,13 +369,12 @@ func scratchModule(t *testing.T) string {
 			return err
 		}
 		if d.IsDir() {
-			nested := rel != "." && exists(filepath.Join(path, "go.mod"))
-			if nested || strings.HasPrefix(d.Name(), ".") && rel != "." {
+			if d.Name() == ".git" || d.Name() == "node_modules" {
 				return filepath.SkipDir
 			}
 			return os.MkdirAll(filepath.Join(scratch, rel), 0o755)
 		}
-		if strings.HasPrefix(d.Name(), "go.work") || filepath.Dir(rel) == "." && strings.HasSuffix(rel, "_test.go") {
+		if !d.Type().IsRegular() || d.Name() == ".git" {
 			return nil
 		}
 		data, err := os.ReadFile(path)
@@ -340,6 +388,9 @@ func scratchModule(t *testing.T) string {
 	}
 	return scratch
 }
+
+const inventedMember = `        loyalty_points: {$ref: "#/components/schemas/OptionalText", description: "The points that the payer earned."}
+`
 
 const inventedAction = `  GIFT_CARD_LOAD:
     summary: loads a gift card
@@ -361,7 +412,7 @@ const inventedSchemas = `    GiftCardLoadRequest:
         operator_id: {$ref: "#/components/schemas/RequestOperator"}
         amount: {$ref: "#/components/schemas/RequestAmount", x-ottpay-role: amount}
         biz_type: {type: string, enum: [GIFTCARD], description: The constant GIFTCARD.}
-        call_back_url: {type: string, maxLength: 200, description: Optional here., x-ottpay-role: callback-url}
+        call_back_url: {type: string, maxLength: 200, description: Where the notification goes., x-ottpay-role: callback-url, x-ottpay-sensitive: true}
       propertyNames: {$ref: "#/components/schemas/RequestName"}
       example: {loadId: L1, operator_id: "0000020156", amount: "500", biz_type: GIFTCARD}
     GiftCardLoadResponse:
@@ -403,6 +454,9 @@ func TestInventedCall(t *testing.T) {
 	resp, err := client.GiftCardLoad(t.Context(), &api.GiftCardLoadRequest{LoadID: "L9", Amount: 500})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if n := (api.Notification{LoyaltyPoints: "5"}); n.String() != "Notification[loyalty_points=5]" {
+		t.Errorf("got %v", n)
 	}
 	if resp.LoadID != "L9" || resp.Balance != 500 || !resp.OrderStatus.Paid() {
 		t.Errorf("got %v", resp)

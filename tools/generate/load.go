@@ -22,7 +22,13 @@ func load(root string) (*openapi3.T, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := unique("openapi/ottpay.yaml", node); err != nil {
+		return nil, err
+	}
 	node = expand(node)
+	if err := strict("openapi/ottpay.yaml", node); err != nil {
+		return nil, err
+	}
 	over, err := overlay.Parse(filepath.Join(root, "openapi", "go.overlay.yaml"))
 	if err != nil {
 		return nil, fmt.Errorf("openapi/go.overlay.yaml: %w", err)
@@ -32,6 +38,9 @@ func load(root string) (*openapi3.T, error) {
 	}
 	if _, err := over.ApplyToStrict(node); err != nil {
 		return nil, fmt.Errorf("openapi/go.overlay.yaml: %w", err)
+	}
+	if err := strict("openapi/go.overlay.yaml", node); err != nil {
+		return nil, err
 	}
 	if err := inlineShared(node); err != nil {
 		return nil, fmt.Errorf("openapi/ottpay.yaml: %w", err)
@@ -58,7 +67,10 @@ func readYAML(path string) (*yaml.Node, error) {
 	}
 	var node yaml.Node
 	if err := yaml.Unmarshal(data, &node); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Base(path), err)
+		return nil, fmt.Errorf("openapi/%s: %w", filepath.Base(path), err)
+	}
+	if len(node.Content) == 0 || node.Content[0].Kind != yaml.MappingNode {
+		return nil, fmt.Errorf("openapi/%s: is not a mapping", filepath.Base(path))
 	}
 	return &node, nil
 }
@@ -69,7 +81,7 @@ func expand(node *yaml.Node) *yaml.Node {
 	if node.Kind == yaml.AliasNode {
 		return expand(node.Alias)
 	}
-	out := &yaml.Node{Kind: node.Kind, Tag: node.Tag, Value: node.Value, Style: node.Style &^ yaml.FlowStyle}
+	out := &yaml.Node{Kind: node.Kind, Tag: node.Tag, Value: node.Value, Style: node.Style &^ yaml.FlowStyle, Line: node.Line}
 	if node.Kind != yaml.MappingNode {
 		for _, child := range node.Content {
 			out.Content = append(out.Content, expand(child))
@@ -159,7 +171,13 @@ func inlined(schemas, member *yaml.Node) (*yaml.Node, error) {
 	name, ok := strings.CutPrefix(ref.Value, schemaRef)
 	shared := child(schemas, name)
 	if !ok || shared == nil {
-		return nil, fmt.Errorf("refers to nothing: %s", ref.Value)
+		return nil, fmt.Errorf("refers to nothing: %s: name one of components.schemas", ref.Value)
+	}
+	switch {
+	case child(shared, "$ref") != nil:
+		return nil, fmt.Errorf("refers to %s, which refers to another: name that one", name)
+	case child(shared, "properties") != nil:
+		return nil, fmt.Errorf("refers to %s, which is an object: a member is a string, perhaps with JSON in it", name)
 	}
 	out := expand(shared)
 	for i := 0; i < len(member.Content); i += 2 {
