@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"testing"
 
 	"github.com/gin-gonic/gin"
@@ -27,7 +28,9 @@ import (
 
 func TestMain(m *testing.M) {
 	gin.SetMode(gin.ReleaseMode) // which is global, and talks
-	m.Run()
+	code := m.Run()
+	dropDatabases()
+	os.Exit(code)
 }
 
 var errShop = errors.New("the shop's database is away")

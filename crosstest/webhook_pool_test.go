@@ -51,7 +51,7 @@ func TestPoolIsNotHeld(t *testing.T) {
 
 func testPool(t *testing.T, s server, gateway time.Duration) {
 	const callbacks = 40
-	db := s.openDSN(t, s.address())
+	db := s.openDSN(t, s.address(t))
 	if err := ping(db); err != nil {
 		absent(t, s.name, s.env, err)
 	}
