@@ -167,7 +167,7 @@ func (r *run) encodedTwice(ct []byte) ([]byte, bool) {
 			return nil, false
 		}
 		inner = b
-		if len(inner)%blockSize == 0 && len(inner) > 0 && !isBase64Text(inner) {
+		if len(inner) > 0 && !isBase64Text(inner) {
 			r.fail(m)
 			return inner, true
 		}
@@ -200,7 +200,7 @@ func (r *run) plainData(data string, ct []byte) bool {
 	}
 	switch {
 	case strings.HasPrefix(trimmed, "{") && (strings.Contains(trimmed, `"`) || strings.Contains(trimmed, "'") || strings.Contains(trimmed, "=")) && utf8.ValidString(trimmed):
-	case ct != nil && readableText(ct) && strings.ContainsAny(trimmed, "={<&"):
+	case ct != nil && readableText(ct) && strings.ContainsAny(trimmed, "={<&") && !isBase64Text(ct):
 	case ct == nil && formStart.MatchString(trimmed) && strings.Contains(trimmed, "&"):
 	default:
 		return false

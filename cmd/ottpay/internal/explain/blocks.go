@@ -278,6 +278,9 @@ func (r *run) noneMissing(o *opening) bool {
 	text, padded := unpad(o.plain)
 	if !padded {
 		end := bytes.TrimRight(o.plain, " \t\r\n\x00")
+		if i := bytes.LastIndexByte(end, '}'); i >= len(end)-blockSize && i > 0 && json.Valid(end[:i+1]) {
+			return true // something stands behind the JSON that is no padding
+		}
 		if json.Valid(end) || paddingLen(lastBlock(o.plain)) > 0 || bytes.HasSuffix(end, []byte("}")) || !bytes.HasPrefix(bytes.TrimSpace(end), []byte("{")) {
 			return true // another padding, or none
 		}
@@ -291,82 +294,65 @@ func (r *run) noneMissing(o *opening) bool {
 	if json.Valid(text) {
 		return true
 	}
-	if seam := removedAt(text); seam > 0 {
+	if seam := removedAt(text); seam >= 0 {
 		m := removedBlock(seam, n)
 		m.codes = []Code{"block-removed", "plaintext"}
 		m.why = fmt.Sprintf("a block is missing from data, before block %d of %d: what stands on both sides is JSON, and breaks off there", seam+1, n)
+		if seam == 0 {
+			m.why = "the first block of data is missing"
+		}
 		r.fail(m)
 		return false
-	}
-	if bytes.HasSuffix(bytes.TrimSpace(text), []byte("}")) && !bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
-		if fill(text, 0) {
-			m := removedBlock(0, n)
-			m.codes = []Code{"block-removed", "plaintext"}
-			m.why = "the first block of data is missing"
-			r.fail(m)
-			return false
-		}
 	}
 	return true
 }
 
-// removedAt returns the block before which sixteen bytes can be filled in so
-// that text becomes JSON, or 0.
+// removedAt returns the block before which one is missing: what is in front of
+// it begins an object, and what follows ends one. It returns -1 if there is no
+// such place.
 func removedAt(text []byte) int {
-	if len(text) > 1<<13 {
-		return 0
+	if len(text) > 1<<14 {
+		return -1
 	}
-	_, bad := parseJSON(text)
-	if bad == nil {
-		return 0
+	object, bad := parseJSON(text)
+	if bad == nil || bad.word != "not-json" && bad.word != "trailing-bytes" && bad.word != "not-an-object" {
+		return -1
 	}
-	for i := 1; i*blockSize < len(text) && i*blockSize <= bad.offset+blockSize; i++ {
-		if fill(text, i) {
+	if !bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
+		if endsObject(text) {
+			return 0
+		}
+		return -1
+	}
+	if bad.word == "trailing-bytes" && object.kind != 'o' {
+		return -1
+	}
+	for i := 1; i*blockSize < len(text) && i*blockSize <= bad.offset; i++ {
+		if endsObject(text[i*blockSize:]) {
 			return i
 		}
 	}
-	return 0
+	return -1
 }
 
-// fill reports whether some sixteen bytes before block i make JSON of text,
-// with names that the document knows.
-func fill(text []byte, i int) bool {
-	at := i * blockSize
-	if at > len(text) {
-		return false
-	}
-	for _, piece := range []string{
-		`xxxxxxxxxxxxxxxx`,
-		`x","n":"xxxxxxxx`,
-		`x":"x","n":"xxxx`,
-		`":"x","n":"xxxxx`,
-		`","n":"xxxxxxxxx`,
-		`"n":"xxxxxx","xx`,
-		`x":"xxxxxxxxxxxx`,
-		`":"xxxxxxxxxxxxx`,
-		`:"xxxxxxxxxxxxxx`,
-		`xxxxxx","xxxxxxx`,
-		`x","n":"x","xxxx`,
-		`x":"xxxxxxx","xx`,
-		`":"xxxxxxxxx","x`,
-		`xxxxxxxxxxxx":"x`,
-		`xxx","n":"xxx":1`,
-		`xxxxxx","n":"xx"`,
-		`xxxxxxxxxxxxxxx"`,
-		`xxxx","n":1,"m":`,
-		`xxxxxxxx","name"`,
-		`xxxx","name":"x"`,
-		`111111,"n":11111`,
-		`1111,"n":"xxxxxx`,
-		`1111111111,"nnnn`,
-		`xxxxxxxxxx","n":`,
-		`{"nnnnnnnnnnnnnn`,
-		`{"nnnnnnn":"xxxx`,
-		`{"nnn":"xxx","nn`,
-		`{"nnnnnnnn":"x",`,
+// endsObject reports whether text is the end of a JSON object, from whatever
+// place on.
+func endsObject(text []byte) bool {
+	for _, head := range []string{
+		`{"n":"x`,   // within a string
+		`{"n`,       // within a name
+		`{"n"`,      // behind a name
+		`{"n":`,     // before a value
+		`{"n":1`,    // behind a value, or within a number
+		`{"n":"x"`,  // behind a string
+		`{"n":1,`,   // before a name
+		`{"n":tru`,  // within a word
+		`{"n":fals`, // within a word
+		`{"n":nul`,
+		`{"n":{"m":"x`,
+		`{"n":["x`,
 	} {
-		whole := append(append(append(make([]byte, 0, len(text)+blockSize), text[:at]...), piece...), text[at:]...)
-		if json.Valid(whole) {
+		if json.Valid(append([]byte(head), text...)) {
 			return true
 		}
 	}
@@ -406,6 +392,9 @@ func (o *opening) otherEncoding(bad []int) bool {
 	for _, i := range bad {
 		b := o.block(i)
 		if i == len(o.text)-1 {
+			if _, ok := unpad(o.plain); !ok {
+				return false // broken padding as well: the block was changed
+			}
 			b = b[:len(b)-paddingLen(b)]
 		}
 		if !narrowText(b) && !(len(b) > 2 && narrowText(b[1:])) {

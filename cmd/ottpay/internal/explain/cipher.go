@@ -113,6 +113,10 @@ func trailingPadding(plain []byte) int {
 		}
 		total += n
 	}
+	// A terminating zero of C, before the padding.
+	for total > 0 && total < len(plain) && plain[len(plain)-total-1] == 0 {
+		total++
+	}
 	return total
 }
 
@@ -128,6 +132,8 @@ func paddingLen(b []byte) int {
 		run++
 	}
 	switch n := int(last); {
+	case n == 0x80 && len(b) > 1 && b[len(b)-2] == '}':
+		return 1 // ISO 7816
 	case n == 0, n == run && n <= blockSize:
 		zeros := run
 		if n == 0 && zeros < len(b) && b[len(b)-1-zeros] == 0x80 {
@@ -278,13 +284,21 @@ func opensAs(block cipher.Block, ct []byte) (mode, bool) {
 		return b
 	}
 	block.Decrypt(d[0][:], ct[:size])
-	if startsLikeJSON(d[0][:size]) && (n > 1 || paddingLen(d[0][:size]) > 0 || bytes.HasSuffix(d[0][:size], []byte("}"))) {
-		return modeECB, true
-	}
+	starts := startsLikeJSON(d[0][:size])
 	if n == 1 {
-		return "", false
+		return modeECB, starts && (paddingLen(d[0][:size]) > 0 || bytes.HasSuffix(d[0][:size], []byte("}")))
 	}
 	block.Decrypt(d[1][:], ct[size:2*size])
+	if starts {
+		// With a vector of zeros the first block of CBC is that of ECB.
+		if second := d[1]; !textBlock(plain(1)) {
+			xor(second[:size], ct[:size])
+			if textBlock(second[:size-lastPadding(second[:size], n == 2)]) {
+				return modeCBC, true
+			}
+		}
+		return modeECB, true
+	}
 	// Equal blocks decrypt to equal text: they are one piece of evidence.
 	first, second := textBlock(d[0][:size]), textBlock(plain(1)) && !bytes.Equal(ct[:size], ct[size:2*size])
 	if first && second && (n > 2 || size == blockSize && len(plain(1)) > 0) {
@@ -326,6 +340,14 @@ func opensAs(block cipher.Block, ct []byte) (mode, bool) {
 		return modeCBC, true
 	}
 	return "", false
+}
+
+// lastPadding is paddingLen of a last block, and 0 of another.
+func lastPadding(b []byte, last bool) int {
+	if !last {
+		return 0
+	}
+	return paddingLen(b)
 }
 
 func xor(dst, src []byte) {

@@ -7,6 +7,8 @@ import (
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"html"
 	"net/url"
@@ -581,6 +583,14 @@ func (s *search) styles() []choice[style] {
 			st := base
 			st.number = n.write
 			add(st, dev("digest-numbers", "numbers were written "+n.name, fixDigestNumbers))
+			for _, inner := range []func(string) string{numberJava, numberRaw} {
+				st.nested = func(st *style, v value) string {
+					inside := *st
+					inside.number, inside.nested = inner, nil
+					return string(inside.append(nil, v))
+				}
+				add(st, dev("digest-numbers", "numbers were written "+n.name, fixDigestNumbers))
+			}
 		}
 		for _, n := range nullStyles() {
 			st := base
@@ -668,24 +678,6 @@ func (s *search) transforms() []choice[style] {
 			return t
 		}))
 	}
-	wide := func(big, mark bool) func(string) string {
-		return func(t string) string {
-			var out []byte
-			if mark {
-				out = append(out, 0xff, 0xfe)
-			}
-			for _, u := range utf16.Encode([]rune(t)) {
-				if big {
-					out = append(out, byte(u>>8), byte(u))
-				} else {
-					out = append(out, byte(u), byte(u>>8))
-				}
-			}
-			return string(out)
-		}
-	}
-	encoding("the values were hashed in UTF-16 in place of UTF-8", text(wide(false, false)))
-	encoding("the values were hashed in UTF-16 in place of UTF-8", text(wide(true, false)))
 	replaced := func(by string) func(string) string {
 		return func(t string) string {
 			return strings.Map(func(c rune) rune {
@@ -887,7 +879,13 @@ func (s *search) singleRules() {
 	for _, st := range append(slices.Clone(d.styles), d.values...) {
 		s.try(right, d.glues[0], d.drops[0], st, s.texts(st.is), d.keyings[0])
 	}
-	s.wholeTexts()
+	s.wholeJSON()
+	joinedText := slices.Clone(s.build(right.is, baseTexts, glue{}, omission{}, keying{}))
+	for _, whole := range wholeTexts() {
+		if changed := whole.do(joinedText); !bytes.Equal(changed, joinedText) && s.hit(changed) {
+			s.found = append(s.found, rule{[]*deviation{whole.dev}, right.is, baseTexts})
+		}
+	}
 	for _, st := range d.styles {
 		if st.dev != nil {
 			continue
@@ -971,34 +969,77 @@ func (s *search) products() {
 	}
 }
 
-// wholeCase tries the case of the whole joined text, names included.
+// wholeText is what a sender does to the joined text as a whole.
+type wholeText struct {
+	dev *deviation
+	do  func([]byte) []byte
+}
+
+func wholeTexts() []wholeText {
+	wide := func(big, mark bool) func([]byte) []byte {
+		return func(text []byte) []byte {
+			var out []byte
+			put := func(u uint16) {
+				if big {
+					out = append(out, byte(u>>8), byte(u))
+				} else {
+					out = append(out, byte(u), byte(u>>8))
+				}
+			}
+			if mark {
+				put(0xfeff)
+			}
+			for _, u := range utf16.Encode([]rune(string(text))) {
+				put(u)
+			}
+			return out
+		}
+	}
+	encoding := func(why string, do func([]byte) []byte) wholeText {
+		return wholeText{dev("digest-encoding", why, fixDigestEncoding), do}
+	}
+	letters := func(why string, do func([]byte) []byte) wholeText {
+		return wholeText{dev("digest-case", why, "join the values to the letter"), do}
+	}
+	return []wholeText{
+		encoding("the joined text was hashed in UTF-16 in place of UTF-8", wide(false, false)),
+		encoding("the joined text was hashed in UTF-16 in place of UTF-8", wide(true, false)),
+		encoding("the joined text was hashed in UTF-16, with a byte order mark", wide(false, true)),
+		encoding("the joined text was hashed in UTF-16, with a byte order mark", wide(true, true)),
+		encoding("the joined text was percent-encoded", func(b []byte) []byte { return []byte(url.QueryEscape(string(b))) }),
+		encoding("the joined text was percent-encoded", func(b []byte) []byte {
+			return []byte(strings.ReplaceAll(url.QueryEscape(string(b)), "+", "%20"))
+		}),
+		encoding("the joined text was percent-encoded, in lower-case digits", func(b []byte) []byte { return []byte(lowerOctets(url.QueryEscape(string(b)))) }),
+		encoding("the Base64 of the joined text was hashed", func(b []byte) []byte { return []byte(base64.StdEncoding.EncodeToString(b)) }),
+		encoding("the hexadecimal digits of the joined text were hashed", func(b []byte) []byte { return []byte(hex.EncodeToString(b)) }),
+		letters("the joined text was put in lower case", bytes.ToLower),
+		letters("the joined text was put in upper case", bytes.ToUpper),
+		{dev("digest-trimmed", "white space was dropped from the joined text", "join the values to the letter"), func(b []byte) []byte {
+			return bytes.Join(bytes.Fields(b), nil)
+		}},
+		{dev("digest-trimmed", "the joined text was trimmed", "join the values to the letter"), bytes.TrimSpace},
+	}
+}
+
+// wholeCase tries what is done to the whole joined text, names included.
 func (s *search) wholeCase(d dimensions) {
 	texts := s.texts(d.styles[0].is)
+	all := wholeTexts()
 	for _, o := range d.orders {
-		for _, g := range d.glues[1:] {
-			if !g.is.names {
+		for i, g := range d.glues {
+			if i > 0 && !g.is.names {
 				continue
 			}
 			b := slices.Clone(s.build(o.is, texts, g.is, d.drops[0].is, keying{}))
-			for _, c := range []struct {
-				text []byte
-				why  string
-			}{{bytes.ToLower(b), "lower"}, {bytes.ToUpper(b), "upper"}, {[]byte(url.QueryEscape(string(b))), "percent"}} {
-				if s.budget < 0 || !s.hit(c.text) {
-					continue
+			for _, whole := range all {
+				if s.budget < 0 {
+					return
 				}
-				extra := dev("digest-case", "the whole text was put in "+c.why+" case", "join the values to the letter")
-				if c.why == "percent" {
-					extra = dev("digest-encoding", "the whole text was percent-encoded", fixDigestEncoding)
+				if changed := whole.do(b); !bytes.Equal(changed, b) && s.hit(changed) {
+					s.found = append(s.found, rule{digestDevs(o.dev, g.dev, whole.dev), o.is, texts})
 				}
-				s.found = append(s.found, rule{digestDevs(o.dev, g.dev, extra), o.is, texts})
 			}
-		}
-	}
-	for _, o := range d.orders {
-		b := s.build(o.is, texts, glue{}, d.drops[0].is, keying{})
-		if s.hit([]byte(url.QueryEscape(string(b)))) {
-			s.found = append(s.found, rule{digestDevs(o.dev, dev("digest-encoding", "the joined text was percent-encoded", fixDigestEncoding)), o.is, texts})
 		}
 	}
 }
@@ -1070,8 +1111,8 @@ func (s *search) mixedStyles(d dimensions) {
 	}
 }
 
-// wholeTexts tries JSON texts in place of joined values.
-func (s *search) wholeTexts() {
+// wholeJSON tries JSON texts in place of joined values.
+func (s *search) wholeJSON() {
 	texts := [][]byte{s.src, bytes.TrimSpace(s.src)}
 	for _, sorted := range []bool{false, true} {
 		for _, o := range []jsonOptions{
@@ -1390,6 +1431,9 @@ func (r *run) reportRule(s *search, found []rule) {
 				m.codes = append(m.codes, c)
 			}
 		}
+	}
+	if len(s.object.members) == 1 && m.codes[0] == "digest-separator" {
+		m.codes = append(m.codes, "digest-extra") // what stands behind one value stands behind all
 	}
 	if len(found) > 1 && len(m.codes) > 1 {
 		for _, f := range found[1:] {

@@ -406,12 +406,13 @@ func (r *run) callbackMembers(object value) {
 func (r *run) checkCode() {
 	o := &r.outer
 	if !o.hasCode {
-		if near := o.misspelled("rsp_code"); near != "" || r.opt.Kind == KindCallback || r.opt.Kind == KindResponse {
+		_, misprint := o.member("rep_code")
+		if near := o.misspelled("rsp_code"); near != "" || misprint || r.opt.Kind == KindCallback || r.opt.Kind == KindResponse {
 			m := mistake{
 				step: StepKind, codes: []Code{"code-unknown"}, at: At{In: "body", Member: "rsp_code"},
 				why: "there is no rsp_code", fix: "write rsp_code and rsp_msg beside data and md5",
 			}
-			if _, ok := o.member("rep_code"); ok {
+			if misprint {
 				m.why = "there is no rsp_code; rep_code is a misprint of one of the vendor's pages"
 			}
 			r.fail(m)
@@ -545,6 +546,7 @@ func notificationNames(object value) string {
 // fitsResponse reports whether the object is one of the documented answers.
 func fitsResponse(object value) bool {
 	text := jsonOptions{}.append(nil, object, 0)
+	others := roleNames(func(s *api.Schema) bool { return !s.Response })
 	for _, s := range api.Schemas() {
 		schema, ok := api.LookupSchema(s)
 		if !ok || !schema.Response {
@@ -562,7 +564,7 @@ func fitsResponse(object value) bool {
 		if required == 0 && schema.Check(text) == nil {
 			// Nothing is required of it: some name must be its own.
 			for _, p := range object.members {
-				if _, ok := schema.Member(p.name); ok && p.name != "order_id" && p.name != "amount" {
+				if _, ok := schema.Member(p.name); ok && !others[p.name] {
 					return true
 				}
 			}

@@ -203,7 +203,7 @@ func (r *run) asGateway(k namedKey, ct []byte) *opening {
 		if len(text) == 1 && !startsLikeJSON(plain) && !plausibleSingle(plain) {
 			return nil
 		}
-	} else if m, ok := opensAs(block, ct); !(ok && m == modeECB) && !mostlyText(plain, text) {
+	} else if m, ok := opensAs(block, ct); ok && m != modeECB || !ok && !mostlyText(plain, text) {
 		return nil
 	}
 	r.foundMerchant(k)

@@ -28,7 +28,7 @@ func (r *run) takePaddingOff(o *opening) bool {
 			o.plain = again
 			return true
 		}
-		if trimmed := bytes.TrimRight(text, "\x00"); len(trimmed) < len(text) {
+		if trimmed := bytes.TrimRight(text, "\x00"); len(trimmed) < len(text) && !wideText(text) && !compressedText(text) {
 			r.fail(mistake{
 				step: StepPadding, codes: []Code{"padding-kind"},
 				why: "the plaintext was filled up with zeros, and then padded",
@@ -50,7 +50,7 @@ func (r *run) takePaddingOff(o *opening) bool {
 	trimBlank := bytes.TrimRight(plain, " ")
 	whole := func(b []byte) bool { return json.Valid(b) || bytes.HasSuffix(bytes.TrimSpace(b), []byte("}")) }
 	switch {
-	case len(trimZeros) < n && len(trimZeros) > 0 && trimZeros[len(trimZeros)-1] == 0x80:
+	case len(trimZeros) > 0 && trimZeros[len(trimZeros)-1] == 0x80 && (len(trimZeros) < n || whole(trimZeros[:len(trimZeros)-1])):
 		m.why = "the plaintext is padded as ISO 7816 (80 and zeros)"
 		o.plain = trimZeros[:len(trimZeros)-1]
 	case len(trimZeros) < n:

@@ -53,7 +53,7 @@ func (r *run) unwrap(input []byte) []byte {
 
 func (r *run) unwrapOnce(b []byte) ([]byte, bool) {
 	for _, layer := range []func([]byte) ([]byte, bool){
-		r.compressed, r.byteOrderMark, r.httpMessage, r.curl, r.page, r.chunked, r.form, r.jsonString, r.base64Body, r.pastedLines, r.wrapped,
+		r.compressed, r.byteOrderMark, r.httpMessage, r.curl, r.page, r.chunked, r.base64Body, r.form, r.jsonString, r.pastedLines, r.wrapped,
 	} {
 		if next, changed := layer(b); changed {
 			return next, true
@@ -98,6 +98,7 @@ func inflate(b []byte) (plain []byte, name string) {
 		if err != nil {
 			return nil, "gzip"
 		}
+		z.Multistream(false) // padding may follow
 		return read(z, nil), "gzip"
 	case len(b) > 2 && b[0]&0x0f == 8 && b[0]>>4 <= 7 && (int(b[0])<<8|int(b[1]))%31 == 0 && !utf8.Valid(b):
 		z, err := zlib.NewReader(bytes.NewReader(b))
@@ -257,7 +258,7 @@ func (r *run) chunked(b []byte) ([]byte, bool) {
 func (r *run) page(b []byte) ([]byte, bool) {
 	text := bytes.TrimSpace(b)
 	escaped := func(b []byte) bool {
-		head := strings.ToLower(string(b[:min(len(b), 16)]))
+		head := strings.TrimPrefix(strings.ToLower(string(b[:min(len(b), 16)])), "[")
 		return strings.HasPrefix(head, "{&quot;") || strings.HasPrefix(head, "{&#34;") || strings.HasPrefix(head, "{&#x22;") ||
 			strings.HasPrefix(head, "&#123;") || strings.HasPrefix(head, "&#x7b;") || strings.HasPrefix(head, "&lbrace;") ||
 			strings.HasPrefix(head, "&quot;{")
@@ -333,7 +334,7 @@ func looksLikeEnvelope(text []byte) bool {
 
 var (
 	formStart      = regexp.MustCompile(`^[A-Za-z_][0-9A-Za-z_.\[\]%-]*=`)
-	percentJSON    = regexp.MustCompile(`^(%(25)*(7[bB]|22%(25)*7[bB])|(%(25)*(20|0[dDaA])|\+)+%(25)*7[bB])`)
+	percentJSON    = regexp.MustCompile(`^(%(25)*(7[bB]|5[bB]|22%(25)*7[bB])|(%(25)*(20|0[dDaA])|\+)+%(25)*7[bB])`)
 	percentOctet   = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 	multipartStart = regexp.MustCompile(`(?i)^--[^\r\n]+\r?\n(content-[a-z-]+:[^\n]*\n)*content-disposition:\s*form-data`)
 )
