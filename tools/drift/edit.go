@@ -343,14 +343,23 @@ func resolvesToString(text string) bool {
 	return n.Content[0].Kind == yaml.ScalarNode && n.Content[0].Tag == "!!str"
 }
 
+// sentenceCase begins a text with a capital, unless its first word is a name.
+func sentenceCase(text string) string {
+	word, _, _ := strings.Cut(text, " ")
+	if strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsLower(r) }) {
+		return text
+	}
+	first, n := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + text[n:]
+}
+
 // describe makes a description of what a row says.
 func describe(p page.Param) string {
 	var words []string
 	for _, w := range []string{p.Description, p.Notes} {
 		w = strings.Join(strings.Fields(strings.NewReplacer("`", "", "**", "").Replace(w)), " ")
 		if w = strings.Trim(w, ".;, "); w != "" {
-			first, n := utf8.DecodeRuneInString(w)
-			words = append(words, string(unicode.ToUpper(first))+w[n:])
+			words = append(words, sentenceCase(w))
 		}
 	}
 	if len(words) == 0 {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -28,7 +29,7 @@ func newDocs(a *app) *cobra.Command {
 		Example: `  ottpay docs diff https://docs.ottpay.com/payment-api/query-transaction-api-1
   ottpay docs import new-action.md`,
 	}
-	cmd.AddCommand(newDocsDiff(a))
+	cmd.AddCommand(newDocsDiff(a), newDocsImport(a))
 	return cmd
 }
 
@@ -281,7 +282,7 @@ func (a *app) pages(ctx context.Context, d *drift.Document, address string, args
 				return nil, unreadable("the page", "on standard input", err)
 			}
 			out = append(out, d.Read("-", address, data))
-		case strings.HasPrefix(arg, "http://") || strings.HasPrefix(arg, "https://"):
+		case isURL(arg):
 			out = append(out, fetchPage(ctx, d, arg))
 		default:
 			files, err := pageFiles(arg)
@@ -336,35 +337,44 @@ func pageFiles(name string) ([]string, error) {
 // cannot be fetched is a page that cannot be read, not a failure: the others
 // are still compared.
 func fetchPage(ctx context.Context, d *drift.Document, address string) *page.Page {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		return &page.Page{Name: address, Address: address, Problem: "not a URL"}
-	}
-	plain := *u
-	plain.Fragment, plain.RawQuery = "", ""
-	plain.Path = strings.TrimSuffix(strings.TrimRight(plain.Path, "/"), ".md")
-	tries := []string{address}
-	if ext := filepath.Ext(u.Path); ext == "" {
-		markdown := plain
-		markdown.Path += ".md"
-		tries = []string{markdown.String(), address}
-	}
+	plain, tries := addresses(address)
 	var last *page.Page
 	for _, try := range tries {
 		data, err := fetch(ctx, try)
 		if err != nil {
 			if last == nil || last.Problem == "" {
-				last = &page.Page{Name: address, Address: plain.String(), Problem: err.Error()}
+				last = &page.Page{Name: address, Address: plain, Problem: err.Error()}
 			}
 			continue
 		}
-		p := d.Read(address, plain.String(), data)
+		p := d.Read(address, plain, data)
 		if p.Problem == "" {
 			return p
 		}
 		last = p
 	}
 	return last
+}
+
+func isURL(arg string) bool {
+	return strings.HasPrefix(arg, "http://") || strings.HasPrefix(arg, "https://")
+}
+
+// addresses returns the page's own address and where to look for it: as
+// Markdown first.
+func addresses(address string) (plain string, tries []string) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return address, []string{address}
+	}
+	u.Fragment, u.RawQuery = "", ""
+	ext := filepath.Ext(u.Path)
+	u.Path = strings.TrimSuffix(strings.TrimRight(u.Path, "/"), ".md")
+	plain = u.String()
+	if ext == "" {
+		return plain, []string{plain + ".md", address}
+	}
+	return plain, []string{address}
 }
 
 func fetch(ctx context.Context, address string) ([]byte, error) {
@@ -389,4 +399,137 @@ func fetch(ctx context.Context, address string) ([]byte, error) {
 		return nil, errors.New("the connection broke off in the middle of the page")
 	}
 	return data, nil
+}
+
+func newDocsImport(a *app) *cobra.Command {
+	var from docsFlags
+	var name string
+	var write bool
+	cmd := &cobra.Command{
+		Use:   "import PAGE",
+		Short: "drafts the schemas of an action that the document lacks",
+		Long: `import reads one page of the vendor's documentation and drafts what the document
+needs to know of its action: the entry, and the schemas of request, answer and
+callback. Where the page contradicts itself, the draft follows its examples and
+records a decision.
+
+The draft is printed, or put into the document with --write. Read it before you
+generate from it: a page does not say whether an action may move money.`,
+		Example: `  ottpay docs import --address https://docs.ottpay.com/payment-api/x x.md
+  ottpay docs import --document openapi/ottpay.yaml --name WapPay --write x.md`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if write && from.document == "" {
+				return usagef("--write changes a document: name it with --document")
+			}
+			return a.docsImport(cmd.Context(), &from, args[0], name, write)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.BoolVar(&write, "write", false, "put the draft into the document")
+	flags.StringVar(&name, "name", "", "the `NAME` of the client's method, such as WapPay")
+	from.add(cmd)
+	return cmd
+}
+
+func (a *app) docsImport(ctx context.Context, from *docsFlags, arg, name string, write bool) error {
+	if name != "" && !goName.MatchString(name) {
+		return usagef("--name is an exported name of Go, such as WapPay")
+	}
+	d, err := from.read()
+	if err != nil {
+		return err
+	}
+	source, err := a.onePage(ctx, arg)
+	if err != nil {
+		return err
+	}
+	address := from.address
+	if address == "" {
+		address = source.address
+	}
+	draft, err := d.Import(source.name, source.data, drift.ImportOptions{Name: name, Address: address})
+	if err != nil {
+		return configf("%v", err)
+	}
+	overlay := ""
+	if draft.Overlay != "" {
+		overlay = "go.overlay.yaml"
+	}
+	switch {
+	case a.json:
+		err = a.object(struct {
+			V       int      `json:"v"`
+			Type    string   `json:"type"`
+			Action  string   `json:"action"`
+			YAML    string   `json:"yaml"`
+			Overlay string   `json:"overlay"`
+			Review  []string `json:"review"`
+		}{1, "draft", draft.Action, draft.Text, draft.Overlay, draft.Notes})
+	case !write:
+		_, err = fmt.Fprint(a.Out, draft.Text)
+		if err == nil && overlay != "" {
+			_, err = fmt.Fprintf(a.Out, "\n# %s\n%s", overlay, draft.Overlay)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if write {
+		if err := replaceFile(from.document, draft.Source); err != nil {
+			return err
+		}
+		if overlay != "" {
+			path := filepath.Join(filepath.Dir(from.document), overlay)
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return unreadable("the overlay", path, err)
+			}
+			if err := replaceFile(path, append(append(text, '\n'), draft.Overlay...)); err != nil {
+				return err
+			}
+		}
+		a.talk("%s: %s is drafted; read it, then run go generate", from.document, draft.Action)
+	}
+	for _, note := range draft.Notes {
+		a.talk("review: %s", note)
+	}
+	return nil
+}
+
+var goName = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*$`)
+
+// pageSource is a page before it is read.
+type pageSource struct {
+	name, address string
+	data          []byte
+}
+
+// onePage gets the page that an argument names.
+func (a *app) onePage(ctx context.Context, arg string) (pageSource, error) {
+	switch {
+	case arg == "-":
+		data, err := io.ReadAll(io.LimitReader(a.In, maxPage))
+		if err != nil {
+			return pageSource{}, unreadable("the page", "on standard input", err)
+		}
+		return pageSource{"-", "", data}, nil
+	case isURL(arg):
+		address, tries := addresses(arg)
+		var last error
+		for _, try := range tries {
+			data, err := fetch(ctx, try)
+			if err == nil {
+				return pageSource{arg, address, data}, nil
+			}
+			last = err
+		}
+		return pageSource{}, configf("cannot read %s: %v", arg, last)
+	}
+	data, err := os.ReadFile(arg)
+	if err != nil {
+		return pageSource{}, unreadable("the page", arg, err)
+	}
+	return pageSource{arg, "", data}, nil
 }
