@@ -29,7 +29,7 @@ func TestImported(t *testing.T) {
 				t.Fatal(err)
 			}
 			root := imported(t, seed, text, name)
-			if err := run(root); err != nil {
+			if err := run(root, true); err != nil { // the test compiles more than run would
 				t.Fatal(err)
 			}
 			p := page.Reader{}.Read(seed, "", text)
