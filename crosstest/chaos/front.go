@@ -7,16 +7,19 @@ import (
 	"errors"
 	"io"
 	"log"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/ottpaytest"
 )
 
@@ -48,6 +51,14 @@ const (
 	unavailable  point = "503-retry-after"
 	redirect307  point = "307"
 	redirect308  point = "308"
+
+	// Answers that open under the merchant's key and answer nothing.
+	reflected  point = "reflected"          // the request come back
+	rearranged point = "reflected-members"  // the same, its members in another order
+	refusal    point = "reflected-as-FAIL"  // the same, under another code
+	earlier    point = "earlier-answer"     // the answer to an earlier request of the action
+	row        point = "row-of-a-payment"   // what STATUS_QUERY says of another payment
+	called     point = "callback-as-answer" // a callback of the order
 )
 
 // points are all of them.
@@ -56,7 +67,18 @@ func points() []point {
 		none, connect, handshake, midRequest, afterWork, beforeHeaders, midBody, timeOut,
 		wrongDigest, wrongKey, noData, anotherOrder, systemError, emptyBody, garbage,
 		page, badGateway, unavailable, redirect307, redirect308,
+		reflected, rearranged, refusal, earlier, row, called,
 	}
+}
+
+// replayed reports whether the answer is another message of the merchant's, for
+// which the gateway need not have done anything.
+func (p point) replayed() bool {
+	switch p {
+	case reflected, rearranged, refusal, earlier, row, called:
+		return true
+	}
+	return false
 }
 
 // enveloped reports whether the point is about the envelope, which inAppPay
@@ -66,7 +88,7 @@ func (p point) enveloped() bool {
 	case wrongDigest, wrongKey, noData, anotherOrder, systemError:
 		return true
 	}
-	return false
+	return p.replayed() && p != reflected
 }
 
 // sent reports whether the request's content may have left.
@@ -81,10 +103,16 @@ type front struct {
 	key     envelope.Key
 
 	mu     sync.Mutex
-	at     []point     // what befalls the next requests, in their order; afterwards nothing
-	ran    int         // how many requests were worked on
-	expire func(error) // ends the caller's time
+	at     []point             // what happens to the next requests, in their order; afterwards nothing
+	idle   bool                // a replayed answer comes in place of the work
+	ran    int                 // how many requests were worked on
+	expire func(error)         // ends the caller's time
+	last   map[api.Action]wire // the latest good answer to each action
+	row    []byte              // what the gateway says of a payment, opened
 }
+
+// wire is an envelope's members.
+type wire map[string]string
 
 func newFront(key envelope.Key, http2 bool) (*front, error) {
 	gateway, err := ottpaytest.New(ottpaytest.Config{
@@ -98,7 +126,7 @@ func newFront(key envelope.Key, http2 bool) (*front, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &front{gateway: gateway, key: key}
+	f := &front{gateway: gateway, key: key, last: make(map[api.Action]wire)}
 	if f.broken, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return nil, err
 	}
@@ -155,11 +183,25 @@ func (p *path) RoundTrip(r *http.Request) (*http.Response, error) {
 	return p.nowhere.RoundTrip(r)
 }
 
-// set says what befalls the next requests.
+// set says what happens to the next requests.
 func (f *front) set(expire func(error), at ...point) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.at, f.expire, f.ran = at, expire, 0
+	f.at, f.expire, f.ran, f.idle = at, expire, 0, false
+}
+
+// rest has the next replayed answer come in place of the work.
+func (f *front) rest() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.idle = true
+}
+
+// answered reports whether there is an earlier answer to the action.
+func (f *front) answered(action api.Action) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last[action] != nil
 }
 
 func (f *front) peek() point {
@@ -201,19 +243,30 @@ func (f *front) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.mu.Lock()
-	f.ran++
-	expire := f.expire
+	expire, idle := f.expire, f.idle && p.replayed()
+	if !idle {
+		f.ran++
+	}
 	f.mu.Unlock()
 
-	inner := r.Clone(r.Context())
-	inner.Body = io.NopCloser(bytes.NewReader(body))
 	answer := httptest.NewRecorder()
-	f.gateway.ServeHTTP(answer, inner)
-	f.fail(rw, r, p, answer.Body.Bytes(), expire)
+	if !idle {
+		inner := r.Clone(r.Context())
+		inner.Body = io.NopCloser(bytes.NewReader(body))
+		f.gateway.ServeHTTP(answer, inner)
+	}
+	f.fail(rw, r, p, body, answer.Body.Bytes(), expire)
 }
 
 // fail answers, in the way of p.
-func (f *front) fail(rw http.ResponseWriter, r *http.Request, p point, answer []byte, expire func(error)) {
+func (f *front) fail(rw http.ResponseWriter, r *http.Request, p point, asked, answer []byte, expire func(error)) {
+	if p.replayed() {
+		_, _ = rw.Write(f.replay(p, asked))
+		return
+	}
+	if p == none {
+		f.keep(asked, answer)
+	}
 	switch p {
 	case afterWork:
 		panic(http.ErrAbortHandler)
@@ -298,6 +351,93 @@ func (f *front) spoil(p point, answer []byte) []byte {
 		return nil
 	}
 	return spoilt
+}
+
+// keep remembers a good answer.
+func (f *front) keep(asked, answer []byte) {
+	var request, good wire
+	if json.Unmarshal(asked, &request) != nil || json.Unmarshal(answer, &good) != nil || good["rsp_code"] != "SUCCESS" {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.last[api.Action(request["action"])] = good
+	if request["action"] != string(api.ActionSTATUS_QUERY) {
+		return
+	}
+	if payload, err := f.key.Open(envelope.Sealed{Data: good["data"], MD5: good["md5"]}); err == nil && !bytes.Contains(payload.JSON, []byte(`"refund_fee":1`)) {
+		f.row = payload.JSON
+	}
+}
+
+// replay makes an answer of another message of the merchant's.
+func (f *front) replay(p point, asked []byte) []byte {
+	var request wire
+	if err := json.Unmarshal(asked, &request); err != nil || request["md5"] == "" {
+		return asked // inAppPay has no envelope
+	}
+	m := wire{"rsp_code": "SUCCESS", "rsp_msg": "success", "merchant_id": merchant, "data": request["data"], "md5": request["md5"]}
+	payload, err := f.key.Open(envelope.Sealed{Data: request["data"], MD5: request["md5"]})
+	if err != nil {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	text := payload.JSON
+	switch p {
+	case refusal:
+		m["rsp_code"] = "FAIL"
+	case rearranged:
+		text = backwards(text)
+	case row:
+		text = f.row
+	case called:
+		text = callbackOf(text)
+	case earlier:
+		m = f.last[api.Action(request["action"])]
+	}
+	if p != earlier && p != reflected && p != refusal {
+		sealed, err := f.key.Seal(text)
+		if err != nil {
+			return nil
+		}
+		m["data"], m["md5"] = sealed.Data, sealed.MD5
+	}
+	replayed, err := json.Marshal(m)
+	if err != nil {
+		return nil
+	}
+	return replayed
+}
+
+// backwards writes the members of an object of texts in the opposite order.
+func backwards(object []byte) []byte {
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(object, &m); err != nil {
+		return nil
+	}
+	names := slices.Sorted(maps.Keys(m))
+	slices.Reverse(names)
+	out := []byte("{")
+	for i, name := range names {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(append(append(strconv.AppendQuote(out, name), ':'), m[name]...), ' ')
+	}
+	return append(out, '}')
+}
+
+// callbackOf makes a callback of the order that the request names.
+func callbackOf(request []byte) []byte {
+	var m map[string]string
+	_ = json.Unmarshal(request, &m)
+	id := m["order_id"] + m["orderId"] + m["prepay_order_id"]
+	notice, _ := json.Marshal(map[string]string{
+		"order_id": id, "orderId": id, "prepay_order_id": id, "amount": "100", "merchant_id": merchant,
+		"bizpay_order_id": "WX240102030405000001", "finish_time": "20240102110405", "order_status": "success",
+	})
+	return notice
 }
 
 // renamed makes an answer one about another order.

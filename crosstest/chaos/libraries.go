@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -15,49 +13,27 @@ import (
 	"github.com/ottpaykit/ottpay/envelope"
 )
 
-// sender posts an envelope and says nothing of what became of it.
-type sender func(ctx context.Context, url string, wire []byte) error
-
-type newSender func(base http.RoundTripper) sender
-
-// library is what a shop might send payments with.
+// library is what a shop might send payments with. wrap returns it around base.
 type library struct {
-	name   string
-	sender newSender
+	name string
+	wrap func(base http.RoundTripper) http.RoundTripper
 }
 
 // libraries have their default policies, but for the pauses, which are cut
 // short to save time.
 func libraries() []library {
 	return []library{
-		{"hashicorp/go-retryablehttp, default policy", func(base http.RoundTripper) sender {
+		{"hashicorp/go-retryablehttp, default policy", func(base http.RoundTripper) http.RoundTripper {
 			c := retryablehttp.NewClient()
 			c.HTTPClient = &http.Client{Transport: base}
 			c.Logger = nil
 			c.RetryWaitMin, c.RetryWaitMax = time.Microsecond, time.Microsecond
-			return post(c.StandardClient())
+			return c.StandardClient().Transport
 		}},
-		{"failsafe-go/failsafehttp, default retry policy", func(base http.RoundTripper) sender {
+		{"failsafe-go/failsafehttp, default retry policy", func(base http.RoundTripper) http.RoundTripper {
 			policy := failsafehttp.NewRetryPolicyBuilder().Build()
-			return post(&http.Client{Transport: failsafehttp.NewRoundTripper(base, policy)})
+			return failsafehttp.NewRoundTripper(base, policy)
 		}},
-	}
-}
-
-func post(c *http.Client) sender {
-	return func(ctx context.Context, url string, wire []byte) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(wire))
-		if err != nil {
-			return err
-		}
-		req.Header.Set("Content-Type", "application/json")
-		resp, err := c.Do(req)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		_, err = io.Copy(io.Discard, resp.Body)
-		return err
 	}
 }
 
@@ -74,7 +50,7 @@ func (w *worker) send(ctx context.Context, id string) {
 		w.misjudge("%v", err)
 		return
 	}
-	_ = w.sender(ctx, w.front.server.URL+"/processV2", wire) // what becomes of it stands in the book
+	_, _ = post(ctx, w.sender, w.front.server.URL+"/processV2", wire) // what becomes of it stands in the book
 	effects := w.front.gateway.Effects(id)
 	w.effects += effects
 	w.duplicates += max(effects-1, 0)

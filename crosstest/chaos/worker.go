@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -30,14 +31,17 @@ type worker struct {
 	front  *front
 	base   *path
 	client *ottpay.Client
-	sender sender // in place of the client
-	naps   int    // how often the client may still sleep
+	under  []*ottpay.Client // with retry libraries below the Transport
+	above  []*http.Client   // retry libraries above the Transport
+	hooks  *hooks
+	sender *http.Client // in place of the client
+	naps   int          // how often the client may still sleep
 	prefix string
 	ids    int
 	paid   string // an order that refunds come from
 }
 
-func newWorker(number int, r *rand.Rand, other newSender) (*worker, error) {
+func newWorker(number int, r *rand.Rand, other *library) (*worker, error) {
 	key, err := envelope.NewKey(signKey)
 	if err != nil {
 		return nil, err
@@ -47,23 +51,36 @@ func newWorker(number int, r *rand.Rand, other newSender) (*worker, error) {
 		return nil, err
 	}
 	w := &worker{tally: newTally(), rand: r, front: f, base: f.path(), prefix: fmt.Sprintf("C%dX", number)}
-	w.client, err = ottpay.New(ottpay.Config{
+	w.hooks = &hooks{keys: middleware.StaticKeys{merchant: {key}}}
+	if w.client, err = w.newClient(w.base); err != nil {
+		return nil, err
+	}
+	for _, lib := range libraries() {
+		below, err := w.newClient(lib.wrap(w.base))
+		if err != nil {
+			return nil, err
+		}
+		w.under = append(w.under, below)
+		w.above = append(w.above, &http.Client{Transport: lib.wrap(&middleware.Transport{Keys: w.hooks, Base: w.base})})
+	}
+	if other != nil {
+		w.sender = &http.Client{Transport: other.wrap(w.base)}
+	}
+	return w, nil
+}
+
+func (w *worker) newClient(base http.RoundTripper) (*ottpay.Client, error) {
+	return ottpay.New(ottpay.Config{
 		Logger:     slog.New(slog.DiscardHandler),
 		MerchantID: merchant,
 		OperatorID: operator,
-		Keys:       middleware.StaticKeys{merchant: {key}},
-		BaseURL:    f.server.URL + "/processV2",
-		Endpoints:  map[api.Action]string{ottpay.ActionInAppPay: f.server.URL + "/inAppPay"},
-		Base:       w.base,
+		Keys:       w.hooks,
+		Limiter:    func(string, api.Kind) middleware.Limiter { return w.hooks },
+		BaseURL:    w.front.server.URL + "/processV2",
+		Endpoints:  map[api.Action]string{ottpay.ActionInAppPay: w.front.server.URL + "/inAppPay"},
+		Base:       base,
 		Sleep:      w.sleep,
 	})
-	if err != nil {
-		return nil, err
-	}
-	if other != nil {
-		w.sender = other(w.base)
-	}
-	return w, nil
 }
 
 func (w *worker) close() {
@@ -181,8 +198,13 @@ func (w *worker) run(ctx context.Context) {
 	if p.enveloped() && e.action == ottpay.ActionInAppPay {
 		p = none
 	}
-	if p == anotherOrder && e.action == api.ActionEX_RATE_QUERY {
+	switch {
+	case p == anotherOrder && e.action == api.ActionEX_RATE_QUERY:
 		p = none // it is about none
+	case e.query && (p == earlier || p == row):
+		p = none // which is the answer to this one, too
+	case p == earlier && (!w.front.answered(e.action) || e.action == api.ActionPREPAY_INIT):
+		p = none // the answer to PREPAY_INIT names no order
 	}
 	w.runs++
 	w.byPoint[p]++
@@ -197,6 +219,13 @@ func (w *worker) run(ctx context.Context) {
 	}
 	if e.query {
 		w.ask(limited, e, p)
+		return
+	}
+	if p.replayed() && w.rand.IntN(2) == 0 {
+		w.front.rest()
+	}
+	if repeat := pick(w.rand, ways()); repeat != nil {
+		repeat(w, ctx, limited, e, p, id)
 		return
 	}
 	given := id
@@ -220,6 +249,9 @@ func (w *worker) earn(ctx context.Context) {
 		return
 	}
 	w.paid = id
+	if _, err := w.client.StatusQuery(ctx, &api.StatusQueryRequest{OrderID: id}); err != nil { // for the front to know its row
+		w.misjudge("a query without a failure failed: %v", err)
+	}
 }
 
 // ask puts a query, whose first attempt fails.
@@ -261,7 +293,7 @@ func (w *worker) judge(ctx context.Context, e errand, p point, given, made strin
 		w.misjudge("%s, %s: no error and %d effects", e.action, p, effects)
 	case err != nil && p == none:
 		w.misjudge("%s: failed without a failure: %v", e.action, err)
-	case err != nil && p.sent() && !unknown:
+	case err != nil && p.sent() && !unknown && p != refusal: // which the vendor's class says is to be queried
 		w.misjudge("%s, %s: not called unknown: %v", e.action, p, err)
 	case !p.sent() && !notSent, notSent && effects > 0:
 		w.misjudge("%s, %s: sent or not: %v, %d effects", e.action, p, err, effects)
@@ -285,16 +317,22 @@ func (w *worker) resolve(ctx context.Context, e errand, p point, failed error, h
 	}
 	w.front.set(nil, trouble...)
 	w.naps = 6
+	w.hooks.set("")
 	res, err := w.client.Resolve(ctx, failed)
+	w.verdict(e, p, res, err, happened)
+}
+
+// verdict compares what Resolve says with the gateway's book.
+func (w *worker) verdict(e errand, p point, res ottpay.Resolution, err error, happened bool) {
 	switch {
 	case res.Verdict == ottpay.VerdictHappened && happened, res.Verdict == ottpay.VerdictDidNotHappen && !happened:
 		w.resolved++
-	case res.Verdict == ottpay.VerdictUnknown && !happened && p.sent() && errors.Is(err, context.DeadlineExceeded):
+	case res.Verdict == ottpay.VerdictUnknown && !happened && errors.Is(err, context.DeadlineExceeded):
 		// The vendor has no code for an order that does not exist.
 	default:
 		w.resolvedWrong++
 		if len(w.misjudged) < 10 {
-			w.misjudged = append(w.misjudged, fmt.Sprintf("%s, %s, then %v: resolved as %v, which is wrong: %v", e.action, p, trouble, res.Verdict, err))
+			w.misjudged = append(w.misjudged, fmt.Sprintf("%s, %s: resolved as %v, which is wrong: %v", e.action, p, res.Verdict, err))
 		}
 	}
 }
