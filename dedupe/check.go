@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/ottpaykit/ottpay/internal/sqldb"
 )
@@ -16,8 +17,8 @@ var (
 	// that a crash may lose what was confirmed and acknowledged.
 	ErrForgets = errors.New("dedupe: the database may lose commits in a crash")
 
-	// ErrSharedCache says that SQLite's connections share a cache. They then fail
-	// at once where they should wait for a lock.
+	// ErrSharedCache says that SQLite's connections share a cache. Readers then fail
+	// or wait while another connection writes, without a time limit.
 	ErrSharedCache = errors.New("dedupe: SQLite is opened with cache=shared")
 )
 
@@ -64,8 +65,11 @@ func (s *SQL) forgets(ctx context.Context, query string, values ...string) error
 	return fmt.Errorf("%w: %s is %q", ErrForgets, query, got)
 }
 
+// readTime is far longer than it takes to read a row.
+const readTime = 2 * time.Second
+
 // sharesCache reads on one connection what another one has written and not
-// committed: with a shared cache that is an error, and else the old state.
+// committed: with a shared cache that is an error or waits, and else the old state.
 func (s *SQL) sharesCache(ctx context.Context) error {
 	if s.table.DB.Stats().MaxOpenConnections == 1 {
 		return nil // nobody to share it with
@@ -80,7 +84,19 @@ func (s *SQL) sharesCache(ctx context.Context) error {
 	if _, err := tx.ExecContext(ctx, s.claimRow, id[:], id[:], id[:16], 1); err != nil {
 		return fmt.Errorf("dedupe: check: %w", err)
 	}
-	_, err = row{SQL: s, id: ID{Key: id}}.read(ctx, s.table.DB)
+	read := make(chan error, 1)
+	go func() {
+		_, err := row{SQL: s, id: ID{Key: id}}.read(ctx, s.table.DB)
+		read <- err
+	}()
+	select {
+	case err = <-read:
+	case <-time.After(readTime):
+		// A driver may wait for the writer, whatever the context says.
+		_ = tx.Rollback()
+		<-read
+		return ErrSharedCache
+	}
 	if sqldb.SQLite.LockTimeout(err) {
 		return ErrSharedCache
 	}

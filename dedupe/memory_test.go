@@ -264,3 +264,14 @@ func BenchmarkMemory(b *testing.B) {
 		})
 	})
 }
+
+func TestMemoryLookUnderACancelledContext(t *testing.T) {
+	t.Parallel()
+	m := dedupe.NewMemory(dedupe.MemoryConfig{})
+	mustConfirm(t, mustClaim(t, m, numbered(1)))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := m.Look(ctx, numbered(1)); !errors.Is(err, context.Canceled) {
+		t.Errorf("Look: %v", err)
+	}
+}

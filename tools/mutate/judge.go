@@ -28,6 +28,7 @@ import (
 type pkg struct {
 	pattern  string
 	dir      string // absolute
+	tests    string // the directory of the tests
 	rel      string // relative to the repository
 	name     string
 	fset     *token.FileSet
@@ -55,6 +56,10 @@ func load(ctx context.Context, o options, pattern string) (*pkg, error) {
 		return nil, fmt.Errorf("%s is not one package: %w", pattern, err)
 	}
 	p := &pkg{pattern: pattern, dir: listed.Dir, name: listed.Name, fset: token.NewFileSet()}
+	p.tests = p.dir
+	if o.by != "" {
+		p.tests = filepath.Join(o.dir, o.by)
+	}
 	if p.rel, err = filepath.Rel(o.dir, p.dir); err != nil {
 		return nil, err
 	}
@@ -128,7 +133,7 @@ func (p *pkg) compile(ctx context.Context, overlay map[string]string) error {
 	}
 	p.bin = filepath.Join(p.work, "tests")
 	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", file, "-o", p.bin, ".")
-	cmd.Dir = p.dir
+	cmd.Dir = p.tests
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("the mutants of %s do not compile: %w\n%s", p.pattern, err, out)
 	}
@@ -171,7 +176,7 @@ func (p *pkg) judge(ctx context.Context, o options) error {
 
 // record runs each test alone on the unchanged code.
 func (p *pkg) record(ctx context.Context, o options) ([]test, error) {
-	list, err := p.command(ctx, "-test.list", ".").Output()
+	list, err := p.command(ctx, "-test.list", cmp.Or(o.only, ".")).Output()
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +249,7 @@ func (p *pkg) recordOne(ctx context.Context, name string) (test, error) {
 
 func (p *pkg) command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, p.bin, args...)
-	cmd.Dir = p.dir
+	cmd.Dir = p.tests
 	cmd.WaitDelay = time.Second
 	return cmd
 }

@@ -4,10 +4,12 @@
 //
 //	go run ./tools/mutate ./envelope ./wire
 //	go run ./tools/mutate -file refund.go .
+//	go run ./tools/mutate -by ./crosstest -only 'SQL|Journal' ./internal/sqldb
 //
 // All mutants of a package are compiled into one test binary and switched on by
 // an environment variable, so that a mutant costs a run of the tests that reach
-// it and no compilation. Generated files are left out. A mutant that cannot
+// it and no compilation. The tests are those of the package, or of another one
+// with -by. Generated files are left out. A mutant that cannot
 // change the behaviour is named in the file of equivalents with the reason.
 //
 // The exit status is 1 if a file is below -min percent.
@@ -35,6 +37,8 @@ type options struct {
 	out         string
 	parallel    int
 	skip        string
+	only        string
+	by          string // the package of the tests; "": the mutated one's own
 	packages    []string
 }
 
@@ -46,6 +50,8 @@ func main() {
 	flag.StringVar(&o.out, "out", "", "write the survivors to this file instead of printing them")
 	flag.IntVar(&o.parallel, "p", runtime.NumCPU(), "how many mutants run at a time")
 	flag.StringVar(&o.skip, "skip", "Allocations?$|^TestExample", "tests to leave out: instrumented code allocates")
+	flag.StringVar(&o.only, "only", ".", "tests to take")
+	flag.StringVar(&o.by, "by", "", "take the tests of this package instead of the mutated one's")
 	flag.Parse()
 	o.packages = flag.Args()
 	if len(o.packages) == 0 {
