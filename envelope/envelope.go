@@ -223,7 +223,7 @@ func checkData(data string) *failure {
 
 // appendData appends the bytes of what checkData accepts, and of nothing else.
 func appendData(dst []byte, data string) ([]byte, error) {
-	if strings.ContainsAny(data, " \t") { // the decoder skips CR and LF only
+	if strings.IndexByte(data, ' ') >= 0 || strings.IndexByte(data, '\t') >= 0 { // the decoder skips CR and LF only
 		data = strings.NewReplacer(" ", "", "\t", "").Replace(data)
 	}
 	start := len(dst)
@@ -243,11 +243,11 @@ func parseMD5(s string) (sum [md5.Size]byte, ok bool) {
 		return sum, false
 	}
 	for i := range sum {
-		high, low := hexValue(s[2*i]), hexValue(s[2*i+1])
-		if high < 0 || low < 0 {
+		high, low := hexValues[s[2*i]], hexValues[s[2*i+1]]
+		if high|low > 0x0F {
 			return sum, false
 		}
-		sum[i] = byte(high<<4 | low)
+		sum[i] = high<<4 | low
 	}
 	return sum, true
 }
@@ -269,18 +269,23 @@ var isBase64 = func() (is [256]bool) {
 	return is
 }()
 
-// hexValue returns the value of a hexadecimal digit of either case, or -1.
-func hexValue(c byte) int {
-	switch {
-	case c >= '0' && c <= '9':
-		return int(c - '0')
-	case c >= 'A' && c <= 'F':
-		return int(c - 'A' + 10)
-	case c >= 'a' && c <= 'f':
-		return int(c - 'a' + 10)
+// hexValues are the values of the hexadecimal digits of either case, and 0xFF
+// for all other bytes.
+var hexValues = func() (values [256]byte) {
+	for c := range values {
+		switch {
+		case c >= '0' && c <= '9':
+			values[c] = byte(c - '0')
+		case c >= 'A' && c <= 'F':
+			values[c] = byte(c - 'A' + 10)
+		case c >= 'a' && c <= 'f':
+			values[c] = byte(c - 'a' + 10)
+		default:
+			values[c] = 0xFF
+		}
 	}
-	return -1
-}
+	return values
+}()
 
 // Format writes how long the sealed data is, whatever the verb: envelopes have
 // no place in logs.

@@ -27,28 +27,33 @@ const (
 // that is copied shares memory with the original: use Clone.
 type Members struct {
 	json   []byte
+	n      int
 	first  [room]entry
 	order  [room]uint8 // of first, by name
-	n      int
-	more   []entry      // all members, once they do not fit into first
-	sorted []int32      // of more, by name
-	names  []byte       // names that are written with escapes, decoded; each ends with endOfName
-	nested []nestedName // of the nested objects that are still open
 	number bool
 	null   bool
+	rare   *rare // what most objects need none of; nil until it is needed
 }
 
 // entry is one member. It holds positions and no pointer.
 type entry struct {
-	prefix          uint64 // orders most names by itself; see prefixUTF16
-	nameAt, nameEnd int32  // between the quotation marks
-	at, end         int32  // of the value
-	decoded         int32  // where the name stands in Members.names, plus one; 0: nowhere
-	escaped         bool   // the value is a string with escapes
+	nameAt, nameEnd int32 // between the quotation marks
+	at, end         int32 // of the value
+	decoded         int32 // where the name stands in rare.names, plus one; 0: nowhere
+	escaped         bool  // the value is a string with escapes
 }
 
-// nestedName is a name of a nested object: where it stands in the text, or in
-// Members.names if it is written with escapes.
+// rare is what an index of many members, of names with escapes or of nested
+// objects needs.
+type rare struct {
+	more   []entry // all members, once they do not fit into Members.first
+	sorted []int32 // of more, by name
+	names  []byte  // names that are written with escapes, decoded; each ends with endOfName
+	nested []nestedName
+}
+
+// nestedName is a name of a nested object that is still open: where it stands in
+// the text, or in rare.names if it is written with escapes.
 type nestedName struct {
 	at, end int32
 	escaped bool
@@ -98,11 +103,21 @@ func Valid(value []byte) bool {
 // begin empties m for another text.
 func (m *Members) begin(json []byte) {
 	m.json, m.n, m.number, m.null = json, 0, false, false
-	m.more, m.sorted, m.names, m.nested = m.more[:0], m.sorted[:0], m.names[:0], m.nested[:0]
+	if r := m.rare; r != nil {
+		r.more, r.sorted, r.names, r.nested = r.more[:0], r.sorted[:0], r.names[:0], r.nested[:0]
+	}
 }
 
 // Reset empties m and drops what it holds of the text.
-func (m *Members) Reset() { *m = Members{} }
+func (m *Members) Reset() { m.json, m.n, m.number, m.null, m.rare = nil, 0, false, false, nil }
+
+// needRare returns what most objects need none of.
+func (m *Members) needRare() *rare {
+	if m.rare == nil {
+		m.rare = new(rare)
+	}
+	return m.rare
+}
 
 // Clone returns a copy of m, text included, that shares no memory with it.
 func (m *Members) Clone() *Members {
@@ -110,7 +125,9 @@ func (m *Members) Clone() *Members {
 	*c = *m
 	c.json = make([]byte, len(m.json)) // to the byte: bytes.Clone may take more
 	copy(c.json, m.json)
-	c.more, c.sorted, c.names, c.nested = slices.Clone(m.more), slices.Clone(m.sorted), bytes.Clone(m.names), nil
+	if r := m.rare; r != nil {
+		c.rare = &rare{more: slices.Clone(r.more), sorted: slices.Clone(r.sorted), names: bytes.Clone(r.names)}
+	}
 	return c
 }
 
@@ -131,7 +148,7 @@ func (m *Members) Name(i int) []byte {
 	if e.decoded == 0 {
 		return m.json[e.nameAt:e.nameEnd]
 	}
-	name := m.names[e.decoded-1:]
+	name := m.rare.names[e.decoded-1:]
 	return name[:bytes.IndexByte(name, endOfName)]
 }
 
@@ -188,8 +205,8 @@ func (m *Members) Span(i int) Span {
 // name, from 0. Names are ordered by UTF-16 code unit, as Java orders them; the
 // digest joins the values in this order.
 func (m *Members) Sorted(n int) int {
-	if len(m.more) > 0 {
-		return int(m.sorted[n])
+	if m.n > room {
+		return int(m.rare.sorted[n])
 	}
 	return int(m.order[n])
 }
@@ -218,43 +235,28 @@ func (m Members) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "members(%d)", m.n
 func (m Members) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(m)) }
 
 func (m *Members) entry(i int) *entry {
-	if len(m.more) > 0 {
-		return &m.more[i]
+	if m.n > room {
+		return &m.rare.more[i]
 	}
 	return &m.first[:m.n][i]
-}
-
-func (m *Members) add(e entry) {
-	switch {
-	case m.n < room:
-		m.first[m.n] = e
-	case m.n == room:
-		m.more = append(append(m.more[:0], m.first[:]...), e)
-	default:
-		m.more = append(m.more, e)
-	}
-	m.n++
 }
 
 // sort orders the members by name and reports whether the names are unique.
 func (m *Members) sort() bool {
 	if m.n > room {
-		for i := range m.n {
-			m.sorted = append(m.sorted, int32(i))
-		}
-		slices.SortFunc(m.sorted, func(a, b int32) int { return m.compare(int(a), int(b)) })
-		for i := 1; i < m.n; i++ {
-			if m.compare(int(m.sorted[i-1]), int(m.sorted[i])) == 0 {
-				return false
-			}
-		}
-		return true
+		return m.sortMany()
 	}
+	var prefixes [room]uint64 // order most names by themselves; see prefixUTF16
 	for i := range m.n {
+		prefix := prefixUTF16(m.Name(i))
+		prefixes[i] = prefix
 		j := i
 		for ; j > 0; j-- {
 			before := m.order[j-1]
-			c := m.compare(i, int(before))
+			c := cmp.Compare(prefix, prefixes[before])
+			if c == 0 {
+				c = compareUTF16(m.Name(i), m.Name(int(before)))
+			}
 			if c == 0 {
 				return false
 			}
@@ -268,12 +270,19 @@ func (m *Members) sort() bool {
 	return true
 }
 
-func (m *Members) compare(a, b int) int {
-	x, y := m.entry(a), m.entry(b)
-	if x.prefix != y.prefix {
-		return cmp.Compare(x.prefix, y.prefix)
+func (m *Members) sortMany() bool {
+	r := m.rare
+	for i := range m.n {
+		r.sorted = append(r.sorted, int32(i))
 	}
-	return compareUTF16(m.Name(a), m.Name(b))
+	compare := func(a, b int32) int { return compareUTF16(m.Name(int(a)), m.Name(int(b))) }
+	slices.SortFunc(r.sorted, compare)
+	for i := 1; i < m.n; i++ {
+		if compare(r.sorted[i-1], r.sorted[i]) == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // parser is one pass over a text. Its methods return false when they have set
@@ -301,7 +310,7 @@ func (p *parser) document() bool {
 		return p.fail(ErrSyntax)
 	case p.b[p.at] != '{':
 		return p.fail(ErrNotObject)
-	case !p.object(1):
+	case !p.outer():
 		return false
 	}
 	if skipSpace(p.b, p.at) != len(p.b) {
@@ -366,13 +375,9 @@ func (p *parser) str() (escaped, ok bool) {
 	return escaped, true
 }
 
-// object reads the members of an object that stands depth levels deep.
-func (p *parser) object(depth int) bool {
-	if depth > maxDepth {
-		return p.fail(ErrDepth)
-	}
+// outer reads the object whose members are indexed.
+func (p *parser) outer() bool {
 	p.at++
-	base := len(p.m.nested)
 	if p.next('}') {
 		return true
 	}
@@ -383,18 +388,83 @@ func (p *parser) object(depth int) bool {
 		if !ok {
 			return false
 		}
-		name := p.b[nameAt : p.at-1]
+		nameEnd := p.at - 1
 		if !p.next(':') {
 			return p.fail(ErrSyntax)
 		}
 		p.at = skipSpace(p.b, p.at)
-		if depth == 1 {
-			ok = p.member(name, nameAt, escaped)
-		} else {
-			p.nest(name, nameAt, escaped)
-			ok = p.value(depth)
+		e := p.enter(nameAt, nameEnd, escaped)
+		e.at = int32(p.at)
+		if p.at < len(p.b) && p.b[p.at] == '"' {
+			if e.escaped, ok = p.str(); !ok {
+				return false
+			}
+		} else if !p.value(1) {
+			return false
 		}
+		e.end = int32(p.at)
+		if p.next(',') {
+			continue
+		}
+		if !p.next('}') {
+			return p.fail(ErrSyntax)
+		}
+		if !p.m.sort() {
+			return p.fail(ErrDuplicate)
+		}
+		return true
+	}
+}
+
+// enter adds a member to the index and returns it, for its value.
+func (p *parser) enter(nameAt, nameEnd int, escaped bool) *entry {
+	if p.m.n >= room {
+		p.grow()
+	} else {
+		p.m.n++
+	}
+	e := p.m.entry(p.m.n - 1)
+	*e = entry{nameAt: int32(nameAt), nameEnd: int32(nameEnd)}
+	if escaped {
+		r := p.m.needRare()
+		e.decoded = int32(len(r.names) + 1)
+		r.names = append(appendDecoded(r.names, p.b[nameAt:nameEnd]), endOfName)
+	}
+	return e
+}
+
+// grow makes room for another member beyond those that fit into Members.first.
+func (p *parser) grow() {
+	r := p.m.needRare()
+	if p.m.n == room {
+		r.more = append(r.more[:0], p.m.first[:]...)
+	}
+	r.more = append(r.more, entry{})
+	p.m.n++
+}
+
+// object reads a nested object that stands depth levels deep.
+func (p *parser) object(depth int) bool {
+	if depth > maxDepth {
+		return p.fail(ErrDepth)
+	}
+	p.at++
+	if p.next('}') {
+		return true
+	}
+	base := len(p.m.needRare().nested)
+	for {
+		p.at = skipSpace(p.b, p.at)
+		nameAt := p.at + 1
+		escaped, ok := p.str()
 		if !ok {
+			return false
+		}
+		p.nest(nameAt, escaped)
+		if !p.next(':') {
+			return p.fail(ErrSyntax)
+		}
+		if !p.value(depth) {
 			return false
 		}
 		if p.next(',') {
@@ -403,61 +473,33 @@ func (p *parser) object(depth int) bool {
 		if !p.next('}') {
 			return p.fail(ErrSyntax)
 		}
-		if depth == 1 {
-			if !p.m.sort() {
-				return p.fail(ErrDuplicate)
-			}
-			return true
-		}
 		return p.distinct(base)
 	}
 }
 
-// member reads the value of a member of the outer object and enters both.
-func (p *parser) member(name []byte, nameAt int, escapedName bool) bool {
-	e := entry{nameAt: int32(nameAt), nameEnd: int32(nameAt + len(name)), at: int32(p.at)}
-	if escapedName {
-		start := len(p.m.names)
-		p.m.names = appendDecoded(p.m.names, name)
-		name = p.m.names[start:]
-		p.m.names = append(p.m.names, endOfName)
-		e.decoded = int32(start + 1)
-	}
-	e.prefix = prefixUTF16(name)
-	if p.at < len(p.b) && p.b[p.at] == '"' {
-		var ok bool
-		if e.escaped, ok = p.str(); !ok {
-			return false
-		}
-	} else if !p.value(1) {
-		return false
-	}
-	e.end = int32(p.at)
-	p.m.add(e)
-	return true
-}
-
-// nest keeps a name of a nested object until distinct has seen it.
-func (p *parser) nest(name []byte, at int, escaped bool) {
-	n := nestedName{at: int32(at), end: int32(at + len(name)), escaped: escaped}
+// nest keeps the name of a nested object that was just read, until distinct has
+// seen it.
+func (p *parser) nest(at int, escaped bool) {
+	n := nestedName{at: int32(at), end: int32(p.at - 1), escaped: escaped}
+	r := p.m.needRare()
 	if escaped {
-		n.at = int32(len(p.m.names))
-		p.m.names = appendDecoded(p.m.names, name)
-		n.end = int32(len(p.m.names))
+		n.at = int32(len(r.names))
+		r.names = appendDecoded(r.names, p.b[at:p.at-1])
+		n.end = int32(len(r.names))
 	}
-	p.m.nested = append(p.m.nested, n)
+	r.nested = append(r.nested, n)
 }
 
-// distinct ends the nested object whose names begin at base of Members.nested.
+// distinct ends the nested object whose names begin at base of rare.nested.
 func (p *parser) distinct(base int) bool {
-	names := p.m.nested[base:]
+	names := p.m.rare.nested[base:]
 	slices.SortFunc(names, p.compareNested)
 	for i := 1; i < len(names); i++ {
 		if p.compareNested(names[i-1], names[i]) == 0 {
 			return p.fail(ErrDuplicate)
 		}
 	}
-	p.m.nested = p.m.nested[:base]
+	p.m.rare.nested = p.m.rare.nested[:base]
 	return true
 }
 
@@ -467,7 +509,7 @@ func (p *parser) compareNested(a, b nestedName) int {
 
 func (p *parser) nestedText(n nestedName) []byte {
 	if n.escaped {
-		return p.m.names[n.at:n.end]
+		return p.m.rare.names[n.at:n.end]
 	}
 	return p.b[n.at:n.end]
 }

@@ -35,16 +35,19 @@ type key struct {
 	alias  uint8 // its place in Member.Aliases, plus one; 0: the member's own name
 }
 
-// lookup returns the key of this name. Schemas are small: a search costs less
-// than a hash.
+// lookup returns the key of this name. Few names have the same length, so that a
+// search costs less than a hash.
 func (s *Schema) lookup(name []byte) (key, bool) {
-	for i := range s.keys {
+	if s.keys == nil { // a schema that was written by hand
+		return s.search(string(name))
+	}
+	if len(name)+1 >= len(s.byLength) {
+		return key{}, false
+	}
+	for i := s.byLength[len(name)]; i < s.byLength[len(name)+1]; i++ {
 		if s.keys[i].name == string(name) {
 			return s.keys[i], true
 		}
-	}
-	if s.keys == nil { // a schema that was written by hand
-		return s.search(string(name))
 	}
 	return key{}, false
 }

@@ -78,9 +78,10 @@ var schemas = [...]*Schema{
 
 var schemaActivePayRequest = Schema{
 	Name: "ActivePayRequest", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay", "https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: true, Response: false,
-	Example: "{\"order_id\":\"2020041468976\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"biz_type\":\"ALIPAY\",\"call_back_url\":\"https://shop.example/ottpay\"}",
-	make:    func() any { return new(ActivePayRequest) },
-	keys:    []key{{"order_id", 0, 0}, {"operator_id", 1, 0}, {"amount", 2, 0}, {"currency_type", 3, 0}, {"tip", 4, 0}, {"Tip", 4, 1}, {"biz_type", 5, 0}, {"call_back_url", 6, 0}, {"order_remark", 7, 0}},
+	Example:  "{\"order_id\":\"2020041468976\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"biz_type\":\"ALIPAY\",\"call_back_url\":\"https://shop.example/ottpay\"}",
+	make:     func() any { return new(ActivePayRequest) },
+	keys:     []key{{"tip", 4, 0}, {"Tip", 4, 1}, {"amount", 2, 0}, {"order_id", 0, 0}, {"biz_type", 5, 0}, {"operator_id", 1, 0}, {"order_remark", 7, 0}, {"currency_type", 3, 0}, {"call_back_url", 6, 0}},
+	byLength: []uint8{0, 0, 0, 0, 2, 2, 2, 3, 3, 5, 5, 5, 6, 7, 9},
 	Members: []Member{
 		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Decides: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), Example: "\"2020041468976\""},
 		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Decides: true, MaxLength: 64, Example: "\"0000020156\""},
@@ -95,9 +96,10 @@ var schemaActivePayRequest = Schema{
 
 var schemaActivePayResponse = Schema{
 	Name: "ActivePayResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay", "https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: false, Response: true,
-	Example: "{\"code_url\":\"https://qr.example/2020041468976\",\"order_id\":\"2020041468976\",\"bizpay_order_id\":\"AL781266859681754\"}",
-	make:    func() any { return new(ActivePayResponse) },
-	keys:    []key{{"code_url", 0, 0}, {"order_id", 1, 0}, {"bizpay_order_id", 2, 0}},
+	Example:  "{\"code_url\":\"https://qr.example/2020041468976\",\"order_id\":\"2020041468976\",\"bizpay_order_id\":\"AL781266859681754\"}",
+	make:     func() any { return new(ActivePayResponse) },
+	keys:     []key{{"code_url", 0, 0}, {"order_id", 1, 0}, {"bizpay_order_id", 2, 0}},
+	byLength: []uint8{0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 3},
 	Members: []Member{
 		{Name: "code_url", Description: "The text of the QR code.", Kind: "string", Role: "link", Required: true, Decides: true, Sensitive: true, MinLength: 1, Example: "\"https://qr.example/2020041468976\""},
 		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"2020041468976\""},
@@ -107,9 +109,10 @@ var schemaActivePayResponse = Schema{
 
 var schemaCardNotification = Schema{
 	Name: "CardNotification", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: false, Response: false,
-	Example: "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\",\"order_status\":\"captured\"}",
-	make:    func() any { return new(CardNotification) },
-	keys:    []key{{"order_id", 0, 0}, {"bizpay_order_id", 1, 0}, {"payNo", 1, 1}, {"pay_no", 1, 2}, {"out_trade_no", 1, 3}, {"amount", 2, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"tip", 5, 0}, {"Tip", 5, 1}, {"convenience_fee", 6, 0}, {"sale_num", 7, 0}, {"prepay_order_id", 8, 0}, {"order_status", 9, 0}, {"reference", 10, 0}, {"exchange_rate", 11, 0}, {"sub_openId", 12, 0}, {"remarks", 13, 0}},
+	Example:  "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\",\"order_status\":\"captured\"}",
+	make:     func() any { return new(CardNotification) },
+	keys:     []key{{"tip", 5, 0}, {"Tip", 5, 1}, {"payNo", 1, 1}, {"pay_no", 1, 2}, {"amount", 2, 0}, {"remarks", 13, 0}, {"order_id", 0, 0}, {"sale_num", 7, 0}, {"reference", 10, 0}, {"sub_openId", 12, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"out_trade_no", 1, 3}, {"order_status", 9, 0}, {"exchange_rate", 11, 0}, {"bizpay_order_id", 1, 0}, {"convenience_fee", 6, 0}, {"prepay_order_id", 8, 0}},
+	byLength: []uint8{0, 0, 0, 0, 2, 2, 3, 5, 6, 8, 9, 10, 12, 14, 15, 15, 18},
 	Members: []Member{
 		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
 		{Name: "bizpay_order_id", Aliases: []string{"payNo", "pay_no", "out_trade_no"}, Description: "The channel's id; a checkout may name it otherwise, or not at all.", Kind: "text", Role: "channel-id", Nullable: true, Number: true, MaxLength: 128, UsualMin: 16, UsualMax: 31, Example: "\"AL781266859681754\""},
@@ -130,9 +133,10 @@ var schemaCardNotification = Schema{
 
 var schemaCardPreauthRequest = Schema{
 	Name: "CardPreauthRequest", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: true, Response: false,
-	Example: "{\"orderId\":\"A2020041468976\",\"merchant_id\":\"QC00005496\",\"operator_id\":\"0000020156\",\"txnTime\":\"20200416050429\",\"txnAmt\":\"100\",\"frontUrl\":\"https://shop.example/thanks\",\"backUrl\":\"https://shop.example/ottpay\",\"channelType\":\"UPAYONLINE\",\"bizType\":\"securePay\",\"cc_channelType\":\"web\"}",
-	make:    func() any { return new(CardPreauthRequest) },
-	keys:    []key{{"orderId", 0, 0}, {"merchant_id", 1, 0}, {"operator_id", 2, 0}, {"txnTime", 3, 0}, {"txnAmt", 4, 0}, {"frontUrl", 5, 0}, {"backUrl", 6, 0}, {"channelType", 7, 0}, {"bizType", 8, 0}, {"biz_type", 8, 1}, {"cc_channelType", 9, 0}},
+	Example:  "{\"orderId\":\"A2020041468976\",\"merchant_id\":\"QC00005496\",\"operator_id\":\"0000020156\",\"txnTime\":\"20200416050429\",\"txnAmt\":\"100\",\"frontUrl\":\"https://shop.example/thanks\",\"backUrl\":\"https://shop.example/ottpay\",\"channelType\":\"UPAYONLINE\",\"bizType\":\"securePay\",\"cc_channelType\":\"web\"}",
+	make:     func() any { return new(CardPreauthRequest) },
+	keys:     []key{{"txnAmt", 4, 0}, {"orderId", 0, 0}, {"txnTime", 3, 0}, {"backUrl", 6, 0}, {"bizType", 8, 0}, {"frontUrl", 5, 0}, {"biz_type", 8, 1}, {"merchant_id", 1, 0}, {"operator_id", 2, 0}, {"channelType", 7, 0}, {"cc_channelType", 9, 0}},
+	byLength: []uint8{0, 0, 0, 0, 0, 0, 0, 1, 5, 7, 7, 7, 10, 10, 10, 11},
 	Members: []Member{
 		{Name: "orderId", Description: "The merchant's own id, unique. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Decides: true, Rule: "cardorderid", Pattern: "^[0-9A-Za-z]{0,20}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"A2020041468976\""},
 		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"QC00005496\""},
@@ -149,10 +153,11 @@ var schemaCardPreauthRequest = Schema{
 
 var schemaCardPreauthResponse = Schema{
 	Name: "CardPreauthResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: false, Response: true,
-	Example: "{\"rspCode\":\"PROCESSING\",\"rspMsg\":\"User paying\",\"codeUrl\":\"https://card.example/pay?id=A2020041468976\",\"amount\":\"100\"}",
-	OneOf:   [][]string{{"codeUrl", "tn"}},
-	make:    func() any { return new(CardPreauthResponse) },
-	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"codeUrl", 2, 0}, {"code_url", 2, 1}, {"codeurl", 2, 2}, {"tn", 3, 0}, {"amount", 4, 0}, {"order_id", 5, 0}, {"orderId", 5, 1}},
+	Example:  "{\"rspCode\":\"PROCESSING\",\"rspMsg\":\"User paying\",\"codeUrl\":\"https://card.example/pay?id=A2020041468976\",\"amount\":\"100\"}",
+	OneOf:    [][]string{{"codeUrl", "tn"}},
+	make:     func() any { return new(CardPreauthResponse) },
+	keys:     []key{{"tn", 3, 0}, {"rspMsg", 1, 0}, {"amount", 4, 0}, {"rspCode", 0, 0}, {"respmsg", 1, 1}, {"codeUrl", 2, 0}, {"codeurl", 2, 2}, {"orderId", 5, 1}, {"respcode", 0, 1}, {"code_url", 2, 1}, {"order_id", 5, 0}},
+	byLength: []uint8{0, 0, 0, 1, 1, 1, 1, 3, 8, 11},
 	Members: []Member{
 		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "The inner result, such as PROCESSING.", Kind: "text", Role: "code", Nullable: true, Number: true, Example: "\"PROCESSING\""},
 		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "The inner result as text.", Kind: "text", Role: "message", Nullable: true, Number: true, Example: "\"User paying\""},
@@ -165,9 +170,10 @@ var schemaCardPreauthResponse = Schema{
 
 var schemaCardPurchaseRequest = Schema{
 	Name: "CardPurchaseRequest", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: true, Response: false,
-	Example: "{\"orderId\":\"A2020041468976\",\"merchant_id\":\"QC00005496\",\"operator_id\":\"0000020156\",\"txnTime\":\"20200416050429\",\"txnAmt\":\"100\",\"frontUrl\":\"https://shop.example/thanks\",\"backUrl\":\"https://shop.example/ottpay\",\"channelType\":\"UPAYONLINE\",\"bizType\":\"securePay\",\"cc_channelType\":\"web\"}",
-	make:    func() any { return new(CardPurchaseRequest) },
-	keys:    []key{{"orderId", 0, 0}, {"merchant_id", 1, 0}, {"operator_id", 2, 0}, {"txnTime", 3, 0}, {"txnAmt", 4, 0}, {"frontUrl", 5, 0}, {"backUrl", 6, 0}, {"channelType", 7, 0}, {"bizType", 8, 0}, {"biz_type", 8, 1}, {"cc_channelType", 9, 0}},
+	Example:  "{\"orderId\":\"A2020041468976\",\"merchant_id\":\"QC00005496\",\"operator_id\":\"0000020156\",\"txnTime\":\"20200416050429\",\"txnAmt\":\"100\",\"frontUrl\":\"https://shop.example/thanks\",\"backUrl\":\"https://shop.example/ottpay\",\"channelType\":\"UPAYONLINE\",\"bizType\":\"securePay\",\"cc_channelType\":\"web\"}",
+	make:     func() any { return new(CardPurchaseRequest) },
+	keys:     []key{{"txnAmt", 4, 0}, {"orderId", 0, 0}, {"txnTime", 3, 0}, {"backUrl", 6, 0}, {"bizType", 8, 0}, {"frontUrl", 5, 0}, {"biz_type", 8, 1}, {"merchant_id", 1, 0}, {"operator_id", 2, 0}, {"channelType", 7, 0}, {"cc_channelType", 9, 0}},
+	byLength: []uint8{0, 0, 0, 0, 0, 0, 0, 1, 5, 7, 7, 7, 10, 10, 10, 11},
 	Members: []Member{
 		{Name: "orderId", Description: "The merchant's own id, unique. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Decides: true, Rule: "cardorderid", Pattern: "^[0-9A-Za-z]{0,20}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"A2020041468976\""},
 		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"QC00005496\""},
@@ -184,10 +190,11 @@ var schemaCardPurchaseRequest = Schema{
 
 var schemaCardPurchaseResponse = Schema{
 	Name: "CardPurchaseResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay", "https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api", "https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api"}, Request: false, Response: true,
-	Example: "{\"rspCode\":\"PROCESSING\",\"rspMsg\":\"User paying\",\"codeUrl\":\"https://card.example/pay?id=A2020041468976\",\"amount\":\"100\"}",
-	OneOf:   [][]string{{"codeUrl", "tn"}},
-	make:    func() any { return new(CardPurchaseResponse) },
-	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"codeUrl", 2, 0}, {"code_url", 2, 1}, {"codeurl", 2, 2}, {"tn", 3, 0}, {"amount", 4, 0}, {"order_id", 5, 0}, {"orderId", 5, 1}},
+	Example:  "{\"rspCode\":\"PROCESSING\",\"rspMsg\":\"User paying\",\"codeUrl\":\"https://card.example/pay?id=A2020041468976\",\"amount\":\"100\"}",
+	OneOf:    [][]string{{"codeUrl", "tn"}},
+	make:     func() any { return new(CardPurchaseResponse) },
+	keys:     []key{{"tn", 3, 0}, {"rspMsg", 1, 0}, {"amount", 4, 0}, {"rspCode", 0, 0}, {"respmsg", 1, 1}, {"codeUrl", 2, 0}, {"codeurl", 2, 2}, {"orderId", 5, 1}, {"respcode", 0, 1}, {"code_url", 2, 1}, {"order_id", 5, 0}},
+	byLength: []uint8{0, 0, 0, 1, 1, 1, 1, 3, 8, 11},
 	Members: []Member{
 		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "The inner result, such as PROCESSING.", Kind: "text", Role: "code", Nullable: true, Number: true, Example: "\"PROCESSING\""},
 		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "The inner result as text.", Kind: "text", Role: "message", Nullable: true, Number: true, Example: "\"User paying\""},
@@ -200,9 +207,10 @@ var schemaCardPurchaseResponse = Schema{
 
 var schemaCardQueryRequest = Schema{
 	Name: "CardQueryRequest", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1", "https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api"}, Request: true, Response: false,
-	Example: "{\"order_id\":\"A2020041468976\"}",
-	make:    func() any { return new(CardQueryRequest) },
-	keys:    []key{{"order_id", 0, 0}},
+	Example:  "{\"order_id\":\"A2020041468976\"}",
+	make:     func() any { return new(CardQueryRequest) },
+	keys:     []key{{"order_id", 0, 0}},
+	byLength: []uint8{0, 0, 0, 0, 0, 0, 0, 0, 0, 1},
 	Members: []Member{
 		{Name: "order_id", Description: "The order asked for.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"A2020041468976\""},
 	},
@@ -210,9 +218,10 @@ var schemaCardQueryRequest = Schema{
 
 var schemaCardQueryResponse = Schema{
 	Name: "CardQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1", "https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api"}, Request: false, Response: true,
-	Example: "{\"rspCode\":\"SUCCESS\",\"rspMsg\":\"success\",\"order_status\":\"success\",\"order_id\":\"A2020041468976\",\"amount\":\"100\"}",
-	make:    func() any { return new(CardQueryResponse) },
-	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"order_status", 2, 0}, {"orderStatus", 2, 1}, {"order_id", 3, 0}, {"orderId", 3, 1}, {"bizpay_order_id", 4, 0}, {"trade_time", 5, 0}, {"amount", 6, 0}, {"receipt_amount", 7, 0}, {"buyer_pay_amount", 8, 0}, {"tip", 9, 0}, {"Tip", 9, 1}, {"refund_amount", 10, 0}},
+	Example:  "{\"rspCode\":\"SUCCESS\",\"rspMsg\":\"success\",\"order_status\":\"success\",\"order_id\":\"A2020041468976\",\"amount\":\"100\"}",
+	make:     func() any { return new(CardQueryResponse) },
+	keys:     []key{{"tip", 9, 0}, {"Tip", 9, 1}, {"rspMsg", 1, 0}, {"amount", 6, 0}, {"rspCode", 0, 0}, {"respmsg", 1, 1}, {"orderId", 3, 1}, {"respcode", 0, 1}, {"order_id", 3, 0}, {"trade_time", 5, 0}, {"orderStatus", 2, 1}, {"order_status", 2, 0}, {"refund_amount", 10, 0}, {"receipt_amount", 7, 0}, {"bizpay_order_id", 4, 0}, {"buyer_pay_amount", 8, 0}},
+	byLength: []uint8{0, 0, 0, 0, 2, 2, 2, 4, 7, 9, 9, 10, 11, 12, 13, 14, 15, 16},
 	Members: []Member{
 		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "The inner result.", Kind: "text", Role: "code", Nullable: true, Number: true, Unknown: true, Example: "\"SUCCESS\""},
 		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "The inner result as text.", Kind: "text", Role: "message", Nullable: true, Number: true, Unknown: true, Example: "\"success\""},
@@ -230,9 +239,10 @@ var schemaCardQueryResponse = Schema{
 
 var schemaCheckoutNotification = Schema{
 	Name: "CheckoutNotification", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api"}, Request: false, Response: false,
-	Example: "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\",\"prepay_order_id\":\"prepay20220727132626764\"}",
-	make:    func() any { return new(CheckoutNotification) },
-	keys:    []key{{"order_id", 0, 0}, {"bizpay_order_id", 1, 0}, {"payNo", 1, 1}, {"pay_no", 1, 2}, {"out_trade_no", 1, 3}, {"amount", 2, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"tip", 5, 0}, {"Tip", 5, 1}, {"convenience_fee", 6, 0}, {"sale_num", 7, 0}, {"prepay_order_id", 8, 0}, {"order_status", 9, 0}, {"reference", 10, 0}, {"exchange_rate", 11, 0}, {"sub_openId", 12, 0}, {"remarks", 13, 0}},
+	Example:  "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\",\"prepay_order_id\":\"prepay20220727132626764\"}",
+	make:     func() any { return new(CheckoutNotification) },
+	keys:     []key{{"tip", 5, 0}, {"Tip", 5, 1}, {"payNo", 1, 1}, {"pay_no", 1, 2}, {"amount", 2, 0}, {"remarks", 13, 0}, {"order_id", 0, 0}, {"sale_num", 7, 0}, {"reference", 10, 0}, {"sub_openId", 12, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"out_trade_no", 1, 3}, {"order_status", 9, 0}, {"exchange_rate", 11, 0}, {"bizpay_order_id", 1, 0}, {"convenience_fee", 6, 0}, {"prepay_order_id", 8, 0}},
+	byLength: []uint8{0, 0, 0, 0, 2, 2, 3, 5, 6, 8, 9, 10, 12, 14, 15, 15, 18},
 	Members: []Member{
 		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
 		{Name: "bizpay_order_id", Aliases: []string{"payNo", "pay_no", "out_trade_no"}, Description: "The channel's id; a checkout may name it otherwise, or not at all.", Kind: "text", Role: "channel-id", Nullable: true, Number: true, MaxLength: 128, UsualMin: 16, UsualMax: 31, Example: "\"AL781266859681754\""},
@@ -253,9 +263,10 @@ var schemaCheckoutNotification = Schema{
 
 var schemaExchangeRateQueryRequest = Schema{
 	Name: "ExchangeRateQueryRequest", Pages: []string{"https://docs.ottpay.com/payment-api/query-exchange-rate-api"}, Request: true, Response: false,
-	Example: "{\"fee_type\":\"CAD\"}",
-	make:    func() any { return new(ExchangeRateQueryRequest) },
-	keys:    []key{{"fee_type", 0, 0}},
+	Example:  "{\"fee_type\":\"CAD\"}",
+	make:     func() any { return new(ExchangeRateQueryRequest) },
+	keys:     []key{{"fee_type", 0, 0}},
+	byLength: []uint8{0, 0, 0, 0, 0, 0, 0, 0, 0, 1},
 	Members: []Member{
 		{Name: "fee_type", Description: "The currency.", Kind: "string", Role: "currency", Required: true, Decides: true, Rule: "currency", Pattern: "^([A-Z]{3})?$", pattern: new(lazyPattern), MinLength: 1, Example: "\"CAD\""},
 	},
@@ -263,9 +274,10 @@ var schemaExchangeRateQueryRequest = Schema{
 
 var schemaExchangeRateQueryResponse = Schema{
 	Name: "ExchangeRateQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/query-exchange-rate-api"}, Request: false, Response: true,
-	Example: "{\"feeType\":\"CAD\",\"rate\":\"524740000\"}",
-	make:    func() any { return new(ExchangeRateQueryResponse) },
-	keys:    []key{{"feeType", 0, 0}, {"fee_type", 0, 1}, {"rate", 1, 0}},
+	Example:  "{\"feeType\":\"CAD\",\"rate\":\"524740000\"}",
+	make:     func() any { return new(ExchangeRateQueryResponse) },
+	keys:     []key{{"rate", 1, 0}, {"feeType", 0, 0}, {"fee_type", 0, 1}},
+	byLength: []uint8{0, 0, 0, 0, 0, 1, 1, 1, 2, 3},
 	Members: []Member{
 		{Name: "feeType", Aliases: []string{"fee_type"}, Description: "The currency.", Kind: "string", Role: "currency", Echo: "fee_type", Required: true, Decides: true, MinLength: 1, MaxLength: 16, Example: "\"CAD\""},
 		{Name: "rate", Description: "The CNY rate times ten to the eighth.", Kind: "rate", Role: "rate", Required: true, Decides: true, Number: true, Pattern: "^0*[1-9][0-9]*$", pattern: new(lazyPattern), MaxLength: 15, Min: 1, Example: "\"524740000\""},
@@ -274,9 +286,10 @@ var schemaExchangeRateQueryResponse = Schema{
 
 var schemaH5PayRequest = Schema{
 	Name: "H5PayRequest", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api"}, Request: true, Response: false,
-	Example: "{\"merchant_id\":\"ON00004652\",\"shop_id\":\"ON00004652001\",\"amount\":\"5\",\"order_id\":\"20220727132626764\",\"currency_type\":\"CAD\",\"biz_type\":\"WECHATPAY\",\"operator_id\":\"0000000696\",\"submit_type\":\"form\",\"call_back_url\":\"https://shop.example/ottpay\"}",
-	make:    func() any { return new(H5PayRequest) },
-	keys:    []key{{"merchant_id", 0, 0}, {"shop_id", 1, 0}, {"amount", 2, 0}, {"order_id", 3, 0}, {"currency_type", 4, 0}, {"biz_type", 5, 0}, {"open_id", 6, 0}, {"operator_id", 7, 0}, {"submit_type", 8, 0}, {"call_back_url", 9, 0}},
+	Example:  "{\"merchant_id\":\"ON00004652\",\"shop_id\":\"ON00004652001\",\"amount\":\"5\",\"order_id\":\"20220727132626764\",\"currency_type\":\"CAD\",\"biz_type\":\"WECHATPAY\",\"operator_id\":\"0000000696\",\"submit_type\":\"form\",\"call_back_url\":\"https://shop.example/ottpay\"}",
+	make:     func() any { return new(H5PayRequest) },
+	keys:     []key{{"amount", 2, 0}, {"shop_id", 1, 0}, {"open_id", 6, 0}, {"order_id", 3, 0}, {"biz_type", 5, 0}, {"merchant_id", 0, 0}, {"operator_id", 7, 0}, {"submit_type", 8, 0}, {"currency_type", 4, 0}, {"call_back_url", 9, 0}},
+	byLength: []uint8{0, 0, 0, 0, 0, 0, 0, 1, 3, 5, 5, 5, 8, 8, 10},
 	Members: []Member{
 		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Decides: true, MaxLength: 64, Example: "\"ON00004652\""},
 		{Name: "shop_id", Description: "The shop, given by OTT Pay.", Kind: "string", Decides: true, MaxLength: 64, Example: "\"ON00004652001\""},
@@ -293,9 +306,10 @@ var schemaH5PayRequest = Schema{
 
 var schemaH5PayResponse = Schema{
 	Name: "H5PayResponse", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api"}, Request: false, Response: true,
-	Example: "{\"order_id\":\"20220727132626764\",\"merchant_id\":\"ON00004652\",\"amount\":\"6\",\"payinfo\":\"https://pay.example/h5?id=20220727132626764\",\"time_zone_id\":\"America/Toronto\"}",
-	make:    func() any { return new(H5PayResponse) },
-	keys:    []key{{"order_id", 0, 0}, {"merchant_id", 1, 0}, {"amount", 2, 0}, {"payinfo", 3, 0}, {"payInfo", 3, 1}, {"time_zone_id", 4, 0}},
+	Example:  "{\"order_id\":\"20220727132626764\",\"merchant_id\":\"ON00004652\",\"amount\":\"6\",\"payinfo\":\"https://pay.example/h5?id=20220727132626764\",\"time_zone_id\":\"America/Toronto\"}",
+	make:     func() any { return new(H5PayResponse) },
+	keys:     []key{{"amount", 2, 0}, {"payinfo", 3, 0}, {"payInfo", 3, 1}, {"order_id", 0, 0}, {"merchant_id", 1, 0}, {"time_zone_id", 4, 0}},
+	byLength: []uint8{0, 0, 0, 0, 0, 0, 0, 1, 3, 4, 4, 4, 5, 6},
 	Members: []Member{
 		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"20220727132626764\""},
 		{Name: "merchant_id", Description: "The merchant.", Kind: "text", Role: "merchant", Nullable: true, Number: true, MaxLength: 64, Example: "\"ON00004652\""},
@@ -307,9 +321,10 @@ var schemaH5PayResponse = Schema{
 
 var schemaMiniProgramPayRequest = Schema{
 	Name: "MiniProgramPayRequest", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1"}, Request: true, Response: false,
-	Example: "{\"order_id\":\"2020041468976O124O000857\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"tip\":\"20\",\"biz_type\":\"WECHATPAY\",\"app_id\":\"wx5f89682208cf8e88\",\"open_id\":\"oExampleOpenID\",\"call_back_url\":\"https://shop.example/ottpay\"}",
-	make:    func() any { return new(MiniProgramPayRequest) },
-	keys:    []key{{"order_id", 0, 0}, {"operator_id", 1, 0}, {"amount", 2, 0}, {"tip", 3, 0}, {"Tip", 3, 1}, {"biz_type", 4, 0}, {"app_id", 5, 0}, {"open_id", 6, 0}, {"call_back_url", 7, 0}},
+	Example:  "{\"order_id\":\"2020041468976O124O000857\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"tip\":\"20\",\"biz_type\":\"WECHATPAY\",\"app_id\":\"wx5f89682208cf8e88\",\"open_id\":\"oExampleOpenID\",\"call_back_url\":\"https://shop.example/ottpay\"}",
+	make:     func() any { return new(MiniProgramPayRequest) },
+	keys:     []key{{"tip", 3, 0}, {"Tip", 3, 1}, {"amount", 2, 0}, {"app_id", 5, 0}, {"open_id", 6, 0}, {"order_id", 0, 0}, {"biz_type", 4, 0}, {"operator_id", 1, 0}, {"call_back_url", 7, 0}},
+	byLength: []uint8{0, 0, 0, 0, 2, 2, 2, 4, 5, 7, 7, 7, 8, 8, 9},
 	Members: []Member{
 		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Decides: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), Example: "\"2020041468976O124O000857\""},
 		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"0000020156\""},
@@ -324,9 +339,10 @@ var schemaMiniProgramPayRequest = Schema{
 
 var schemaMiniProgramPayResponse = Schema{
 	Name: "MiniProgramPayResponse", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1"}, Request: false, Response: true,
-	Example: "{\"payInfo\":\"{\\\"appId\\\":\\\"wx5f89682208cf8e88\\\",\\\"timeStamp\\\":\\\"2018091015\\\",\\\"nonceStr\\\":\\\"fGzn4apm4g33UnYU\\\",\\\"packageStr\\\":\\\"prepay_id\\\\u003dwx11030407018895349c421ab82302468473\\\",\\\"signType\\\":\\\"MD5\\\",\\\"paySign\\\":\\\"0961D43010DF42EA6021D76915F36F7A\\\"}\",\"merchant_id\":\"ON00009999\",\"order_id\":\"TEST0000008\",\"amount\":1,\"sale_num\":\"1536606245849717\"}",
-	make:    func() any { return new(MiniProgramPayResponse) },
-	keys:    []key{{"payInfo", 0, 0}, {"payinfo", 0, 1}, {"merchant_id", 1, 0}, {"order_id", 2, 0}, {"amount", 3, 0}, {"sale_num", 4, 0}},
+	Example:  "{\"payInfo\":\"{\\\"appId\\\":\\\"wx5f89682208cf8e88\\\",\\\"timeStamp\\\":\\\"2018091015\\\",\\\"nonceStr\\\":\\\"fGzn4apm4g33UnYU\\\",\\\"packageStr\\\":\\\"prepay_id\\\\u003dwx11030407018895349c421ab82302468473\\\",\\\"signType\\\":\\\"MD5\\\",\\\"paySign\\\":\\\"0961D43010DF42EA6021D76915F36F7A\\\"}\",\"merchant_id\":\"ON00009999\",\"order_id\":\"TEST0000008\",\"amount\":1,\"sale_num\":\"1536606245849717\"}",
+	make:     func() any { return new(MiniProgramPayResponse) },
+	keys:     []key{{"amount", 3, 0}, {"payInfo", 0, 0}, {"payinfo", 0, 1}, {"order_id", 2, 0}, {"sale_num", 4, 0}, {"merchant_id", 1, 0}},
+	byLength: []uint8{0, 0, 0, 0, 0, 0, 0, 1, 3, 5, 5, 5, 6},
 	Members: []Member{
 		{Name: "payInfo", Aliases: []string{"payinfo"}, Description: "JSON inside a string, or an object; PayInfo is its schema.", Kind: "json", Required: true, Decides: true, Sensitive: true, MinLength: 1, Example: "\"{\\\"appId\\\":\\\"wx5f89682208cf8e88\\\",\\\"timeStamp\\\":\\\"2018091015\\\",\\\"nonceStr\\\":\\\"fGzn4apm4g33UnYU\\\",\\\"packageStr\\\":\\\"prepay_id\\\\u003dwx11030407018895349c421ab82302468473\\\",\\\"signType\\\":\\\"MD5\\\",\\\"paySign\\\":\\\"0961D43010DF42EA6021D76915F36F7A\\\"}\""},
 		{Name: "merchant_id", Description: "The merchant.", Kind: "text", Role: "merchant", Nullable: true, Number: true, MaxLength: 64, Example: "\"ON00009999\""},
@@ -338,9 +354,10 @@ var schemaMiniProgramPayResponse = Schema{
 
 var schemaNotification = Schema{
 	Name: "Notification", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api", "https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay", "https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: false, Response: false,
-	Example: "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\"}",
-	make:    func() any { return new(Notification) },
-	keys:    []key{{"order_id", 0, 0}, {"bizpay_order_id", 1, 0}, {"payNo", 1, 1}, {"pay_no", 1, 2}, {"out_trade_no", 1, 3}, {"amount", 2, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"tip", 5, 0}, {"Tip", 5, 1}, {"convenience_fee", 6, 0}, {"sale_num", 7, 0}, {"prepay_order_id", 8, 0}, {"order_status", 9, 0}, {"reference", 10, 0}, {"exchange_rate", 11, 0}, {"sub_openId", 12, 0}, {"remarks", 13, 0}},
+	Example:  "{\"order_id\":\"2020041553699O153O0407\",\"bizpay_order_id\":\"AL781266859681754\",\"amount\":\"1\",\"finish_time\":\"20200416050429\",\"merchant_id\":\"QC00005496\",\"tip\":\"0\"}",
+	make:     func() any { return new(Notification) },
+	keys:     []key{{"tip", 5, 0}, {"Tip", 5, 1}, {"payNo", 1, 1}, {"pay_no", 1, 2}, {"amount", 2, 0}, {"remarks", 13, 0}, {"order_id", 0, 0}, {"sale_num", 7, 0}, {"reference", 10, 0}, {"sub_openId", 12, 0}, {"finish_time", 3, 0}, {"merchant_id", 4, 0}, {"out_trade_no", 1, 3}, {"order_status", 9, 0}, {"exchange_rate", 11, 0}, {"bizpay_order_id", 1, 0}, {"convenience_fee", 6, 0}, {"prepay_order_id", 8, 0}},
+	byLength: []uint8{0, 0, 0, 0, 2, 2, 3, 5, 6, 8, 9, 10, 12, 14, 15, 15, 18},
 	Members: []Member{
 		{Name: "order_id", Description: "The order.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, UsualMin: 10, UsualMax: 25, Example: "\"2020041553699O153O0407\""},
 		{Name: "bizpay_order_id", Aliases: []string{"payNo", "pay_no", "out_trade_no"}, Description: "The channel's id; a checkout may name it otherwise, or not at all.", Kind: "text", Role: "channel-id", Nullable: true, Number: true, MaxLength: 128, UsualMin: 16, UsualMax: 31, Example: "\"AL781266859681754\""},
@@ -361,9 +378,10 @@ var schemaNotification = Schema{
 
 var schemaPassivePayRequest = Schema{
 	Name: "PassivePayRequest", Pages: []string{"https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: true, Response: false,
-	Example: "{\"order_id\":\"2020041468976\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"auth_code\":\"134567890123456789\",\"biz_type\":\"WECHATPAY\"}",
-	make:    func() any { return new(PassivePayRequest) },
-	keys:    []key{{"order_id", 0, 0}, {"operator_id", 1, 0}, {"amount", 2, 0}, {"tip", 3, 0}, {"Tip", 3, 1}, {"sale_num", 4, 0}, {"auth_code", 5, 0}, {"biz_type", 6, 0}},
+	Example:  "{\"order_id\":\"2020041468976\",\"operator_id\":\"0000020156\",\"amount\":\"1\",\"auth_code\":\"134567890123456789\",\"biz_type\":\"WECHATPAY\"}",
+	make:     func() any { return new(PassivePayRequest) },
+	keys:     []key{{"tip", 3, 0}, {"Tip", 3, 1}, {"amount", 2, 0}, {"order_id", 0, 0}, {"sale_num", 4, 0}, {"biz_type", 6, 0}, {"auth_code", 5, 0}, {"operator_id", 1, 0}},
+	byLength: []uint8{0, 0, 0, 0, 2, 2, 2, 3, 3, 6, 7, 7, 8},
 	Members: []Member{
 		{Name: "order_id", Description: "The merchant's own id. When empty the client makes one of 20 letters and digits.", Kind: "string", Role: "order-id", Required: true, Decides: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"2020041468976\""},
 		{Name: "operator_id", Description: "The operator, given by OTT Pay; the client fills it in.", Kind: "string", Role: "operator", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"0000020156\""},
@@ -377,9 +395,10 @@ var schemaPassivePayRequest = Schema{
 
 var schemaPassivePayResponse = Schema{
 	Name: "PassivePayResponse", Pages: []string{"https://docs.ottpay.com/payment-api/retail-api/api-list"}, Request: false, Response: true,
-	Example: "{\"order_status\":\"success\",\"order_id\":\"2020041468976\",\"buyer_login_id\":\"payer@example.com\",\"total_amount\":1,\"trade_time\":\"Apr 14, 2020 12:08:58 AM\"}",
-	make:    func() any { return new(PassivePayResponse) },
-	keys:    []key{{"order_status", 0, 0}, {"order_id", 1, 0}, {"buyer_login_id", 2, 0}, {"buyer_logon_id", 2, 1}, {"total_amount", 3, 0}, {"trade_time", 4, 0}, {"receive_amount", 5, 0}, {"exchange_rate", 6, 0}},
+	Example:  "{\"order_status\":\"success\",\"order_id\":\"2020041468976\",\"buyer_login_id\":\"payer@example.com\",\"total_amount\":1,\"trade_time\":\"Apr 14, 2020 12:08:58 AM\"}",
+	make:     func() any { return new(PassivePayResponse) },
+	keys:     []key{{"order_id", 1, 0}, {"trade_time", 4, 0}, {"order_status", 0, 0}, {"total_amount", 3, 0}, {"exchange_rate", 6, 0}, {"buyer_login_id", 2, 0}, {"buyer_logon_id", 2, 1}, {"receive_amount", 5, 0}},
+	byLength: []uint8{0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 4, 5, 8},
 	Members: []Member{
 		{Name: "order_status", Description: "The state of the order, an open set.", Kind: "status", Role: "order-status", Required: true, Decides: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"success\""},
 		{Name: "order_id", Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"2020041468976\""},
@@ -393,9 +412,10 @@ var schemaPassivePayResponse = Schema{
 
 var schemaPayInfo = Schema{
 	Name: "PayInfo", Pages: []string{"https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1"}, Request: false, Response: false,
-	Example: "{\"appId\":\"wx5f89682208cf8e88\",\"timeStamp\":\"2018091015\",\"nonceStr\":\"fGzn4apm4g33UnYU\",\"packageStr\":\"prepay_id=wx11030407018895349c421ab82302468473\",\"signType\":\"MD5\",\"paySign\":\"0961D43010DF42EA6021D76915F36F7A\"}",
-	make:    func() any { return new(PayInfo) },
-	keys:    []key{{"appId", 0, 0}, {"timeStamp", 1, 0}, {"nonceStr", 2, 0}, {"packageStr", 3, 0}, {"signType", 4, 0}, {"paySign", 5, 0}},
+	Example:  "{\"appId\":\"wx5f89682208cf8e88\",\"timeStamp\":\"2018091015\",\"nonceStr\":\"fGzn4apm4g33UnYU\",\"packageStr\":\"prepay_id=wx11030407018895349c421ab82302468473\",\"signType\":\"MD5\",\"paySign\":\"0961D43010DF42EA6021D76915F36F7A\"}",
+	make:     func() any { return new(PayInfo) },
+	keys:     []key{{"appId", 0, 0}, {"paySign", 5, 0}, {"nonceStr", 2, 0}, {"signType", 4, 0}, {"timeStamp", 1, 0}, {"packageStr", 3, 0}},
+	byLength: []uint8{0, 0, 0, 0, 0, 0, 1, 1, 2, 4, 5, 6},
 	Members: []Member{
 		{Name: "appId", Description: "The id of the mini-program.", Kind: "text", Required: true, Decides: true, Number: true, MinLength: 1, Example: "\"wx5f89682208cf8e88\""},
 		{Name: "timeStamp", Description: "Ten digits, yyyyMMddHH of Toronto; goes to WeChat unchanged.", Kind: "text", Required: true, Decides: true, Number: true, Sensitive: true, MinLength: 1, Example: "\"2018091015\""},
@@ -408,9 +428,10 @@ var schemaPayInfo = Schema{
 
 var schemaPrepayInitRequest = Schema{
 	Name: "PrepayInitRequest", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api"}, Request: true, Response: false,
-	Example: "{\"merchant_id\":\"ON00004652\",\"shop_id\":\"ON00004652001\",\"operator_id\":\"0000000696\",\"prepay_order_id\":\"prepay20220727132626764\",\"sale_num\":\"20220727132626764\",\"amount\":\"5\",\"currency_type\":\"CAD\",\"biz_type\":\"PREPAY\",\"redirect_url\":\"https://shop.example/thanks\",\"call_back_url\":\"https://shop.example/ottpay\",\"duration\":\"100\",\"remarks\":\"two teas\"}",
-	make:    func() any { return new(PrepayInitRequest) },
-	keys:    []key{{"merchant_id", 0, 0}, {"shop_id", 1, 0}, {"operator_id", 2, 0}, {"prepay_order_id", 3, 0}, {"sale_num", 4, 0}, {"amount", 5, 0}, {"currency_type", 6, 0}, {"biz_type", 7, 0}, {"redirect_url", 8, 0}, {"call_back_url", 9, 0}, {"duration", 10, 0}, {"email", 11, 0}, {"remarks", 12, 0}},
+	Example:  "{\"merchant_id\":\"ON00004652\",\"shop_id\":\"ON00004652001\",\"operator_id\":\"0000000696\",\"prepay_order_id\":\"prepay20220727132626764\",\"sale_num\":\"20220727132626764\",\"amount\":\"5\",\"currency_type\":\"CAD\",\"biz_type\":\"PREPAY\",\"redirect_url\":\"https://shop.example/thanks\",\"call_back_url\":\"https://shop.example/ottpay\",\"duration\":\"100\",\"remarks\":\"two teas\"}",
+	make:     func() any { return new(PrepayInitRequest) },
+	keys:     []key{{"email", 11, 0}, {"amount", 5, 0}, {"shop_id", 1, 0}, {"remarks", 12, 0}, {"sale_num", 4, 0}, {"biz_type", 7, 0}, {"duration", 10, 0}, {"merchant_id", 0, 0}, {"operator_id", 2, 0}, {"redirect_url", 8, 0}, {"currency_type", 6, 0}, {"call_back_url", 9, 0}, {"prepay_order_id", 3, 0}},
+	byLength: []uint8{0, 0, 0, 0, 0, 0, 1, 2, 4, 7, 7, 7, 9, 10, 12, 12, 13},
 	Members: []Member{
 		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"ON00004652\""},
 		{Name: "shop_id", Description: "The shop, given by OTT Pay.", Kind: "string", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"ON00004652001\""},
@@ -430,9 +451,10 @@ var schemaPrepayInitRequest = Schema{
 
 var schemaPrepayInitResponse = Schema{
 	Name: "PrepayInitResponse", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api"}, Request: false, Response: true,
-	Example: "{\"payinfo\":\"https://checkout.example/?id=20220727132626764\",\"expire_time\":\"2022-07-27 13:28:06\"}",
-	make:    func() any { return new(PrepayInitResponse) },
-	keys:    []key{{"payinfo", 0, 0}, {"payInfo", 0, 1}, {"expire_time", 1, 0}, {"prepay_order_id", 2, 0}},
+	Example:  "{\"payinfo\":\"https://checkout.example/?id=20220727132626764\",\"expire_time\":\"2022-07-27 13:28:06\"}",
+	make:     func() any { return new(PrepayInitResponse) },
+	keys:     []key{{"payinfo", 0, 0}, {"payInfo", 0, 1}, {"expire_time", 1, 0}, {"prepay_order_id", 2, 0}},
+	byLength: []uint8{0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 3, 3, 3, 3, 4},
 	Members: []Member{
 		{Name: "payinfo", Aliases: []string{"payInfo"}, Description: "The link to the checkout page.", Kind: "string", Role: "link", Required: true, Decides: true, Sensitive: true, MinLength: 1, Example: "\"https://checkout.example/?id=20220727132626764\""},
 		{Name: "expire_time", Description: "When the checkout closes.", Kind: "time", Role: "expiry", Nullable: true, Number: true, Unknown: true, MaxLength: 64, Example: "\"2022-07-27 13:28:06\""},
@@ -442,9 +464,10 @@ var schemaPrepayInitResponse = Schema{
 
 var schemaPrepayQueryRequest = Schema{
 	Name: "PrepayQueryRequest", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api"}, Request: true, Response: false,
-	Example: "{\"prepay_order_id\":\"prepay20220727132626764\",\"merchant_id\":\"ON00004652\"}",
-	make:    func() any { return new(PrepayQueryRequest) },
-	keys:    []key{{"prepay_order_id", 0, 0}, {"merchant_id", 1, 0}, {"order_id", 2, 0}},
+	Example:  "{\"prepay_order_id\":\"prepay20220727132626764\",\"merchant_id\":\"ON00004652\"}",
+	make:     func() any { return new(PrepayQueryRequest) },
+	keys:     []key{{"order_id", 2, 0}, {"merchant_id", 1, 0}, {"prepay_order_id", 0, 0}},
+	byLength: []uint8{0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 3},
 	Members: []Member{
 		{Name: "prepay_order_id", Description: "The checkout asked for.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"prepay20220727132626764\""},
 		{Name: "merchant_id", Description: "The merchant; the client fills it in.", Kind: "string", Role: "merchant", Required: true, Decides: true, MinLength: 1, MaxLength: 64, Example: "\"ON00004652\""},
@@ -454,9 +477,10 @@ var schemaPrepayQueryRequest = Schema{
 
 var schemaPrepayQueryResponse = Schema{
 	Name: "PrepayQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api"}, Request: false, Response: true,
-	Example: "{\"rspCode\":\"SUCCESS\",\"rspMsg\":\"success\",\"status\":\"SUCCESS\",\"merchant_id\":\"ON00004652\",\"merchant_name\":\"Tea House\",\"shop_id\":\"ON00004652001\",\"operator_id\":\"0000000696\",\"amount\":\"5\",\"prepay_order_id\":\"prepay20220727132626764\",\"sale_num\":\"20220727132626764\",\"biz_type\":\"PREPAY\",\"currency_type\":\"CAD\",\"duration\":\"100\",\"create_time\":\"2022-07-27 13:26:26\",\"expire_time\":\"2022-07-27 13:28:06\",\"payments_methods\":[]}",
-	make:    func() any { return new(PrepayQueryResponse) },
-	keys:    []key{{"rspCode", 0, 0}, {"respcode", 0, 1}, {"rspMsg", 1, 0}, {"respmsg", 1, 1}, {"status", 2, 0}, {"merchant_id", 3, 0}, {"merchant_name", 4, 0}, {"shop_id", 5, 0}, {"operator_id", 6, 0}, {"amount", 7, 0}, {"tip", 8, 0}, {"Tip", 8, 1}, {"order_id", 9, 0}, {"prepay_order_id", 10, 0}, {"sale_num", 11, 0}, {"biz_type", 12, 0}, {"currency_type", 13, 0}, {"duration", 14, 0}, {"create_time", 15, 0}, {"expire_time", 16, 0}, {"call_back_url", 17, 0}, {"redirect_url", 18, 0}, {"payments_methods", 19, 0}, {"email", 20, 0}, {"remarks", 21, 0}, {"bizpay_order_id", 22, 0}, {"payNo", 22, 1}, {"pay_no", 22, 2}, {"out_trade_no", 22, 3}},
+	Example:  "{\"rspCode\":\"SUCCESS\",\"rspMsg\":\"success\",\"status\":\"SUCCESS\",\"merchant_id\":\"ON00004652\",\"merchant_name\":\"Tea House\",\"shop_id\":\"ON00004652001\",\"operator_id\":\"0000000696\",\"amount\":\"5\",\"prepay_order_id\":\"prepay20220727132626764\",\"sale_num\":\"20220727132626764\",\"biz_type\":\"PREPAY\",\"currency_type\":\"CAD\",\"duration\":\"100\",\"create_time\":\"2022-07-27 13:26:26\",\"expire_time\":\"2022-07-27 13:28:06\",\"payments_methods\":[]}",
+	make:     func() any { return new(PrepayQueryResponse) },
+	keys:     []key{{"tip", 8, 0}, {"Tip", 8, 1}, {"email", 20, 0}, {"payNo", 22, 1}, {"rspMsg", 1, 0}, {"status", 2, 0}, {"amount", 7, 0}, {"pay_no", 22, 2}, {"rspCode", 0, 0}, {"respmsg", 1, 1}, {"shop_id", 5, 0}, {"remarks", 21, 0}, {"respcode", 0, 1}, {"order_id", 9, 0}, {"sale_num", 11, 0}, {"biz_type", 12, 0}, {"duration", 14, 0}, {"merchant_id", 3, 0}, {"operator_id", 6, 0}, {"create_time", 15, 0}, {"expire_time", 16, 0}, {"redirect_url", 18, 0}, {"out_trade_no", 22, 3}, {"merchant_name", 4, 0}, {"currency_type", 13, 0}, {"call_back_url", 17, 0}, {"prepay_order_id", 10, 0}, {"bizpay_order_id", 22, 0}, {"payments_methods", 19, 0}},
+	byLength: []uint8{0, 0, 0, 0, 2, 2, 4, 8, 12, 17, 17, 17, 21, 23, 26, 26, 28, 29},
 	Members: []Member{
 		{Name: "rspCode", Aliases: []string{"respcode"}, Description: "The inner result.", Kind: "text", Role: "code", Nullable: true, Number: true, Example: "\"SUCCESS\""},
 		{Name: "rspMsg", Aliases: []string{"respmsg"}, Description: "The inner result as text.", Kind: "text", Role: "message", Nullable: true, Number: true, Example: "\"success\""},
@@ -486,9 +510,10 @@ var schemaPrepayQueryResponse = Schema{
 
 var schemaRefundRequest = Schema{
 	Name: "RefundRequest", Pages: []string{"https://docs.ottpay.com/payment-api/refund-transaction-and-query-api"}, Request: true, Response: false,
-	Example: "{\"order_id\":\"R2020041553699\",\"ori_order_id\":\"2020041553699O153O0407\",\"refund_amt\":\"1\"}",
-	make:    func() any { return new(RefundRequest) },
-	keys:    []key{{"order_id", 0, 0}, {"ori_order_id", 1, 0}, {"refund_amt", 2, 0}},
+	Example:  "{\"order_id\":\"R2020041553699\",\"ori_order_id\":\"2020041553699O153O0407\",\"refund_amt\":\"1\"}",
+	make:     func() any { return new(RefundRequest) },
+	keys:     []key{{"order_id", 0, 0}, {"refund_amt", 2, 0}, {"ori_order_id", 1, 0}},
+	byLength: []uint8{0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 2, 3},
 	Members: []Member{
 		{Name: "order_id", Description: "The id of the refund itself, a new one. When empty the client makes one.", Kind: "string", Role: "order-id", Required: true, Decides: true, Rule: "orderid", Pattern: "^[0-9A-Za-z_-]{0,64}$", pattern: new(lazyPattern), MinLength: 1, Example: "\"R2020041553699\""},
 		{Name: "ori_order_id", Description: "The payment to return.", Kind: "string", Role: "original-order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"2020041553699O153O0407\""},
@@ -498,9 +523,10 @@ var schemaRefundRequest = Schema{
 
 var schemaRefundResponse = Schema{
 	Name: "RefundResponse", Pages: []string{"https://docs.ottpay.com/payment-api/refund-transaction-and-query-api"}, Request: false, Response: true,
-	Example: "{\"order_id\":\"R2020041553699\",\"order_status\":\"success\",\"refund_fee\":1}",
-	make:    func() any { return new(RefundResponse) },
-	keys:    []key{{"order_id", 0, 0}, {"refund_id", 1, 0}, {"ori_order_id", 2, 0}, {"order_status", 3, 0}, {"refund_status", 3, 1}, {"refund_fee", 4, 0}, {"refund_amt", 4, 1}, {"refund_amount", 4, 2}, {"amount", 5, 0}, {"trade_time", 6, 0}, {"sale_num", 7, 0}, {"exchange_rate", 8, 0}},
+	Example:  "{\"order_id\":\"R2020041553699\",\"order_status\":\"success\",\"refund_fee\":1}",
+	make:     func() any { return new(RefundResponse) },
+	keys:     []key{{"amount", 5, 0}, {"order_id", 0, 0}, {"sale_num", 7, 0}, {"refund_id", 1, 0}, {"refund_fee", 4, 0}, {"refund_amt", 4, 1}, {"trade_time", 6, 0}, {"ori_order_id", 2, 0}, {"order_status", 3, 0}, {"refund_status", 3, 1}, {"refund_amount", 4, 2}, {"exchange_rate", 8, 0}},
+	byLength: []uint8{0, 0, 0, 0, 0, 0, 0, 1, 1, 3, 4, 7, 7, 9, 12},
 	Members: []Member{
 		{Name: "order_id", Description: "An id: the refund's as it was sent, the payment's, or OTT Pay's own.", Kind: "text", Role: "order-id", Nullable: true, Number: true, Unknown: true, MaxLength: 128, Example: "\"R2020041553699\""},
 		{Name: "refund_id", Description: "OTT Pay's id of the refund.", Kind: "text", Nullable: true, Number: true, Unknown: true, MaxLength: 128},
@@ -516,9 +542,10 @@ var schemaRefundResponse = Schema{
 
 var schemaStatusQueryRequest = Schema{
 	Name: "StatusQueryRequest", Pages: []string{"https://docs.ottpay.com/payment-api/query-transaction-api-1", "https://docs.ottpay.com/payment-api/retail-api/query-transaction-api", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api"}, Request: true, Response: false,
-	Example: "{\"order_id\":\"2020041468976O124O000857\"}",
-	make:    func() any { return new(StatusQueryRequest) },
-	keys:    []key{{"order_id", 0, 0}, {"orderId", 1, 0}, {"merchant_id", 2, 0}, {"bizType", 3, 0}, {"biz_type", 3, 1}, {"txnTime", 4, 0}, {"channelType", 5, 0}},
+	Example:  "{\"order_id\":\"2020041468976O124O000857\"}",
+	make:     func() any { return new(StatusQueryRequest) },
+	keys:     []key{{"orderId", 1, 0}, {"bizType", 3, 0}, {"txnTime", 4, 0}, {"order_id", 0, 0}, {"biz_type", 3, 1}, {"merchant_id", 2, 0}, {"channelType", 5, 0}},
+	byLength: []uint8{0, 0, 0, 0, 0, 0, 0, 0, 3, 5, 5, 5, 7},
 	Members: []Member{
 		{Name: "order_id", Description: "The order asked for.", Kind: "string", Role: "order-id", Required: true, Decides: true, MinLength: 1, MaxLength: 128, Example: "\"2020041468976O124O000857\""},
 		{Name: "orderId", Description: "The same id once more; card integrations were seen to send it.", Kind: "string", Decides: true, MaxLength: 128},
@@ -531,9 +558,10 @@ var schemaStatusQueryRequest = Schema{
 
 var schemaStatusQueryResponse = Schema{
 	Name: "StatusQueryResponse", Pages: []string{"https://docs.ottpay.com/payment-api/query-transaction-api-1", "https://docs.ottpay.com/payment-api/retail-api/query-transaction-api", "https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api"}, Request: false, Response: true,
-	Example: "{\"order_status\":\"init\",\"order_id\":\"2020041468976O124O000857\",\"trade_time\":\"Apr 14, 2020 12:08:58 AM\",\"total_amount\":1,\"refund_fee\":0,\"tip\":0}",
-	make:    func() any { return new(StatusQueryResponse) },
-	keys:    []key{{"order_status", 0, 0}, {"orderStatus", 0, 1}, {"order_id", 1, 0}, {"orderId", 1, 1}, {"trade_time", 2, 0}, {"buyer_login_id", 3, 0}, {"buyer_logon_id", 3, 1}, {"total_amount", 4, 0}, {"amount", 4, 1}, {"receive_amount", 5, 0}, {"pay_amount", 6, 0}, {"convenience_fee", 7, 0}, {"refund_fee", 8, 0}, {"tip", 9, 0}, {"Tip", 9, 1}, {"bizpay_order_id", 10, 0}, {"exchange_rate", 11, 0}, {"payInfo", 12, 0}, {"payinfo", 12, 1}, {"return_code", 13, 0}},
+	Example:  "{\"order_status\":\"init\",\"order_id\":\"2020041468976O124O000857\",\"trade_time\":\"Apr 14, 2020 12:08:58 AM\",\"total_amount\":1,\"refund_fee\":0,\"tip\":0}",
+	make:     func() any { return new(StatusQueryResponse) },
+	keys:     []key{{"tip", 9, 0}, {"Tip", 9, 1}, {"amount", 4, 1}, {"orderId", 1, 1}, {"payInfo", 12, 0}, {"payinfo", 12, 1}, {"order_id", 1, 0}, {"trade_time", 2, 0}, {"pay_amount", 6, 0}, {"refund_fee", 8, 0}, {"orderStatus", 0, 1}, {"return_code", 13, 0}, {"order_status", 0, 0}, {"total_amount", 4, 0}, {"exchange_rate", 11, 0}, {"buyer_login_id", 3, 0}, {"buyer_logon_id", 3, 1}, {"receive_amount", 5, 0}, {"convenience_fee", 7, 0}, {"bizpay_order_id", 10, 0}},
+	byLength: []uint8{0, 0, 0, 0, 2, 2, 2, 3, 6, 7, 7, 10, 12, 14, 15, 18, 20},
 	Members: []Member{
 		{Name: "order_status", Aliases: []string{"orderStatus"}, Description: "The state of the order, an open set.", Kind: "status", Role: "order-status", Required: true, Decides: true, MinLength: 1, MaxLength: 64, UsualMin: 4, UsualMax: 16, Example: "\"init\""},
 		{Name: "order_id", Aliases: []string{"orderId"}, Description: "The order's id, as it was sent.", Kind: "string", Role: "order-id", Echo: "order_id", Decides: true, Nullable: true, MaxLength: 128, Example: "\"2020041468976O124O000857\""},

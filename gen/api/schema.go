@@ -29,8 +29,11 @@ type Schema struct {
 	// Example is a valid object, as JSON.
 	Example string
 
-	keys []key      // the names under which members are read
-	make func() any // returns a pointer to a new value of the Go type
+	// keys are the names under which members are read, the shorter ones first.
+	// Those of n bytes are keys[byLength[n]:byLength[n+1]].
+	keys     []key
+	byLength []uint8
+	make     func() any // returns a pointer to a new value of the Go type
 }
 
 // Member describes one member of a Schema.
@@ -217,15 +220,14 @@ func (m Member) checkAmount(value json.RawMessage) string {
 // CheckText returns the rule that a text breaks as this member's value, or "".
 // The empty text of an optional member breaks none.
 func (m Member) CheckText(text string) string {
-	length := utf8.RuneCountInString(text)
 	switch {
 	case text == "" && !m.Required:
 		return ""
 	case text == "":
 		return "required"
-	case length < m.MinLength:
+	case m.MinLength > 1 && utf8.RuneCountInString(text) < m.MinLength:
 		return "min"
-	case m.MaxLength > 0 && length > m.MaxLength:
+	case m.MaxLength > 0 && len(text) > m.MaxLength && utf8.RuneCountInString(text) > m.MaxLength:
 		return "max"
 	case m.Const != "" && text != m.Const:
 		return "const"

@@ -42,6 +42,36 @@ func (s *schema) Respelled() bool {
 	return slices.ContainsFunc(s.Members, func(m *member) bool { return m.Respell })
 }
 
+// key is a name under which a member is read.
+type key struct {
+	Name          string
+	Member, Alias int // its place among the members, and among the aliases, from 1
+}
+
+// Keys are the names under which members are read, the shorter ones first.
+func (s *schema) Keys() []key {
+	var keys []key
+	for i, m := range s.Members {
+		keys = append(keys, key{Name: m.Name, Member: i})
+		for j, alias := range m.Aliases {
+			keys = append(keys, key{alias, i, j + 1})
+		}
+	}
+	slices.SortStableFunc(keys, func(a, b key) int { return len(a.Name) - len(b.Name) })
+	return keys
+}
+
+// ByLength says where in Keys the names of each length begin, and at last where
+// those of the greatest length end.
+func (s *schema) ByLength() []int {
+	keys := s.Keys()
+	starts := make([]int, len(keys[len(keys)-1].Name)+2)
+	for n := range starts {
+		starts[n], _ = slices.BinarySearchFunc(keys, n, func(k key, n int) int { return len(k.Name) - n })
+	}
+	return starts
+}
+
 type member struct {
 	Name, GoName, Description string
 	Kind, GoType              string

@@ -49,7 +49,6 @@ func render(m *model, root string) (map[string][]byte, error) {
 		"name":     goName,
 		"comment":  comment,
 		"slot":     slot,
-		"alias":    func(i int) int { return i + 1 },
 		"article":  article,
 		"aliases":  aliases,
 		"sentence": sentence,
