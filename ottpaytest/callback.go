@@ -1,6 +1,7 @@
 package ottpaytest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -114,22 +116,25 @@ func (g *Gateway) delivery(r *row, d *delivery) Delivery {
 func (g *Gateway) AllDeliveries(merchant string, limit int) []Delivery {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var out []Delivery
-	for i := len(g.messages.all) - 1; i >= 0 && (limit == 0 || len(out) < limit); i-- {
-		m := g.messages.all[i]
-		if !m.callback || merchant != "" && m.merchant != merchant {
-			continue
-		}
-		r := g.of(m.merchant, m.order)
-		if r == nil {
-			continue
-		}
-		for _, d := range r.deliveries {
-			if d.seq == m.seq {
-				out = append(out, g.delivery(r, d))
-				break
+	type sent struct {
+		row *row
+		*delivery
+	}
+	var all []sent
+	for _, r := range g.list {
+		if merchant == "" || r.MerchantID == merchant {
+			for _, d := range r.deliveries {
+				all = append(all, sent{r, d})
 			}
 		}
+	}
+	slices.SortFunc(all, func(a, b sent) int { return cmp.Compare(b.seq, a.seq) })
+	if limit > 0 && len(all) > limit {
+		all = all[:limit]
+	}
+	out := make([]Delivery, 0, len(all))
+	for _, s := range all {
+		out = append(out, g.delivery(s.row, s.delivery))
 	}
 	return out
 }
@@ -265,7 +270,7 @@ func (g *Gateway) notification(r *row, status api.OrderStatus) Notification {
 	}
 	// What the merchant said in the request comes back, where a callback has a
 	// place for it.
-	asked := parsed(r.asked)
+	asked := parsed(g.asked.get(r.asked))
 	for _, m := range notificationSchema().Members {
 		if text := asked.text(m.Name); m.Role == "" && text != "" {
 			n.Extra[m.Name] = text
@@ -324,8 +329,9 @@ func (g *Gateway) deliver(ctx context.Context, e *errand) Delivery {
 		m.code = string(api.CodeFail)
 	}
 	if sent != nil {
-		m.header = redacted(sent.Header)
+		m.header = g.intern.header(sent.Header)
 	}
+	m.pending = true
 	g.messages.add(m)
 	r.deliveries = append(r.deliveries, d)
 	g.changes.message(m, true)
@@ -352,9 +358,8 @@ func (g *Gateway) deliver(ctx context.Context, e *errand) Delivery {
 		return g.delivery(r, d)
 	}
 	m.status, m.answer, m.ms = status, answer, d.ms
-	if g.messages.find(m.seq) != nil {
-		g.messages.grow(len(answer))
-	}
+	m.pending = false
+	g.messages.grow(m)
 	ev := Event{
 		Type: EventDeliveryAnswered, Merchant: r.MerchantID, Order: r.ID, Kind: d.kind, Try: d.try, Status: status,
 		MS: d.ms, Acknowledged: status == http.StatusOK, Message: d.seq, Fault: m.fault,
@@ -368,9 +373,7 @@ func (g *Gateway) deliver(ctx context.Context, e *errand) Delivery {
 	}
 	m.err, m.verdict = ev.Why, verdict(ev)
 	g.changes.delivery(r, d)
-	if g.messages.find(m.seq) != nil {
-		g.changes.message(m, false)
-	}
+	g.changes.message(m, false)
 	r.Callbacks.Status = status
 	r.Callbacks.Acknowledged = r.Callbacks.Acknowledged || ev.Acknowledged
 	r.Changed = g.emit(ev).Seq

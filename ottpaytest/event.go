@@ -1,6 +1,7 @@
 package ottpaytest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -219,14 +220,59 @@ const maxEvents = 25_000
 
 // eventLog is the log of a Gateway. Gateway.mu guards it.
 type eventLog struct {
-	seq     uint64  // of the last event
-	floor   uint64  // events up to this one are not all kept
-	events  []Event // by Seq
-	told    uint64  // the last event that waiters have been woken for
+	seq     uint64        // of the last event
+	floor   uint64        // events up to this one are not all kept
+	events  []packedEvent // by seq
+	fresh   []Event       // those since g.mu was taken, which may still change
+	told    uint64        // the last event that waiters have been woken for
 	changed chan struct{}
+
+	words []string // the strings that many events have, by number
+	known map[string]int
 
 	sink chan struct{} // of capacity 1: there are lines for the sinks; nil if there are no sinks
 	out  []entry       // what the sinks have not had yet, in order
+}
+
+// packedEvent is an event as it is kept: what is looked for stands apart.
+type packedEvent struct {
+	seq             uint64
+	merchant, order string
+	rest            string // the other members, see eventLog.pack
+}
+
+// append keeps an event.
+func (l *eventLog) append(e Event) {
+	if len(l.events) == maxEvents {
+		l.floor = l.events[maxEvents/10-1].seq
+		l.events = slices.Delete(l.events, 0, maxEvents/10)
+	}
+	l.events = append(l.events, l.pack(e))
+}
+
+// after returns the events after the one with this number.
+func (l *eventLog) after(seq uint64) []Event {
+	first, _ := slices.BinarySearchFunc(l.events, seq+1, func(p packedEvent, seq uint64) int { return cmp.Compare(p.seq, seq) })
+	out := make([]Event, 0, len(l.events)-first+len(l.fresh))
+	for _, p := range l.events[first:] {
+		out = append(out, p.event(l))
+	}
+	for _, e := range l.fresh {
+		if e.Seq > seq {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// forget drops the events of a merchant, or all.
+func (l *eventLog) forget(merchant string) {
+	if merchant == "" {
+		l.events, l.fresh, l.words, l.known = nil, nil, nil, nil
+		return
+	}
+	l.events = slices.DeleteFunc(l.events, func(p packedEvent) bool { return p.merchant == merchant })
+	l.fresh = slices.DeleteFunc(l.fresh, func(e Event) bool { return e.Merchant == merchant })
 }
 
 // emit appends an event and returns it for more to be filled in before g.mu is
@@ -235,12 +281,8 @@ func (g *Gateway) emit(e Event) *Event {
 	l := &g.log
 	l.seq++
 	e.Seq, e.At = l.seq, g.now()
-	if len(l.events) == maxEvents {
-		l.floor = l.events[maxEvents/10-1].Seq
-		l.events = slices.Delete(l.events, 0, maxEvents/10)
-	}
-	l.events = append(l.events, e)
-	return &l.events[len(l.events)-1]
+	l.fresh = append(l.fresh, e)
+	return &l.fresh[len(l.fresh)-1]
 }
 
 // lock takes g.mu and lets time pass: orders whose time is over are closed.
@@ -252,10 +294,16 @@ func (g *Gateway) lock() {
 // unlock releases g.mu and wakes those who wait for what was emitted.
 func (g *Gateway) unlock() {
 	l := &g.log
-	if l.seq > l.told {
+	if len(l.fresh) > 0 {
 		if l.sink != nil {
 			g.queue()
 		}
+		for _, e := range l.fresh {
+			l.append(e)
+		}
+		l.fresh = l.fresh[:0]
+	}
+	if l.seq > l.told {
 		l.tell()
 	}
 	g.mu.Unlock()
@@ -271,8 +319,7 @@ func (l *eventLog) tell() {
 // queue hands the new events to the sinks. g.mu is held.
 func (g *Gateway) queue() {
 	l := &g.log
-	first, _ := slices.BinarySearchFunc(l.events, l.told+1, bySeq)
-	l.out = append(l.out, g.entries(l.events[first:])...)
+	l.out = append(l.out, g.entries(l.fresh)...)
 	select {
 	case l.sink <- struct{}{}:
 	default:
@@ -302,8 +349,7 @@ func (g *Gateway) Seq() uint64 {
 func (g *Gateway) Events(after uint64) (events []Event, whole bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	first, _ := slices.BinarySearchFunc(g.log.events, after+1, bySeq)
-	return slices.Clone(g.log.events[first:]), after >= g.log.floor
+	return g.log.after(after), after >= g.log.floor
 }
 
 // Changed returns a channel that is closed at the next event. To wait for an

@@ -142,6 +142,8 @@ type Gateway struct {
 	wrong     *tls.Config // for FaultTLS; nil if there is no TLS
 	log       eventLog
 	messages  messageLog
+	asked     texts // the decrypted requests that made orders
+	intern    intern
 	changes   changes
 	state     *stateFile // the feeder's; nil if there is none
 	stateErr  error
@@ -186,6 +188,7 @@ func New(cfg Config) (*Gateway, error) {
 		},
 	}
 	g.log.changed = make(chan struct{})
+	g.messages.keys = g.keysOf
 	signKeys := maps.Clone(cfg.Merchants)
 	if signKeys == nil {
 		signKeys = make(map[string][]string)
@@ -402,8 +405,10 @@ func (g *Gateway) forget(merchant string) {
 		clear(g.attempts)
 		g.list, g.expiries = nil, nil
 		g.dropFaults(func(*fault) bool { return true })
-		g.messages = messageLog{}
-		g.log.events, g.log.floor = nil, g.log.seq
+		g.messages = messageLog{keys: g.keysOf}
+		g.asked, g.intern = texts{}, intern{}
+		g.log.forget("")
+		g.log.floor = g.log.seq
 		return
 	}
 	for key, r := range g.orders {
@@ -418,7 +423,14 @@ func (g *Gateway) forget(merchant string) {
 	maps.DeleteFunc(g.attempts, func(id orderID, _ int) bool { return id.merchant == merchant })
 	g.dropFaults(func(f *fault) bool { return f.Merchant == merchant })
 	g.messages.forget(merchant)
-	g.log.events = slices.DeleteFunc(g.log.events, func(e Event) bool { return e.Merchant == merchant })
+	g.log.forget(merchant)
+	if len(g.list) < g.asked.size()/2 { // most of it was of orders that are gone
+		var kept texts
+		for _, r := range g.list {
+			r.asked = kept.add(g.asked.get(r.asked))
+		}
+		g.asked = kept
+	}
 }
 
 // now is the time in UTC and whole milliseconds, as the log has it.

@@ -212,20 +212,24 @@ func (g *Gateway) Load(r io.Reader) error {
 func (g *Gateway) rewritten() {
 	l := &g.log
 	var all string
-	last := len(l.events) - 1
-	l.out = append(l.out, entry{event: l.events[last], text: line{eventJSON: l.events[last].json(), Change: &delta{Reset: &all}}.text()})
+	events := l.after(0)
+	reset := events[len(events)-1]
+	l.out = append(l.out, entry{event: reset, text: line{eventJSON: reset.json(), Change: &delta{Reset: &all}}.text()})
 	for _, part := range g.delta(g.everything("")).parts() {
 		l.out = append(l.out, entry{text: change{part}.text()})
 	}
-	for _, e := range l.events[:last] {
+	for _, e := range events[:len(events)-1] {
 		l.out = append(l.out, entry{text: line{eventJSON: e.json()}.text()})
 	}
 	g.changes.clear()
+	for _, e := range l.fresh { // the sinks have had them
+		l.append(e)
+	}
+	l.fresh = nil
 	select {
 	case l.sink <- struct{}{}:
 	default:
 	}
-	l.tell()
 }
 
 // take makes a book the Gateway's own. g.mu is held.
@@ -238,11 +242,12 @@ func (g *Gateway) take(b *book) error {
 		}
 	}
 	rows := make([]*row, 0, len(b.rows))
+	asked := make(map[*row][]byte)
 	for key, j := range b.rows {
 		r := &row{Order: j.orderJSON.order(), payment: j.Payment.payment(), deliveries: b.dels[key], heap: -1}
 		slices.SortFunc(r.deliveries, func(a, b *delivery) int { return int(a.seq) - int(b.seq) })
 		if j.Asked != nil {
-			r.asked = opened(g.keysOf(r.MerchantID), *j.Asked)
+			asked[r] = opened(g.keysOf(r.MerchantID), *j.Asked)
 		}
 		for _, e := range j.Errands {
 			due, err := unstamp(e.Due)
@@ -274,6 +279,7 @@ func (g *Gateway) take(b *book) error {
 	slices.SortStableFunc(b.events, func(a, b Event) int { return bySeq(a, b.Seq) })
 	for _, r := range rows {
 		g.orders[r.key()] = r
+		r.asked = g.asked.add(asked[r])
 		if r.Open() && !r.Expires.IsZero() {
 			heap.Push(&g.expiries, r)
 		}
@@ -282,7 +288,9 @@ func (g *Gateway) take(b *book) error {
 		}
 	}
 	for _, seq := range slices.Sorted(maps.Keys(b.messages)) {
-		g.messages.add(b.messages[seq])
+		m := b.messages[seq]
+		m.intern(&g.intern)
+		g.messages.add(m)
 	}
 	maps.Copy(g.attempts, b.attempts)
 	for _, j := range b.faults {
@@ -291,11 +299,14 @@ func (g *Gateway) take(b *book) error {
 			g.faults = append(g.faults, f)
 		}
 	}
-	g.log.events = b.events[max(0, len(b.events)-maxEvents):]
+	kept := b.events[max(0, len(b.events)-maxEvents):]
+	for _, e := range kept {
+		g.log.append(e)
+	}
 	g.log.seq = max(g.log.seq, b.Seq)
 	g.log.floor = 0
-	if len(g.log.events) > 0 && uint64(len(g.log.events)) < b.Seq {
-		g.log.floor = g.log.events[0].Seq - 1
+	if len(kept) > 0 && uint64(len(kept)) < b.Seq {
+		g.log.floor = kept[0].Seq - 1
 	}
 	g.log.told = g.log.seq
 	if b.clock == nil || g.cfg.Clock == nil {

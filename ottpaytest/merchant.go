@@ -233,9 +233,9 @@ func (m Merchant) Events(id string) []Event {
 		also = r.PaymentID
 	}
 	var out []Event
-	for _, e := range m.g.log.events {
-		if e.Merchant == m.id && (e.Order == id || e.Order == also) {
-			out = append(out, e)
+	for _, p := range m.g.log.events {
+		if p.merchant == m.id && (p.order == id || p.order == also) {
+			out = append(out, p.event(&m.g.log))
 		}
 	}
 	return out

@@ -1,6 +1,8 @@
 package ottpaytest
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -79,63 +81,145 @@ type message struct {
 	body, answer                                     []byte
 	code, fault, err, verdict, member, rule          string
 	lenient                                          []string
+	pending                                          bool // a callback that is under way
 	status                                           int
 	ms                                               int64
 }
 
-// messageLog keeps the last messages. Gateway.mu guards it.
+// messageLog keeps the last messages: the newest as they are, the others in
+// groups. Gateway.mu guards it.
 type messageLog struct {
-	all   []*message // by seq
+	keys  func(merchant string) []envelope.Key
+	cold  []*group
+	hot   []*message // by seq, after those of the groups
+	n     int
 	bytes int
+
+	thawed *group // whose messages are in cache
+	cache  []*message
 }
+
+// maxHot is how many messages are not compressed yet.
+const maxHot = 4 * groupSize
 
 func (l *messageLog) add(m *message) {
-	l.all = append(l.all, m)
-	l.grow(m.size())
+	l.hot = append(l.hot, m)
+	l.n++
+	l.bytes += m.size()
+	if len(l.hot) >= maxHot && !slices.ContainsFunc(l.hot[:groupSize], func(m *message) bool { return m.pending }) {
+		for _, old := range l.hot[:groupSize] {
+			l.bytes -= old.size()
+		}
+		g := freeze(l.hot[:groupSize], l.keys)
+		l.cold = append(l.cold, g)
+		l.bytes += len(g.blob)
+		l.hot = append(make([]*message, 0, maxHot), l.hot[groupSize:]...)
+	}
+	l.bound()
 }
 
-// grow accounts for bytes that were added, and drops the oldest messages if
-// there are too many.
-func (l *messageLog) grow(bytes int) {
-	l.bytes += bytes
-	if len(l.all) <= maxMessages && l.bytes <= maxMessageBytes {
-		return
+// grow accounts for the answer that a message in the log has got.
+func (l *messageLog) grow(m *message) {
+	if i, ok := slices.BinarySearchFunc(l.hot, m.seq, messageSeq); ok && l.hot[i] == m {
+		l.bytes += len(m.answer)
+		l.bound()
 	}
-	drop := 0
-	for drop < len(l.all)-1 && (len(l.all)-drop > maxMessages*9/10 || l.bytes > maxMessageBytes*9/10) {
-		l.bytes -= l.all[drop].size()
-		drop++
+}
+
+// bound drops the oldest messages if there are too many.
+func (l *messageLog) bound() {
+	for l.n > maxMessages || l.bytes > maxMessageBytes {
+		switch {
+		case len(l.cold) > 0:
+			l.n -= l.cold[0].n
+			l.bytes -= len(l.cold[0].blob)
+			l.cold = slices.Delete(l.cold, 0, 1)
+		case len(l.hot) > 1:
+			l.n--
+			l.bytes -= l.hot[0].size()
+			l.hot = slices.Delete(l.hot, 0, 1)
+		default:
+			return
+		}
 	}
-	l.all = slices.Delete(l.all, 0, drop)
+}
+
+// intern shares what other messages have, too.
+func (m *message) intern(i *intern) {
+	for _, text := range []*string{&m.merchant, &m.action, &m.version, &m.terminal, &m.oper, &m.method, &m.url, &m.code, &m.fault, &m.err, &m.verdict, &m.member, &m.rule} {
+		*text = i.text(*text)
+	}
+	m.header = i.header(m.header)
+	m.answer = bytes.Clone(m.answer) // it may be a part of a longer one
 }
 
 func (m *message) size() int { return len(m.body) + len(m.answer) }
 
-func (l *messageLog) find(seq uint64) *message {
-	i, ok := slices.BinarySearchFunc(l.all, seq, func(m *message, seq uint64) int {
-		switch {
-		case m.seq < seq:
-			return -1
-		case m.seq > seq:
-			return 1
-		}
-		return 0
-	})
-	if !ok {
-		return nil
+func messageSeq(m *message, seq uint64) int { return cmp.Compare(m.seq, seq) }
+
+// of returns the messages of a group. They are copies.
+func (l *messageLog) of(g *group) []*message {
+	if l.thawed != g {
+		l.thawed, l.cache = g, g.thaw(l.keys)
 	}
-	return l.all[i]
+	return l.cache
+}
+
+// find returns a message, nil if there is none. An old one is a copy.
+func (l *messageLog) find(seq uint64) *message {
+	all := l.hot
+	if len(l.hot) == 0 || seq < l.hot[0].seq {
+		i, _ := slices.BinarySearchFunc(l.cold, seq, func(g *group, seq uint64) int { return cmp.Compare(g.last, seq) })
+		if i == len(l.cold) || seq < l.cold[i].first {
+			return nil
+		}
+		all = l.of(l.cold[i])
+	}
+	if i, ok := slices.BinarySearchFunc(all, seq, messageSeq); ok {
+		return all[i]
+	}
+	return nil
+}
+
+// all walks the messages, oldest first. Old ones are copies.
+func (l *messageLog) all(yield func(*message) bool) {
+	for _, g := range l.cold {
+		for _, m := range l.of(g) {
+			if !yield(m) {
+				return
+			}
+		}
+	}
+	for _, m := range l.hot {
+		if !yield(m) {
+			return
+		}
+	}
 }
 
 // forget drops the messages of a merchant.
 func (l *messageLog) forget(merchant string) {
-	l.all = slices.DeleteFunc(l.all, func(m *message) bool {
-		if m.merchant == merchant {
-			l.bytes -= m.size()
-			return true
+	theirs := func(m *message) bool { return m.merchant == merchant }
+	var cold []*group
+	l.thawed, l.cache = nil, nil
+	for _, g := range l.cold {
+		if slices.Contains(g.merchants, merchant) {
+			if kept := slices.DeleteFunc(g.thaw(l.keys), theirs); len(kept) > 0 {
+				cold = append(cold, freeze(kept, l.keys))
+			}
+			continue
 		}
-		return false
-	})
+		cold = append(cold, g)
+	}
+	l.cold, l.hot = cold, slices.DeleteFunc(l.hot, theirs)
+	l.n, l.bytes = len(l.hot), 0
+	for _, m := range l.hot {
+		l.bytes += m.size()
+	}
+	for _, g := range l.cold {
+		l.n += g.n
+		l.bytes += len(g.blob)
+	}
 }
 
 // Message returns the message of an event. The last 10 000 are kept, or fewer
@@ -217,7 +301,7 @@ func (g *Gateway) Requests() []Request {
 	g.mu.Lock()
 	var kept []Message
 	keys := make(map[string][]envelope.Key)
-	for _, m := range g.messages.all {
+	for m := range g.messages.all {
 		if !m.callback {
 			kept = append(kept, m.public())
 			keys[m.merchant] = g.keysOf(m.merchant)
@@ -246,7 +330,7 @@ const hidden = "(hidden)"
 // secretHeaders hold what must not be kept.
 var secretHeaders = []string{"Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie", "X-Api-Key", "X-Auth-Token"}
 
-// redacted returns a copy of a header without what must not be kept.
+// redacted returns a shallow copy of a header without what must not be kept.
 func redacted(h http.Header) http.Header {
 	h = maps.Clone(h)
 	for _, name := range secretHeaders {

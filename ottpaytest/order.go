@@ -133,7 +133,7 @@ type (
 // row is an Order with what only the gateway needs.
 type row struct {
 	Order
-	asked      []byte // the decrypted request
+	asked      int // the decrypted request, in Gateway.asked
 	payment    Payment
 	deliveries []*delivery
 	errands    []errand // what is to be sent, or is under way; copies
@@ -184,6 +184,7 @@ type asked struct {
 	reply    *api.Schema // of the answer
 	members  members
 	plain    []byte // what members are of
+	id       string // the order's
 	inStore  bool   // the envelope names a terminal
 }
 
@@ -227,8 +228,8 @@ func (a asked) currency() string {
 }
 
 func (a asked) orderID() string {
-	if a.action.OrderMember == "" {
-		return ""
+	if a.id != "" || a.action.OrderMember == "" {
+		return a.id
 	}
 	return a.named(a.action.OrderMember)
 }
@@ -455,9 +456,9 @@ func scan(o Order, authCode string) api.Code {
 // draft makes a new row, which is not in the book yet. Its id must not have
 // been used.
 func (g *Gateway) draft(a asked) (*row, *refusal) {
-	r := &row{asked: a.plain, Order: Order{
+	r := &row{asked: g.asked.add(a.plain), Order: Order{
 		ID:         a.orderID(),
-		MerchantID: a.merchant,
+		MerchantID: g.intern.text(a.merchant),
 		Action:     a.action.Name,
 		Effect:     a.action.Effect,
 		Status:     api.StatusInit,
@@ -466,10 +467,12 @@ func (g *Gateway) draft(a asked) (*row, *refusal) {
 		Created:    g.now(),
 		Effects:    1,
 	}}
-	r.Currency, _ = a.role(api.RoleCurrency)
-	r.CallbackURL, _ = a.role(api.RoleCallbackURL)
-	r.RedirectURL, _ = a.role(api.RoleRedirectURL)
-	r.Method = method(a.members)
+	text := func(role api.Role) string {
+		s, _ := a.role(role)
+		return g.intern.text(s)
+	}
+	r.Currency, r.CallbackURL, r.RedirectURL = text(api.RoleCurrency), text(api.RoleCallbackURL), text(api.RoleRedirectURL)
+	r.Method = g.intern.text(method(a.members))
 	r.ChannelID = channelPrefix(r.Method) + g.newID()
 	if life, _ := a.role(api.RoleExpiry); life != "" {
 		if seconds, err := time.ParseDuration(life + "s"); err == nil {
@@ -861,12 +864,32 @@ func (q *Query) selects(r *row) bool {
 			return true
 		}
 	}
+	if q.Text[0] < '0' || q.Text[0] > '9' {
+		return false
+	}
 	return r.Amount.String() == q.Text || r.Amount.Decimal() == q.Text || r.Total().Decimal() == q.Text
 }
 
-// containsFold reports whether text contains lower, which is in lower case.
+// containsFold reports whether text contains lower, which is in lower case, by
+// the letters of ASCII, which ids are of.
 func containsFold(text, lower string) bool {
-	return strings.Contains(text, lower) || strings.Contains(strings.ToLower(text), lower)
+	for at := 0; at+len(lower) <= len(text); at++ {
+		n := 0
+		for n < len(lower) {
+			c := text[at+n]
+			if c >= 'A' && c <= 'Z' {
+				c += 'a' - 'A'
+			}
+			if c != lower[n] {
+				break
+			}
+			n++
+		}
+		if n == len(lower) {
+			return true
+		}
+	}
+	return false
 }
 
 // Attempts returns how many valid requests wanted to have an effect on this

@@ -362,7 +362,7 @@ func (g *Gateway) everything(merchant string) changes {
 			c.delivery(r, d)
 		}
 	}
-	for _, m := range g.messages.all {
+	for m := range g.messages.all {
 		if mine(m.merchant) {
 			c.message(m, true)
 		}
@@ -431,8 +431,8 @@ func (g *Gateway) clockJSON() *clockJSON {
 
 func (g *Gateway) rowJSON(r *row, isNew bool) rowJSON {
 	j := rowJSON{orderJSON: r.Order.json(), Payment: r.payment.json()}
-	if keys := g.keysOf(r.MerchantID); isNew && len(keys) > 0 && len(r.asked) > 0 {
-		if sealed, err := keys[0].Seal(r.asked); err == nil {
+	if keys := g.keysOf(r.MerchantID); isNew && len(keys) > 0 && r.asked != 0 {
+		if sealed, err := keys[0].Seal(g.asked.get(r.asked)); err == nil {
 			j.Asked = &sealed
 		}
 	}
@@ -570,7 +570,7 @@ func (g *Gateway) Save(w io.Writer, merchant string) error {
 	g.mu.Lock()
 	h := header{Format: recordFormat, Version: recordVersion, Seed: g.cfg.Seed, Seq: g.log.seq}
 	d := g.delta(g.everything(merchant))
-	events := slices.Clone(g.log.events)
+	events := g.log.after(0)
 	g.mu.Unlock()
 	return save(w, h, d, events, merchant)
 }

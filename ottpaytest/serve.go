@@ -1,6 +1,7 @@
 package ottpaytest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -39,7 +40,7 @@ func (g *Gateway) serve(w http.ResponseWriter, r *http.Request, base string, seq
 		http.Error(w, "cannot read the body", http.StatusBadRequest)
 		return
 	}
-	m := &message{method: r.Method, url: r.URL.Path, header: redacted(r.Header), body: body}
+	m := &message{method: r.Method, url: r.URL.Path, header: r.Header, body: slices.Clip(bytes.Clone(body))}
 	read := g.open
 	if strings.HasSuffix(r.URL.Path, inAppPath) {
 		read = g.openInApp
@@ -104,6 +105,7 @@ func (g *Gateway) answer(m *message, read func(*message) (asked, envelope.Key, *
 		m.member, m.rule = refused.member, refused.rule
 	}
 	m.verdict = s.verdict(refused)
+	m.intern(&g.intern)
 	g.messages.add(m)
 	g.changes.message(m, true)
 
@@ -139,8 +141,8 @@ func (g *Gateway) early(r *row) *errand {
 
 // event returns an event that was just emitted. g.mu is held.
 func (g *Gateway) event(seq uint64) *Event {
-	i, _ := slices.BinarySearchFunc(g.log.events, seq, bySeq)
-	return &g.log.events[i]
+	i, _ := slices.BinarySearchFunc(g.log.fresh, seq, bySeq)
+	return &g.log.fresh[i]
 }
 
 // effect makes a judged request take effect. It returns what the gateway has to
@@ -161,7 +163,7 @@ func (g *Gateway) effect(a asked, key envelope.Key, refused *refusal, f Fault, b
 	if r != nil {
 		shown := *r
 		f.show(&shown)
-		t.row, t.made = &shown, parsed(r.asked)
+		t.row, t.made = &shown, parsed(g.asked.get(r.asked))
 		if a.action.Kind == api.KindEffect {
 			made = r
 		}
@@ -196,8 +198,9 @@ func (g *Gateway) open(m *message) (asked, envelope.Key, *refusal) {
 	if err != nil {
 		return asked{}, envelope.Key{}, refuse(api.CodeParamError, "the envelope is malformed: "+envelope.Reason(err))
 	}
-	m.action, m.version, m.merchant = e.Action, e.Version, e.MerchantID
-	m.terminal, m.oper = e.TerminalNo, e.OperatorID
+	e.MerchantID = g.intern.text(e.MerchantID) // these are parts of the body
+	m.action, m.version, m.merchant = g.intern.text(e.Action), g.intern.text(e.Version), e.MerchantID
+	m.terminal, m.oper = g.intern.text(e.TerminalNo), g.intern.text(e.OperatorID)
 
 	// An unknown merchant and a wrong key get the same answer.
 	key, payload, ok := g.decrypt(e)
@@ -244,7 +247,8 @@ func (a *asked) judge(m *message, payload []byte, lenient bool, newID func() str
 		return refuse(api.CodeParamError, "not an object")
 	}
 	a.plain = payload
-	m.order = a.orderID()
+	a.id = a.named(a.action.OrderMember)
+	m.order = a.id
 	if inner, _ := a.role(api.RoleMerchant); inner != "" && a.merchant != "" && inner != a.merchant {
 		return &refusal{code: api.CodeParamInvalid, detail: "merchant_id", member: "merchant_id", rule: "is not the envelope's"}
 	}

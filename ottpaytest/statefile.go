@@ -104,7 +104,7 @@ func (g *Gateway) rewrite(path string, old *os.File) (*stateFile, error) {
 		if _, err := old.Seek(0, io.SeekStart); err != nil {
 			return nil, err
 		}
-		if err := save(old, h, everything, g.log.events, ""); err != nil {
+		if err := save(old, h, everything, g.log.after(0), ""); err != nil {
 			return nil, err
 		}
 		return &stateFile{file: old, w: bufio.NewWriter(old)}, nil
@@ -121,7 +121,7 @@ func (g *Gateway) rewrite(path string, old *os.File) (*stateFile, error) {
 	if err := lockFile(f); err != nil {
 		return fail(err)
 	}
-	if err := save(f, h, everything, g.log.events, ""); err != nil {
+	if err := save(f, h, everything, g.log.after(0), ""); err != nil {
 		return fail(err)
 	}
 	if err := f.Sync(); err != nil {

@@ -1,0 +1,145 @@
+package ottpaytest_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/ottpaytest"
+)
+
+// crowd makes n orders as a client on the wire does.
+func crowd(t testing.TB, g *ottpaytest.Gateway, n int) {
+	t.Helper()
+	k, err := envelope.NewKey(signKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range n {
+		sealed, err := k.Seal(fmt.Appendf(nil, `{"order_id":"ORDER%08d","amount":"%d","currency_type":"CAD","biz_type":"WECHATPAY","operator_id":"0000000001","submit_type":"form","call_back_url":"http://127.0.0.1:9/ottpay","merchant_id":"TS00000001"}`, i, 100+i%5000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := json.Marshal(envelope.Request{Action: string(api.ActionH5PAY), Version: "2.0", MerchantID: merchantID, Sealed: sealed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodPost, "/processV2", bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("User-Agent", "Go-http-client/1.1")
+		r.Header.Set("Content-Length", fmt.Sprint(len(body)))
+		r.Header.Set("Accept-Encoding", "gzip")
+		g.ServeHTTP(httptest.NewRecorder(), r)
+	}
+}
+
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// TestSize fills a gateway and looks at its size and at its speed. The bounds
+// are far from what a machine does that has nothing else to do: they find a list
+// that is copied for each page, and a body that is kept as it came.
+func TestSize(t *testing.T) {
+	g, err := ottpaytest.New(ottpaytest.Config{MerchantID: merchantID, SignKey: signKey, Callbacks: roundTripper(nowhere)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	before := heap()
+	const orders = 10_000
+	crowd(t, g, orders)
+	each := (heap() - before) / orders
+	list := fastest(func() {
+		if page, total := g.List(ottpaytest.Query{Limit: 50}); len(page) != 50 || total != orders {
+			t.Errorf("%d of %d orders", len(page), total)
+		}
+	})
+	search := fastest(func() {
+		if page, _ := g.List(ottpaytest.Query{Text: "order00000007", Limit: 50}); len(page) != 1 {
+			t.Errorf("%d orders", len(page))
+		}
+	})
+	timeline := fastest(func() {
+		if events := g.Merchant(merchantID).Events("ORDER00009999"); len(events) != 2 {
+			t.Errorf("events %v", events)
+		}
+	})
+	t.Logf("%d orders of %d bytes; a page in %v, a search in %v, a timeline in %v", orders, each, list, search, timeline)
+	if each > 1500 {
+		t.Errorf("%d bytes an order", each)
+	}
+	for name, took := range map[string]time.Duration{"list": list, "search": search, "timeline": timeline} {
+		if took > 50*time.Millisecond { // 5 ms, but for the machine's other work
+			t.Errorf("%s: %v", name, took)
+		}
+	}
+}
+
+// fastest is the time of the fastest of some calls.
+func fastest(f func()) time.Duration {
+	best := time.Hour
+	for range 5 {
+		start := time.Now()
+		f()
+		best = min(best, time.Since(start))
+	}
+	return best
+}
+
+// TestMany lets 45 000 events happen and looks whether that is bounded, and
+// whether what is old is still what it was.
+func TestMany(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many events")
+	}
+	g, err := ottpaytest.New(ottpaytest.Config{MerchantID: merchantID, SignKey: signKey, Callbacks: roundTripper(nowhere)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	const orders = 30_000
+	crowd(t, g, orders/2)
+	half := heap()
+	crowd(t, g, orders/2) // the same ids: refused, and yet events and messages
+	if n := g.Seq(); n < orders*3/2 {
+		t.Fatalf("%d events", n)
+	}
+	if grown := int64(heap()) - int64(half); grown > 4<<20 {
+		t.Errorf("%d bytes more after as many requests again", grown)
+	}
+	events, whole := g.Events(0)
+	if whole || len(events) > 25_000 || len(events) < 20_000 {
+		t.Errorf("%d events, whole %t", len(events), whole)
+	}
+	kept := g.Requests()
+	if len(kept) > 10_000 || len(kept) < 9_000 {
+		t.Errorf("%d requests", len(kept))
+	}
+	for i, r := range kept {
+		if r.OrderID != fmt.Sprintf("ORDER%08d", orders/2-len(kept)+i) || !strings.Contains(string(r.Payload), r.OrderID) {
+			t.Fatalf("request %d: %+v", i, r)
+		}
+		if k := g.Merchant(merchantID); i%997 == 0 {
+			e, err := envelope.ReadRequest(r.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if o, err := k.Open(e.Sealed); err != nil || string(o.Plaintext) != string(r.Payload) {
+				t.Fatalf("request %d: %v", i, err)
+			}
+		}
+	}
+}
