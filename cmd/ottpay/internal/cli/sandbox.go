@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -153,6 +154,14 @@ func (a *app) sandbox(ctx context.Context, f *sandboxFlags) error {
 		return configf("%s", strings.TrimPrefix(err.Error(), "ottpaytest: "))
 	}
 	defer g.Close()
+	listeners, err := sandbox.Listen(ctx, addr)
+	if err != nil {
+		return a.cannotListen(ctx, addr, err)
+	}
+	for i, l := range listeners {
+		listeners[i] = g.Listener(l) // for the fault refuse
+		defer l.Close()              // if nothing is served in the end
+	}
 	for _, spec := range f.faults {
 		fault, err := parseFault(spec, "")
 		if err != nil {
@@ -162,10 +171,6 @@ func (a *app) sandbox(ctx context.Context, f *sandboxFlags) error {
 		if _, err := g.Arm(fault); err != nil {
 			return configf("%s", strings.TrimPrefix(err.Error(), "ottpaytest: "))
 		}
-	}
-	listeners, err := sandbox.Listen(ctx, addr)
-	if err != nil {
-		return a.cannotListen(ctx, addr, err)
 	}
 	served := sandbox.Config{
 		Version: version(), Label: f.label, AllowHosts: f.allowHosts, AllowOrigins: f.allowOrigins,
@@ -191,6 +196,9 @@ func (a *app) sandbox(ctx context.Context, f *sandboxFlags) error {
 		ctx, cancel = context.WithTimeout(ctx, f.exitAfter)
 		defer cancel()
 	}
+	// A sandbox runs all day beside the shop: there its size matters more than
+	// its speed.
+	defer debug.SetGCPercent(debug.SetGCPercent(25))
 	server := sandbox.Serve(handler, listeners...)
 	base := baseURL(host, listeners[0])
 	if err := a.ready(g, ring, f, served, base, cfg.MerchantID); err != nil {
