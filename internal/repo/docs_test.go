@@ -33,7 +33,7 @@ func TestDocs(t *testing.T) {
 	for _, c := range []struct {
 		pages, code []string
 	}{
-		{[]string{"README.md"}, functions(t, "internal/repo/readme_test.go", "readme")},
+		{[]string{"README.md"}, []string{read(t, "internal/repo/readme_test.go")}},
 		{guides, code},
 	} {
 		blocks := 0

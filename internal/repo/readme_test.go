@@ -54,7 +54,7 @@ func readme(
 		OrderID: "A1001", Amount: 1999, AppID: appID, OpenID: openID, CallBackURL: "https://shop.example/ottpay/callback",
 	})
 	switch {
-	case errors.Is(err, ottpay.ErrUnknownOutcome): // nobody knows: ask the gateway, never pay again
+	case errors.Is(err, ottpay.ErrUnknownOutcome): // the gateway may have acted: ask it, never pay again
 		resolution, err := client.Resolve(ctx, err) // until ctx ends
 		log.Println(resolution.Verdict, err)
 	case err != nil: // refused: errors.Is tells ErrDuplicate, ErrCaller and ErrFailed apart
