@@ -38,7 +38,7 @@ func docsBrokers(mux *http.ServeMux, webhook *middleware.Webhook, store dedupe.S
 		func(m *message.Message, n *api.Notification) error {
 			d := middleware.Delivery{Kind: m.Metadata.Get(ottpaywatermill.MetadataKind), Amount: n.Amount, Notification: n}
 			if !d.Paid() {
-				return nil // held or refunded, say: there is nothing to book
+				return nil // held or refunded, for example: there is nothing to book
 			}
 			if !d.Matches(shop.AmountOf(n.OrderID)) { // cents
 				return errors.New("not the amount of the order")
