@@ -87,8 +87,9 @@ type finding struct {
 	}
 }
 
-// judge runs axe on the page.
-func (b *tab) judge() []finding {
+// judge runs axe on the page: every rule of WCAG 2.2 AA and of good practice, or
+// those of colors alone.
+func (b *tab) judge(colors bool) []finding {
 	b.t.Helper()
 	script, err := axe()
 	if err != nil {
@@ -100,7 +101,11 @@ func (b *tab) judge() []finding {
 	if !eval[bool](b, "!!window.axe") {
 		eval[any](b, script+"; 0")
 	}
-	return eval[[]finding](b, `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then((r) => r.violations)`)
+	rules := `["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]`
+	if colors {
+		rules = `{type: "rule", values: ["color-contrast", "link-in-text-block"]}`
+	}
+	return eval[[]finding](b, `axe.run(document, {runOnly: `+rules+`, resultTypes: ["violations"], preload: false, selectors: false}).then((r) => r.violations)`)
 }
 
 // screens are the paths of every screen, in a sandbox that has something to show
@@ -126,7 +131,7 @@ func screens(b *box) []string {
 		"/", "/?q=none", "/new", orderPath(paid), orderPath(open), orderPath(checkout),
 		"/messages/" + itoa(deliveries[0].Seq), "/messages/" + itoa(deliveries[1].Seq),
 		"/deliveries", "/faults", "/explain", "/settings", "/nothing",
-		payPath(checkout), payPath(open), payPath(paid), miniPath(mini),
+		payPath(checkout), payPath(open), payPath(paid), miniPath(mini), "/pay/",
 	}
 	events, _ := b.g.Events(0)
 	for _, e := range events {
@@ -141,32 +146,40 @@ func screens(b *box) []string {
 // phone or a desktop.
 func TestAccessible(t *testing.T) {
 	t.Parallel()
-	b := newBox(t, nil)
-	empty := newBox(t, nil)
-	p := newTab(t, b.url, desktop)
+	b, empty := newBox(t, nil), newBox(t, nil)
 	paths := append(screens(b), empty.url+"/", empty.url+"/deliveries", empty.url+"/faults")
-	for _, path := range paths {
-		p.open(path)
-		for name, v := range map[string]view{
-			"desktop": desktop, "desktop, dark": {width: 1280, height: 800, dark: true},
-			"phone": phone, "phone, dark": {width: 360, height: 740, touch: true, dark: true},
-		} {
-			p.look(v)
-			eval[any](p, `document.querySelectorAll("details").forEach((d) => { d.open = true; }), 0`)
-			for _, f := range p.judge() {
-				if f.Impact != "serious" && f.Impact != "critical" {
-					t.Logf("%s, %s: %s: %s (%s)", path, name, f.Impact, f.Help, f.ID)
-					continue
-				}
-				for _, n := range f.Nodes {
-					t.Errorf("%s, %s: %s: %s (%s)\n%s\n%s", path, name, f.Impact, f.Help, f.ID, n.HTML, n.FailureSummary)
+	for name, v := range map[string]view{"desktop": desktop, "phone": {width: 360, height: 740, touch: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newTab(t, b.url, v)
+			for _, path := range paths {
+				p.open(path)
+				eval[any](p, `document.querySelectorAll("details").forEach((d) => { d.open = true; }), 0`)
+				for _, dark := range []bool{false, true} {
+					v.dark = dark
+					p.look(v)
+					p.judged(path, p.judge(dark)) // what is not a matter of colors is the same in the dark
 				}
 			}
-		}
+			// A page that is not fit fails.
+			eval[any](p, `document.body.insertAdjacentHTML("beforeend", "<img src='data:,'><button></button>"), 0`)
+			if len(p.judge(false)) == 0 {
+				t.Error("axe has nothing to say of a picture and a button without a name")
+			}
+		})
 	}
-	// A page that is not fit fails.
-	eval[any](p, `document.body.insertAdjacentHTML("beforeend", "<img src='data:,'><button></button>"), 0`)
-	if len(p.judge()) == 0 {
-		t.Error("axe has nothing to say of a picture and a button without a name")
+}
+
+// judged fails the test for what is serious.
+func (b *tab) judged(path string, findings []finding) {
+	b.t.Helper()
+	for _, f := range findings {
+		if f.Impact != "serious" && f.Impact != "critical" {
+			b.t.Logf("%s: %s: %s (%s)", path, f.Impact, f.Help, f.ID)
+			continue
+		}
+		for _, n := range f.Nodes {
+			b.t.Errorf("%s: %s: %s (%s)\n%s\n%s", path, f.Impact, f.Help, f.ID, n.HTML, n.FailureSummary)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/ottpaytest"
 )
 
 // TestFirstLook goes from the empty page to a paid order and its callback: by
@@ -172,17 +173,36 @@ func TestMiniProgram(t *testing.T) {
 	p.clean()
 }
 
-// TestScanned: PASSIVEPAY by each code that a payer can show.
+// TestScanned: PASSIVEPAY by each code that a payer can show, as the page shows
+// it.
 func TestScanned(t *testing.T) {
 	t.Parallel()
 	b := newBox(t, nil)
-	p := newTab(t, b.url, desktop)
-	out := b.submit(api.ActionPASSIVEPAY, map[string]string{"biz_type": "WECHATPAY", "auth_code": "130000000000000000"})
-	if out.Order == "" {
-		t.Fatalf("%+v", out)
+	p := newTab(t, b.url, phone)
+	for _, c := range ottpaytest.AuthCodes() {
+		p.open("/pay/")
+		p.says(c.Meaning)
+		text := eval[string](p, `[...document.querySelectorAll("pre")].map((e) => e.textContent).find((t) => t === "`+c.Text+`")`)
+		for _, wallet := range []string{"WECHATPAY", "ALIPAY", "UNIONPAY"} {
+			out := b.submit(api.ActionPASSIVEPAY, map[string]string{"biz_type": wallet, "auth_code": text})
+			want := c.Code
+			if wallet != c.Wallet {
+				want = api.CodeAuthCodeInvalid
+			}
+			if out.Code != want {
+				t.Errorf("%s, which %s, for %s: %s, want %s", text, c.Meaning, wallet, out.Code, want)
+			}
+			if want != api.CodeSuccess && want != api.CodeProcessing {
+				continue
+			}
+			p.open(orderPath(out.Order))
+			p.says("PASSIVEPAY")
+			if want == api.CodeProcessing { // the payer types the password
+				p.leave(func() { p.press("Pay") })
+			}
+			p.says("paid")
+		}
 	}
-	p.open(orderPath(out.Order))
-	p.says("PASSIVEPAY")
 	p.clean()
 }
 

@@ -820,6 +820,8 @@ type Query struct {
 	// of the refunded payment, or it is the amount in cents or dollars. Letters'
 	// case does not matter.
 	Text string
+	// Original selects the refunds of the payment with this id.
+	Original string
 	// Unacknowledged selects the orders with callbacks of which none was
 	// acknowledged.
 	Unacknowledged bool
@@ -854,12 +856,13 @@ func (q *Query) selects(r *row) bool {
 	case q.Merchant != "" && r.MerchantID != q.Merchant,
 		q.Status != "" && r.Status != q.Status,
 		q.Action != "" && r.Action != q.Action,
+		q.Original != "" && r.OriginalID != q.Original,
 		q.Unacknowledged && (r.Callbacks.Acknowledged || r.Callbacks.Tries == 0 && !r.Callbacks.Blocked):
 		return false
 	case q.Text == "":
 		return true
 	}
-	for _, id := range []string{r.ID, r.ChannelID, r.OriginalID, r.CheckoutID} {
+	for _, id := range [...]string{r.ID, r.ChannelID, r.OriginalID, r.CheckoutID} {
 		if containsFold(id, q.Text) {
 			return true
 		}

@@ -98,7 +98,7 @@ func (g *Gateway) answer(m *message, read func(*message) (asked, envelope.Key, *
 	o := g.outgoing(s, f, m.body, uri)
 	o.lenient = m.lenient
 
-	m.code, m.status, m.answer, m.err = s.code, o.status, clip(o.body, maxKeptBody), o.note
+	m.code, m.status, m.answer, m.err = s.code, o.status, clip(withoutSecret(o.body), maxKeptBody), o.note
 	m.fault = f.name()
 	m.ms = max(0, g.now().Sub(m.at).Milliseconds())
 	if refused != nil {
@@ -315,6 +315,18 @@ func (a sealedAnswer) seal() ([]byte, error) {
 		out = append(out, pair{"data", quoted(sealed.Data)}, pair{"md5", quoted(sealed.MD5)})
 	}
 	return a.quirks.escape(object(out)), nil
+}
+
+// withoutSecret hides the value of wxapikey, a secret of the merchant's that
+// inAppPay answers with. The client gets it; the log must not keep it.
+func withoutSecret(body []byte) []byte {
+	const name = `"wxapikey":"`
+	before, after, found := bytes.Cut(body, []byte(name))
+	end := bytes.IndexByte(after, '"')
+	if !found || end < 0 {
+		return body
+	}
+	return slices.Concat(before, []byte(name), []byte(hidden), after[end:])
 }
 
 func clip(b []byte, n int) []byte {

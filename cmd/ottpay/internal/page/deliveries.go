@@ -41,15 +41,17 @@ func (p *page) deliveries(r *request) error {
 	if !slices.Contains(v.Filters, v.Filter) {
 		return problem{http.StatusBadRequest, "There is no such filter.", ""}
 	}
-	latest := make(map[string]bool) // orders whose newest delivery was seen
-	for _, d := range p.Gateway.AllDeliveries(r.FormValue("merchant"), 0) {
+	latest := make(map[[2]string]bool) // orders whose newest delivery was seen
+	limit := pageOfDeliveries
+	if v.Filter != "" {
+		limit = 0 // those that fit may be far back
+	}
+	for _, d := range p.Gateway.AllDeliveries(r.FormValue("merchant"), limit) {
 		row := rowOf(d)
-		if !latest[d.OrderID] {
-			latest[d.OrderID] = true
-			for _, m := range p.Gateway.Merchants() {
-				if o, ok := p.Gateway.Merchant(m).Order(d.OrderID); ok && !d.Acknowledged() {
-					row.Due = o.Callbacks.Due
-				}
+		if order := [2]string{d.MerchantID, d.OrderID}; !latest[order] {
+			latest[order] = true
+			if o, ok := p.Gateway.Merchant(d.MerchantID).Order(d.OrderID); ok && !d.Acknowledged() {
+				row.Due = o.Callbacks.Due
 			}
 		}
 		if fitsFilter(d, v.Filter) {

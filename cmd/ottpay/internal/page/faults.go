@@ -72,8 +72,8 @@ func presets() []preset {
 			{Callback: ottpaytest.CallbackDrop, Times: 2},
 			{Kind: ottpaytest.FaultDelay, Delay: 3 * time.Second},
 		}},
-		{"down", "Gateway down for a minute", "Nothing answers for 60 seconds.", []ottpaytest.Fault{
-			{Kind: ottpaytest.FaultRefuse, Delay: time.Minute},
+		{"down", "Gateway down", "Every answer is a page with status 502 and no request takes effect, until you disarm it. This page goes on.", []ottpaytest.Fault{
+			{Kind: ottpaytest.FaultHTML, Before: true, Times: -1},
 		}},
 		{"twice", "Everything twice", "Every callback comes twice, until you disarm it.", []ottpaytest.Fault{
 			{Callback: ottpaytest.CallbackDuplicate, Times: -1},

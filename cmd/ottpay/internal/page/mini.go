@@ -64,7 +64,7 @@ func (p *page) showMini(r *request, o ottpaytest.Order, said string) error {
 		shell: p.shell(r, "", "Mini-program, order "+o.ID), Order: o,
 		Passed: r.FormValue("params"), Return: webURL(r.FormValue("return_url")),
 	}
-	v.Class = "payer two"
+	v.Class, v.Poll = "payer two", o.Open()
 	if slices.Contains(saids, said) {
 		v.Said = said
 	}

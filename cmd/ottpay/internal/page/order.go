@@ -47,12 +47,8 @@ func (p *page) order(r *request) error {
 		Methods: methods, Payer: payPath(o),
 	}
 	v.Side, _ = p.Gateway.List(ottpaytest.Query{Limit: sideOrders})
-	related, _ := p.Gateway.List(ottpaytest.Query{Merchant: merchant, Text: id})
-	for _, other := range slices.Backward(related) {
-		if other.OriginalID == id {
-			v.Refunds = append(v.Refunds, other)
-		}
-	}
+	v.Refunds, _ = p.Gateway.List(ottpaytest.Query{Merchant: merchant, Original: id})
+	slices.Reverse(v.Refunds)
 	v.Left = o.Total() - o.Refunded
 	v.Can = can{
 		Pay:     o.Open(),

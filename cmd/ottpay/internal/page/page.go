@@ -148,6 +148,7 @@ func (p *page) routes() http.Handler {
 	operator("GET /settings/record", p.record)
 	operator("/", p.lost)
 
+	payer("GET /pay/{$}", p.codes)
 	payer("GET /pay/{merchant}/{id}", p.pay)
 	payer("POST /pay/{merchant}/{id}", p.decide)
 	payer("GET /mini/{merchant}/{id}", p.mini)
@@ -179,13 +180,17 @@ const (
 type request struct {
 	*http.Request
 	w      http.ResponseWriter
-	status int // of the page that is rendered
+	status int    // of the page that is rendered
+	nav    string // "/" on a page of the operator's, "" on one of the payer's
 }
 
 // serve runs a handler. An error of it is a page, too.
 func (p *page) serve(h func(*request) error, csp string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
+		header, nav := w.Header(), "/"
+		if csp == payerPolicy {
+			nav = ""
+		}
 		header.Set("Content-Security-Policy", csp)
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Referrer-Policy", "no-referrer")
@@ -199,11 +204,11 @@ func (p *page) serve(h func(*request) error, csp string) http.Handler {
 			}
 			r.Body = http.MaxBytesReader(w, r.Body, limit)
 			if err := parse(); err != nil {
-				p.fail(&request{r, w, http.StatusOK}, problem{http.StatusBadRequest, "the form could not be read", ""})
+				p.fail(&request{r, w, http.StatusOK, nav}, problem{http.StatusBadRequest, "the form could not be read", ""})
 				return
 			}
 		}
-		q := &request{r, w, http.StatusOK}
+		q := &request{r, w, http.StatusOK, nav}
 		if err := h(q); err != nil {
 			p.fail(q, err)
 		}
@@ -236,7 +241,7 @@ func (p *page) fail(r *request, err error) {
 		Message string
 		Hint    string
 		Near    []link
-	}{p.shell(r, "", http.StatusText(e.status)), e.status, e.message, e.hint, nil}
+	}{p.shell(r, r.nav, http.StatusText(e.status)), e.status, e.message, e.hint, nil}
 	if e.status == http.StatusNotFound {
 		v.Near = p.nearest(r.PathValue("merchant"), r.PathValue("id"))
 	}
@@ -322,6 +327,7 @@ type shell struct {
 	Explains bool
 	Class    string // of the body
 	Auto     string // this page, updating without JavaScript
+	Poll     bool   // a payer's page looks at itself, having no stream
 	Done     string // what was just done, from a closed list
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -424,3 +425,5 @@ func TestBase(t *testing.T) {
 		t.Errorf("a form leads to %s", got)
 	}
 }
+
+func itoa(n uint64) string { return strconv.FormatUint(n, 10) }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ottpaykit/ottpay/gen/api"
@@ -21,15 +22,13 @@ func payPath(o ottpaytest.Order) string {
 
 type payView struct {
 	shell
-	Order    ottpaytest.Order
-	Query    template.URL // of this page, for its forms
-	Methods  []method
-	QR       template.HTML
-	Link     string // what the code says
-	Return   string // where the payer goes next, "" for nowhere
-	Params   []pairText
-	AuthCode bool // the payer shows a code, and the shop scans it
-	Codes    []scanned
+	Order   ottpaytest.Order
+	Query   template.URL // of this page, for its forms
+	Methods []method
+	QR      template.HTML
+	Link    string // what the code says
+	Return  string // where the payer goes next, "" for nowhere
+	Params  []pairText
 }
 
 type method struct {
@@ -40,10 +39,38 @@ type method struct {
 // pairText is a name with its value.
 type pairText struct{ Name, Value string }
 
-// scanned is a code of a payer's that a shop scans.
+// codesView is the other way round: what a payer shows, for a shop to scan.
+type codesView struct {
+	shell
+	Wallets []wallet
+}
+
+type wallet struct {
+	Title string
+	Codes []scanned
+}
+
 type scanned struct {
-	Title, Means, Digits string
-	QR                   template.HTML
+	ID, Means, Text string
+	QR              template.HTML
+}
+
+// codes shows the payers' codes that the gateway knows for PASSIVEPAY.
+func (p *page) codes(r *request) error {
+	v := codesView{shell: p.shell(r, "", "Payers’ codes")}
+	for i, c := range ottpaytest.AuthCodes() {
+		title := methodTitles[c.Wallet]
+		if n := len(v.Wallets); n == 0 || v.Wallets[n-1].Title != title {
+			v.Wallets = append(v.Wallets, wallet{Title: title})
+		}
+		code, err := qrCode(c.Text)
+		if err != nil {
+			return err
+		}
+		last := &v.Wallets[len(v.Wallets)-1]
+		last.Codes = append(last.Codes, scanned{ID: "code" + strconv.Itoa(i), Means: c.Meaning, Text: c.Text, QR: code})
+	}
+	return p.render(r, "codes", v)
 }
 
 var methodTitles = map[string]string{
@@ -60,6 +87,7 @@ func (p *page) pay(r *request) error {
 		m.PageOpened(id)
 	}
 	v := payView{shell: p.shell(r, "", "Pay "+id), Order: o, Link: p.origin(r) + p.Base + payPath(o)}
+	v.Poll = o.Open()
 	if query := r.URL.Query(); len(query) > 0 {
 		query.Del("refresh")
 		v.Query = template.URL("?" + query.Encode()) // Encode leaves nothing but letters, digits and %

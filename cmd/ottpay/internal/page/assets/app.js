@@ -85,9 +85,9 @@ async function refresh(force) {
     else patch(region, now);
   }
   if (!held.length) seq = Math.max(asked, +next.documentElement.dataset.seq || 0);
-  const fresh = $('#fresh');
-  fresh.hidden = !held.length;
-  if (held.length) fresh.textContent = Math.max(1, known - seq) + ' new';
+  const fresh = $('#fresh'); // a payer's page has none
+  if (fresh) fresh.hidden = !held.length;
+  if (fresh && held.length) fresh.textContent = Math.max(1, known - seq) + ' new';
   $('title').textContent = next.title;
 }
 
