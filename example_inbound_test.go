@@ -120,7 +120,7 @@ func Example_settle() {
 
 // Holding back strangers, behind a proxy of one's own.
 func Example_strangers() {
-	admit, err := limit.New(limit.Config{
+	limiter, err := limit.New(limit.Config{
 		Rate: 1, Burst: 3, // failures per second and source
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 		Header:         "X-Forwarded-For",
@@ -130,8 +130,8 @@ func Example_strangers() {
 	}
 	webhook, err := ottpay.NewWebhook(middleware.Config{
 		Keys: keys(), Store: dedupe.NewMemory(dedupe.MemoryConfig{}), Logger: logger,
-		Asker: ottpaytest.Asker{}, // the client, in a program
-		Admit: admit,
+		Asker:         ottpaytest.Asker{}, // the client, in a program
+		SourceLimiter: limiter,
 	})
 	if err != nil {
 		log.Fatal(err)

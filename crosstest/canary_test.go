@@ -926,7 +926,7 @@ func (w *watch) callbacks(t *testing.T) {
 		`{"data":"` + canary + `==","md5":"C12F9560769C2CB55E6954935B325916","merchant_id":"` + canary + `"}`,
 		`{"` + canary + `":1,"` + canary + `":2}`, strings.Repeat(canary, 20000), body(n()) + canary, `{"rsp_msg":"` + canary + "\xff\"}",
 		strings.Repeat("[", 5000) + canary, `{"a":1e` + canary + `}`, `{"data":"` + canary + `A=","md5":"C12F9560769C2CB55E6954935B325916"}`,
-		w.seal(t, mustKey(t, canary+"other"), "SUCCESS", n()), strings.ReplaceAll(body(n()), finchShop, canary+"merchant"),
+		w.seal(t, mustKey(t, canary+"other"), "SUCCESS", n()), strings.ReplaceAll(body(n()), finchShop, finch+"merchant"),
 		strings.ReplaceAll(body(n()), `"merchant_id":"`+finchShop+`",`, ""),
 	} {
 		if code := send(nil, ok, "POST", text); code == 200 {
@@ -1003,7 +1003,7 @@ func (w *watch) callbacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		send(func(c *middleware.Config) { c.Admit = limiter }, ok, "POST", w.seal(t, mustKey(t, canary+"other"), "SUCCESS", n()))
+		send(func(c *middleware.Config) { c.SourceLimiter = limiter }, ok, "POST", w.seal(t, mustKey(t, canary+"other"), "SUCCESS", n()))
 	}
 	w.value("Limiter", limiter)
 	_, err = inbound.New(inbound.Config{Header: canary})
@@ -1315,7 +1315,7 @@ func (w *watch) values(t *testing.T) {
 	w.value("Payload", payload)
 	w.value("envelope.Request", envelope.Request{Action: "H5PAY", Sealed: sealed})
 	w.value("envelope.Response", envelope.Response{Code: "SUCCESS", Message: "x", Sealed: sealed})
-	w.value("Delivery", &middleware.Delivery{Payload: payload, OrderID: finch, Claimed: middleware.Claimed{Message: canary}, Notification: &api.Notification{Remarks: canary}})
+	w.value("Delivery", &middleware.Delivery{Payload: payload, OrderID: finch, Unverified: middleware.Unverified{Message: canary}, Notification: &api.Notification{Remarks: canary}})
 	w.value("InAppPayRequest", ottpay.InAppPayRequest{CallBackURL: "https://shop.example/?token=" + canary})
 	link := links.Order{MerCode: merCode}
 	w.value("WebPay", links.WebPay{Order: link, ReturnURL: canary, NotifyURL: canary, Remarks: canary})

@@ -34,29 +34,35 @@ func newClients(trusted []netip.Prefix, header string) (clients, error) {
 			return clients{}, errors.New("limit: TrustedProxies holds an invalid prefix")
 		}
 		if p.Bits() == 0 {
-			return clients{}, fmt.Errorf("limit: TrustedProxies holds %v, which trusts everybody", p)
+			return clients{}, fmt.Errorf("limit: TrustedProxies holds %v, which trusts every client", p)
 		}
 		c.trusted = append(c.trusted, p.Masked())
 	}
 	return c, nil
 }
 
-// source returns the address that stands for the client of r: the nearest one
-// that is not a trusted proxy, an IPv6 one cut to its /64. It reports false
-// when there is none to be told.
-//
-// A trusted proxy never stands for a client: everybody behind it would.
+// source returns the address that has the client's bucket: an IPv6 one is cut to
+// its /64.
 func (c clients) source(r *http.Request) (netip.Addr, bool) {
+	addr, ok := c.client(r)
+	return bucketAddr(addr), ok
+}
+
+// client returns the address of the client of r: the nearest one that is not a
+// trusted proxy. It reports false if there is none.
+//
+// A trusted proxy is never the client: all clients behind it would be one.
+func (c clients) client(r *http.Request) (netip.Addr, bool) {
 	peer, ok := parsePeer(r.RemoteAddr)
 	if !ok {
 		return netip.Addr{}, false
 	}
 	if !c.trusts(peer) {
-		return bucketAddr(peer), true
+		return peer, true
 	}
-	// From right to left: each proxy appends whom it saw, so what a client
-	// wrote himself stands left of his own address and is never reached. For
-	// the same reason nothing is parsed before its turn comes.
+	// From right to left: each proxy appends the address that it saw. What a
+	// client wrote into the header stands to the left of its own address and is
+	// never reached, nor parsed.
 	hops := 0
 	lines := r.Header[c.header]
 	for i := len(lines) - 1; i >= 0; i-- {
@@ -72,7 +78,7 @@ func (c clients) source(r *http.Request) (netip.Addr, bool) {
 				return netip.Addr{}, false
 			}
 			if !c.trusts(addr) {
-				return bucketAddr(addr), true
+				return addr, true
 			}
 		}
 	}
@@ -194,7 +200,7 @@ func parsePeer(s string) (netip.Addr, bool) {
 // bucketAddr widens an IPv6 address to its /64, which is the least that one
 // customer is given.
 func bucketAddr(a netip.Addr) netip.Addr {
-	if a.Is4() {
+	if !a.IsValid() || a.Is4() {
 		return a
 	}
 	p, err := a.Prefix(64)

@@ -2,6 +2,7 @@ package limit_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"strings"
 	"testing"
@@ -234,4 +235,24 @@ func FuzzHeader(f *testing.F) {
 			l.Allow(r)
 		}
 	})
+}
+
+// TestSource: what a log line names is the client's own address, not the /64
+// that has its bucket.
+func TestSource(t *testing.T) {
+	t.Parallel()
+	l, err := limit.New(limit.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Header: "X-Forwarded-For"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("POST", "/", nil)
+	r.RemoteAddr = "10.0.0.1:443"
+	r.Header.Set("X-Forwarded-For", "2001:db8:1:2:3:4:5:6")
+	if addr, ok := l.Source(r); !ok || addr.String() != "2001:db8:1:2:3:4:5:6" {
+		t.Errorf("%v, %v", addr, ok)
+	}
+	r.Header.Del("X-Forwarded-For")
+	if addr, ok := l.Source(r); ok {
+		t.Errorf("a proxy is a client: %v", addr)
+	}
 }

@@ -1,9 +1,9 @@
-// Package limit holds back strangers: clients that keep sending callbacks
-// which do not authenticate.
+// Package limit holds back clients that keep sending callbacks which do not
+// authenticate.
 //
 // A [Limiter] keeps one token bucket for each source that has failed lately.
-// Only failures spend tokens, so a source that never fails is never refused
-// and costs no memory. Give one to the webhook's configuration as its Admit.
+// Only failures spend tokens, so a source that never fails is never refused and
+// costs no memory. It goes into middleware.Config.SourceLimiter.
 package limit
 
 import (
@@ -23,6 +23,10 @@ const (
 	defaultRate     = rate.Limit(1)
 	defaultBurst    = 20
 	defaultCapacity = 1 << 16
+
+	// siteCapacity is how many sources of one IPv6 /48, which is what one
+	// customer may be given, are remembered at a time.
+	siteCapacity = 64
 )
 
 // Config is what [New] makes a Limiter from. The zero Config is usable on a
@@ -37,12 +41,12 @@ type Config struct {
 	Burst int
 
 	// Capacity is the greatest number of sources that are remembered at a
-	// time. A remembered source takes about 250 bytes. Defaults to 65536.
+	// time. A remembered source takes 250 to 450 bytes. Defaults to 65536.
 	Capacity int
 
-	// TrustedProxies are the addresses of one's own proxies. They, and
-	// nobody else, are believed when they name a client in Header. If
-	// empty, no header is read and the source is whoever connected.
+	// TrustedProxies are the addresses of the shop's own proxies. Only they are
+	// believed when they name a client in Header. If empty, no header is read and
+	// the source is the address that connected.
 	TrustedProxies []netip.Prefix
 
 	// Header is the header in which the trusted proxies name the client:
@@ -58,17 +62,16 @@ type Config struct {
 
 // Limiter tells which requests to turn away before any work is done for them.
 //
-// A source is an IPv4 address or an IPv6 /64. A request whose source cannot be
-// told (a Unix socket, an address that does not parse, a trusted proxy that
-// names no client) is let through and never spends a token: all such requests
-// would share one bucket, and whoever emptied it would lock everybody out.
+// A source is an IPv4 address or an IPv6 /64. A request whose source is unknown
+// (a Unix socket, an address that does not parse, a trusted proxy that names no
+// client) is let through and never spends a token: all such requests would share
+// one bucket, and one client could lock all others out.
 //
-// When Capacity sources are remembered, a newcomer takes over the bucket of
-// the one that failed longest ago, as that bucket stands. So being forgotten
-// makes no tokens: nobody gets a fresh burst by pushing his own entry out. It
-// does buy one failure, at the price of Capacity failures from as many other
-// sources. And however full the table is, a source that does not fail is let
-// through.
+// When Capacity sources are remembered, or 64 of one IPv6 /48, a new one takes
+// over the bucket of the one among them that failed longest ago, as that bucket
+// stands. So a source gains no tokens by pushing its own entry out, and the owner
+// of a /48 does not fill the table. A source that does not fail is let through,
+// however full the table is.
 //
 // A Limiter is safe for concurrent use.
 type Limiter struct {
@@ -79,17 +82,20 @@ type Limiter struct {
 	now      func() time.Time
 
 	mu      sync.Mutex
-	sources map[netip.Addr]*list.Element // of *source
-	order   list.List                    // front: failed or refused last
+	sources map[netip.Addr]*source
+	order   list.List                 // of *source; front: failed or refused last
+	sites   map[netip.Addr]*list.List // of *source, likewise, by IPv6 /48
 }
 
 // source is one client that failed lately.
 type source struct {
 	addr   netip.Addr
 	bucket *rate.Limiter
+	place  *list.Element // in Limiter.order
+	inSite *list.Element // in its site, or nil
 }
 
-// New checks cfg and returns a Limiter that has seen nobody yet.
+// New checks cfg and returns a Limiter that remembers no source yet.
 func New(cfg Config) (*Limiter, error) {
 	if cfg.Rate == 0 {
 		cfg.Rate = defaultRate
@@ -122,9 +128,14 @@ func New(cfg Config) (*Limiter, error) {
 		burst:    cfg.Burst,
 		capacity: cfg.Capacity,
 		now:      cfg.Now,
-		sources:  make(map[netip.Addr]*list.Element),
+		sources:  make(map[netip.Addr]*source),
+		sites:    make(map[netip.Addr]*list.List),
 	}, nil
 }
+
+// Source returns the address of the client of r: behind trusted proxies, the one
+// that they name. It reports false if the client is unknown.
+func (l *Limiter) Source(r *http.Request) (netip.Addr, bool) { return l.clients.client(r) }
 
 // Allow reports whether the source of r has a token left. It spends none.
 func (l *Limiter) Allow(r *http.Request) bool {
@@ -135,12 +146,11 @@ func (l *Limiter) Allow(r *http.Request) bool {
 	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e, known := l.sources[addr]
-	if !known || e.Value.(*source).bucket.TokensAt(now) >= 1 {
+	s, known := l.sources[addr]
+	if !known || s.bucket.TokensAt(now) >= 1 {
 		return true
 	}
-	// Who keeps knocking while he is refused stays remembered.
-	l.order.MoveToFront(e)
+	l.touch(s) // a source that goes on while it is refused stays remembered
 	return false
 }
 
@@ -149,7 +159,7 @@ func (l *Limiter) Allow(r *http.Request) bool {
 // Requests that were let in together may each fail after the last token is
 // gone. They are counted too, down to a debt of one Burst, so that a source
 // gains nothing by sending in parallel and is free again after at most
-// 2*Burst/Rate seconds of good conduct.
+// 2*Burst/Rate seconds without a failure.
 func (l *Limiter) Penalise(r *http.Request) {
 	addr, ok := l.clients.source(r)
 	if !ok {
@@ -166,20 +176,62 @@ func (l *Limiter) Penalise(r *http.Request) {
 
 // remember returns the bucket of addr and makes it the youngest.
 func (l *Limiter) remember(addr netip.Addr) *rate.Limiter {
-	if e, known := l.sources[addr]; known {
-		l.order.MoveToFront(e)
-		return e.Value.(*source).bucket
-	}
-	if len(l.sources) < l.capacity {
-		s := &source{addr: addr, bucket: rate.NewLimiter(l.rate, l.burst)}
-		l.sources[addr] = l.order.PushFront(s)
+	if s, known := l.sources[addr]; known {
+		l.touch(s)
 		return s.bucket
 	}
+	bucket := l.displace(addr)
+	if bucket == nil {
+		bucket = rate.NewLimiter(l.rate, l.burst)
+	}
+	s := &source{addr: addr, bucket: bucket}
+	l.sources[addr] = s
+	s.place = l.order.PushFront(s)
+	if site, ok := siteOf(addr); ok {
+		if l.sites[site] == nil {
+			l.sites[site] = list.New()
+		}
+		s.inSite = l.sites[site].PushFront(s)
+	}
+	return bucket
+}
+
+// displace forgets a source where there is no room for addr, and returns its
+// bucket.
+func (l *Limiter) displace(addr netip.Addr) *rate.Limiter {
 	oldest := l.order.Back()
+	if site, ok := siteOf(addr); ok && l.sites[site] != nil && l.sites[site].Len() >= siteCapacity {
+		oldest = l.sites[site].Back()
+	} else if len(l.sources) < l.capacity {
+		return nil
+	}
 	s := oldest.Value.(*source)
 	delete(l.sources, s.addr)
-	s.addr = addr
-	l.sources[addr] = oldest
-	l.order.MoveToFront(oldest)
+	l.order.Remove(s.place)
+	if s.inSite != nil {
+		site, _ := siteOf(s.addr)
+		l.sites[site].Remove(s.inSite)
+		if l.sites[site].Len() == 0 {
+			delete(l.sites, site)
+		}
+	}
 	return s.bucket
+}
+
+// touch makes s the youngest.
+func (l *Limiter) touch(s *source) {
+	l.order.MoveToFront(s.place)
+	if s.inSite != nil {
+		site, _ := siteOf(s.addr)
+		l.sites[site].MoveToFront(s.inSite)
+	}
+}
+
+// siteOf returns the /48 of an IPv6 address.
+func siteOf(addr netip.Addr) (netip.Addr, bool) {
+	if addr.Is4() {
+		return netip.Addr{}, false
+	}
+	p, err := addr.Prefix(48)
+	return p.Addr(), err == nil
 }

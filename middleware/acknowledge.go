@@ -16,7 +16,7 @@ type Acknowledgement struct {
 const plainText = "text/plain; charset=utf-8"
 
 func (w *Webhook) acknowledge(rw http.ResponseWriter) {
-	write(rw, http.StatusOK, w.cfg.Acknowledgement.ContentType, w.cfg.Acknowledgement.Body)
+	write(rw, http.StatusOK, w.cfg.Acknowledgement.ContentType, w.accepted)
 }
 
 // refuse writes the one answer that every refusal with this status gets.
@@ -24,18 +24,17 @@ func refuse(rw http.ResponseWriter, status int) {
 	if status == http.StatusMethodNotAllowed {
 		rw.Header().Set("Allow", http.MethodPost)
 	}
-	write(rw, status, plainText, http.StatusText(status)+"\n")
+	write(rw, status, plainText, append([]byte(http.StatusText(status)), '\n'))
 }
 
-func write(rw http.ResponseWriter, status int, contentType, body string) {
+func write(rw http.ResponseWriter, status int, contentType string, body []byte) {
 	h := rw.Header()
-	h.Set("Content-Type", contentType)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+	values := []string{contentType, strconv.Itoa(len(body)), "no-store", "nosniff"} // at once, for four allocations less
+	h["Content-Type"], h["Content-Length"] = values[0:1:1], values[1:2:2]
+	h["Cache-Control"], h["X-Content-Type-Options"] = values[2:3:3], values[3:4:4]
 	rw.WriteHeader(status)
 	// A gateway that went away before it read the answer asks again.
-	_, _ = rw.Write([]byte(body))
+	_, _ = rw.Write(body)
 }
 
 // statusWriter takes a handler's answer and keeps its status alone. It has no

@@ -258,11 +258,11 @@ func TestAttack(t *testing.T) {
 		{"zeros", relabelled(func(r *envelope.Response) { r.Data = base64.StdEncoding.EncodeToString(make([]byte, 160)) }), nil, 401, false},
 
 		// Under the key, and no callback of this merchant.
-		{"another merchant inside", resealed(strings.Replace(paid, merchant, "TS00000002", 1)), nil, 400, false},
+		{"another merchant inside", resealed(strings.Replace(paid, merchant, "TS00000002", 1)), nil, 503, false},
 		{"no time", resealed(strings.Replace(paid, "finish_time", "finish_time_", 1)), nil, 400, false},
 		{"a name in another case", resealed(strings.Replace(paid, "finish_time", "Finish_time", 1)), nil, 400, false},
-		{"no amount", resealed(strings.Replace(paid, `"1999"`, `""`, 1)), nil, 400, false},
-		{"an amount below zero", resealed(strings.Replace(paid, `"1999"`, `-1999`, 1)), nil, 400, false},
+		{"no amount", resealed(strings.Replace(paid, `"1999"`, `""`, 1)), nil, 503, false},
+		{"an amount below zero", resealed(strings.Replace(paid, `"1999"`, `-1999`, 1)), nil, 503, false},
 		{"an amount of nothing", resealed(strings.Replace(paid, `"1999"`, `"0"`, 1)), nil, 503, false},
 		{"a second amount", resealed(strings.Replace(paid, `"tip":"0"`, `"AMOUNT":"1"`, 1)), nil, 503, false},
 	} {
@@ -579,7 +579,7 @@ func TestAttackFlood(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c.Admit = l
+			c.SourceLimiter = l
 		}
 	}
 	proxies := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}

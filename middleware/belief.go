@@ -60,10 +60,13 @@ func askFailed(err error) *Refusal {
 
 // doubt returns why the notification cannot be believed by itself, or nil.
 func (d *Delivery) doubt() *Refusal {
-	if d.Claimed.Code.Class() != api.ClassSuccess {
+	if d.Unverified.Code.Class() != api.ClassSuccess {
 		// Nothing authenticates the code, so it makes nothing paid and nothing
 		// failed. Without a query nothing can decide.
 		return deferred(ReasonCode, nil)
+	}
+	if d.unusual != "" {
+		return deferred(d.unusual, errors.New("only the gateway's word would make it believed"))
 	}
 	if sign := d.SpliceSign(); sign != "" {
 		return deferred(ReasonPossibleSplice, errors.New("cipher blocks may have been moved: "+sign))

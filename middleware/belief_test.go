@@ -138,3 +138,61 @@ func TestConflictIsAsked(t *testing.T) {
 		})
 	}
 }
+
+// TestUnusual: what opened under the key and could be money is asked about, and
+// handled if the gateway confirms it.
+func TestUnusual(t *testing.T) {
+	t.Parallel()
+	payload := func(old, new string) string { return strings.Replace(paid, old, new, 1) }
+	for _, c := range []struct {
+		name    string
+		payload string
+		amount  field.Cents // of the answer
+		channel string      // that the handler gets
+		reason  string
+	}{
+		{"another merchant", payload(merchant, "HK00000001"), 1999, "WX240102030405000001", "merchant"},
+		{"dollars", payload(`"1999"`, `"19.99"`), 1999, "WX240102030405000001", "amount"},
+		{"dollars, one decimal", payload(`"1999"`, `"19.9"`), 1990, "WX240102030405000001", "amount"},
+		{"a sale without a channel", payload(`"bizpay_order_id":"WX240102030405000001"`, `"sale_num":"7"`), 1999, "", "bizpay_order_id"},
+		{"a checkout without a channel", payload(`"bizpay_order_id":"WX240102030405000001"`, `"prepay_order_id":"P1"`), 1999, "", "bizpay_order_id"},
+		{"a channel named otherwise", payload("bizpay_order_id", "out_trade_no"), 1999, "WX240102030405000001", ""},
+		{"a tip that does not fit", payload(`"tip":"0"`, `"tip":"none"`), 1999, "WX240102030405000001", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var got *api.Notification
+			var d *middleware.Delivery
+			log := new(lines)
+			says := c.amount
+			w := newWebhook(t, func(cfg *middleware.Config) {
+				cfg.AskWindow, cfg.Logger = -1, slog.New(slog.NewTextHandler(log, nil))
+				cfg.Asker = askerFunc(func(_ context.Context, d *middleware.Delivery) (middleware.Answer, error) {
+					return answer("success", says)(d)
+				})
+			})
+			h := middleware.Handle(w, func(ctx context.Context, n *api.Notification) error {
+				got = n
+				d, _ = middleware.FromContext(ctx)
+				return nil
+			})
+			says = 5
+			if code := post(h, callback(t, c.payload)).Code; code != 503 || got != nil {
+				t.Errorf("not confirmed: answer %d, handled %v", code, got != nil)
+			}
+			says = c.amount
+			if code := post(h, callback(t, c.payload)).Code; code != 200 || got == nil {
+				t.Fatalf("confirmed: answer %d, handled %v: %s", code, got != nil, log)
+			}
+			if got.Amount != c.amount || d.Amount != c.amount || got.BizpayOrderID != c.channel || d.BizpayOrderID != c.channel || !d.Matches(c.amount) {
+				t.Errorf("handled %v, %v", got, d)
+			}
+			if c.reason != "" && !log.has("level=WARN", "result=handled", "reason="+c.reason) {
+				t.Errorf("no warning: %s", log)
+			}
+			if strings.Contains(c.payload, "none") && !log.has("level=WARN", "result=handled", "misfits=[tip]") {
+				t.Errorf("the member is not named: %s", log)
+			}
+		})
+	}
+}

@@ -8,70 +8,148 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
-// readBody reads the body once, bounded in size and time, into room.
-func readBody(rw http.ResponseWriter, r *http.Request, room *[]byte) ([]byte, *Refusal) {
+const (
+	maxCallback = 64 << 10
+	firstRoom   = 1 << 10 // what a body gets before its first byte has come
+	maxRoom     = 4 << 10 // of a buffer that is used again
+	readTimeout = 10 * time.Second
+)
+
+// readBody reads the body once, bounded in size and time, into rec.body, which
+// [Webhook.forget] takes back.
+func (w *Webhook) readBody(rw http.ResponseWriter, rec *record) *Refusal {
+	r := rec.request
 	if r.ContentLength > maxCallback {
-		return nil, tooLarge()
+		return tooLarge(rw)
 	}
 	if r.Body == nil {
-		return nil, nil
+		return nil
 	}
-	end := deadline(rw, r)
-	body, err := readInto(*room, http.MaxBytesReader(innermost(rw), r.Body, maxCallback), r.ContentLength)
-	end(err == nil)
-	if cap(body) <= maxRoom {
-		*room = body
+	rec.room, _ = w.bodies.Get().(*[]byte)
+	if rec.room == nil {
+		room := make([]byte, 0, firstRoom)
+		rec.room = &room
 	}
-	var tooLong *http.MaxBytesError
+	bound := boundReading(rw, r)
+	body, err := readAtMost(r.Body, (*rec.room)[:0], maxCallback)
+	bound.end(err == nil)
+	rec.body = body
 	switch {
-	case err == nil && len(body) == 0 && r.ContentLength != 0,
-		errors.Is(err, http.ErrBodyReadAfterClose):
-		// The server itself would have said unexpected EOF. A chunked body
-		// may have been empty from the start; nothing is lost by asking for
-		// it again.
-		return nil, &Refusal{
-			Status: http.StatusServiceUnavailable, Reason: ReasonBodyConsumed, result: ResultFailed,
-			Err: errors.New("something in front of the webhook has read the request's body; mount the webhook before it"),
-		}
-	case err == nil:
-		return body, nil
-	case errors.As(err, &tooLong):
-		return nil, tooLarge()
-	case errors.Is(err, os.ErrDeadlineExceeded), r.Context().Err() != nil:
-		return nil, &Refusal{Status: http.StatusRequestTimeout, Reason: ReasonBodySlow, result: ResultRefused}
+	case len(body) > maxCallback:
+		return tooLarge(rw)
+	case err == nil && (len(body) > 0 || r.ContentLength == 0):
+		return nil
+	case err == nil && r.ContentLength < 0:
+		// A chunked body may have been empty from the start.
+		refusal := refused(http.StatusServiceUnavailable, ReasonBodyConsumed)
+		refusal.Err = errors.New("the request's body is empty; if every callback's is, something in front of the webhook has read it")
+		return refusal
+	case err == nil, errors.Is(err, http.ErrBodyReadAfterClose):
+		// The server itself would have said unexpected EOF.
+		return failed(ReasonBodyConsumed, errors.New("something in front of the webhook has read the request's body; mount the webhook before it"))
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(r.Context().Err(), context.DeadlineExceeded):
+		return refused(http.StatusRequestTimeout, ReasonBodySlow)
 	}
-	return nil, &Refusal{Status: http.StatusBadRequest, Reason: ReasonBodyUnreadable, result: ResultRefused}
+	return refused(http.StatusBadRequest, ReasonBodyUnreadable)
 }
 
-// deadline bounds how long the body may take, where the connection can: by
-// readTimeout, and by the request's context if that ends earlier. end lifts it
-// again if the body was read; if it was not, it stays, so that the server does
-// not wait for the rest.
-func deadline(rw http.ResponseWriter, r *http.Request) (end func(read bool)) {
-	nothing := func(bool) {}
-	if rw == nil {
-		return nothing
+// forget gives the body's room back.
+func (w *Webhook) forget(rec *record) {
+	room := rec.room
+	rec.room, rec.body, rec.request = nil, nil, nil
+	if room != nil {
+		w.bodies.Put(room)
 	}
-	rc := http.NewResponseController(rw)
-	if rc.SetReadDeadline(time.Now().Add(readTimeout)) != nil {
-		return nothing
-	}
-	passed := make(chan struct{})
-	stop := context.AfterFunc(r.Context(), func() {
-		_ = rc.SetReadDeadline(time.Unix(1, 0))
-		close(passed)
-	})
-	return func(read bool) {
-		if !stop() {
-			<-passed // it must not meet the connection's next request
+}
+
+// readAtMost appends the body to room until it ends or has more than most
+// bytes. Room grows as bytes come: a sender who promises many and sends none
+// holds none.
+func readAtMost(body io.Reader, room []byte, most int) ([]byte, error) {
+	for {
+		if len(room) == cap(room) {
+			room = append(room, 0)[:len(room)]
 		}
-		if read {
-			_ = rc.SetReadDeadline(time.Time{})
+		n, err := body.Read(room[len(room):cap(room)])
+		room = room[:len(room)+n]
+		switch {
+		case len(room) > most:
+			return room, nil
+		case err == io.EOF:
+			return room, nil
+		case err != nil:
+			return room, err
 		}
 	}
+}
+
+// tooLarge refuses a body. The server is told, so that it closes the connection
+// after the answer instead of reading on.
+func tooLarge(rw http.ResponseWriter) *Refusal {
+	if rw != nil {
+		var b [1]byte
+		one := io.NopCloser(bytes.NewReader(b[:]))
+		_, _ = http.MaxBytesReader(innermost(rw), one, 0).Read(b[:])
+	}
+	return refused(http.StatusRequestEntityTooLarge, ReasonBodyTooLarge)
+}
+
+// bound ends the reading of a body that takes too long: after readTimeout, or
+// with the request's context. It never gives a body more time than the server's
+// own deadlines do.
+type bound struct {
+	connection *http.ResponseController
+	timer      *time.Timer
+
+	mu           sync.Mutex
+	ended, fired bool
+}
+
+// boundReading returns nil if the connection has no deadlines.
+func boundReading(rw http.ResponseWriter, r *http.Request) *bound {
+	if rw == nil || !hasDeadlines(rw) {
+		return nil
+	}
+	b := &bound{connection: http.NewResponseController(rw)}
+	wait := readTimeout
+	if deadline, ok := r.Context().Deadline(); ok {
+		wait = min(wait, time.Until(deadline))
+	}
+	b.timer = time.AfterFunc(wait, b.fire)
+	return b
+}
+
+// fire makes the reading fail.
+func (b *bound) fire() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended {
+		b.fired = b.connection.SetReadDeadline(time.Unix(1, 0)) == nil
+	}
+}
+
+// end stops the clock. If it has struck, the deadline stays, so that the server
+// does not wait for the rest, unless all of the body was read.
+func (b *bound) end(read bool) {
+	if b == nil || b.timer.Stop() {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended = true
+	if b.fired && read {
+		_ = b.connection.SetReadDeadline(time.Time{})
+	}
+}
+
+// hasDeadlines reports whether rw or what it wraps can set a read deadline.
+func hasDeadlines(rw http.ResponseWriter) bool {
+	_, ok := innermost(rw).(interface{ SetReadDeadline(time.Time) error })
+	return ok
 }
 
 // innermost is the server's own writer below those of routers and middleware.
@@ -83,32 +161,6 @@ func innermost(rw http.ResponseWriter) http.ResponseWriter {
 			return rw
 		}
 		rw = u.Unwrap()
-	}
-}
-
-func tooLarge() *Refusal {
-	return &Refusal{Status: http.StatusRequestEntityTooLarge, Reason: ReasonBodyTooLarge, result: ResultRefused}
-}
-
-// readInto is io.ReadAll into room, which is made as large as the sender says
-// that it must be.
-func readInto(room []byte, r io.Reader, length int64) ([]byte, error) {
-	b := room[:0]
-	if need := int(max(512, length+1)); cap(b) < need { // one more, to meet the end
-		b = make([]byte, 0, need)
-	}
-	for {
-		n, err := r.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
-		if err == io.EOF {
-			return b, nil
-		}
-		if err != nil {
-			return b, err
-		}
-		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
-		}
 	}
 }
 

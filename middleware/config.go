@@ -19,11 +19,8 @@ import (
 )
 
 const (
-	maxCallback    = 64 << 10
-	maxRoom        = 4 << 10 // of a body's buffer that is used again
 	defaultTimeout = 10 * time.Second
 	defaultLease   = 30 * time.Second
-	readTimeout    = 10 * time.Second
 )
 
 // Validator is implemented by *validator.Validate.
@@ -31,15 +28,22 @@ type Validator interface {
 	StructCtx(ctx context.Context, s any) error
 }
 
-// Admit turns strangers away before any cryptography. Package limit implements
-// it. It is told of failed authentications only.
-type Admit interface {
+// SourceLimiter turns away sources that keep failing to authenticate, before
+// any cryptography. A *limit.Limiter is one. It may have a method
+// Source(*http.Request) (netip.Addr, bool), which names the source of a request
+// behind the shop's proxies. Implementations are safe for concurrent use.
+type SourceLimiter interface {
+	// Allow reports whether a request of this source may be looked at.
 	Allow(r *http.Request) bool
+	// Penalise is called for each request that failed to authenticate.
 	Penalise(r *http.Request)
 }
 
-// Journal keeps what came, sealed as it came. Package dedupe has one for SQL.
+// Journal keeps authentic deliveries, sealed as they came. A *journal.SQL is one.
+// Implementations are safe for concurrent use.
 type Journal interface {
+	// Append keeps a delivery. An error defers it. A delivery that comes again
+	// has the same id, and need not be kept twice.
 	Append(ctx context.Context, merchantID string, body []byte, id dedupe.ID) error
 }
 
@@ -116,13 +120,14 @@ type Config struct {
 	// the database. Defaults to 15 s.
 	ConfirmTimeout time.Duration
 
-	// Admit holds back sources that keep failing to authenticate. If nil,
+	// SourceLimiter holds back sources that keep failing to authenticate. If nil,
 	// none is held back.
-	Admit Admit
-	// OnRefused is told of every delivery that was not acknowledged. It runs
-	// before the answer is written; it must be quick and safe for concurrent
-	// use. An authentic one ([Refusal.Authentic]) deserves an alarm: money may
-	// be waiting. If nil, the log has it all the same.
+	SourceLimiter SourceLimiter
+	// OnRefused is told of deliveries that were not acknowledged. It runs before
+	// the answer is written; it must be quick and safe for concurrent use. An
+	// authentic one ([Refusal.Authentic]) deserves an alarm: money may be waiting.
+	// When one notification is refused for one reason again and again, it is told
+	// three times a minute, as the log is. If nil, only the log has it.
 	OnRefused func(ctx context.Context, r *Refusal)
 	// OnConflict is told of a finished notification that came again with another
 	// amount or another channel's id, if the gateway confirms it: the payer may
@@ -177,10 +182,11 @@ func New(cfg Config) (*Webhook, error) {
 		}
 	}
 	return &Webhook{
-		cfg:     cfg,
-		decoy:   decoy,
-		splices: splice.New(cfg.OrderIDLength),
-		forged:  &sampler{most: 10, window: 10 * time.Second, now: cfg.Now},
+		cfg:      cfg,
+		decoy:    decoy,
+		splices:  splice.New(cfg.OrderIDLength),
+		bracket:  dedupe.Bracket{Lease: cfg.Lease, Timeout: -1, ConfirmTimeout: cfg.ConfirmTimeout}, // the context has the time-out
+		accepted: []byte(cfg.Acknowledgement.Body),
 	}, nil
 }
 
@@ -197,7 +203,7 @@ func (cfg *Config) check() error {
 		{"Asker", cfg.Asker, ""},
 		{"AskLimiter", cfg.AskLimiter, ""},
 		{"Journal", cfg.Journal, ""},
-		{"Admit", cfg.Admit, ""},
+		{"SourceLimiter", cfg.SourceLimiter, ""},
 		{"Observer", cfg.Observer, ""},
 	} {
 		switch {

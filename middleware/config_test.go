@@ -38,7 +38,7 @@ func TestNewRefuses(t *testing.T) {
 		"nil func as Asker":        func(c *middleware.Config) { c.Asker = askerFunc(nil) },
 		"typed nil AskLimiter":     func(c *middleware.Config) { c.AskLimiter = (*faulty)(nil) },
 		"typed nil Journal":        func(c *middleware.Config) { c.Journal = (*faulty)(nil) },
-		"typed nil Admit":          func(c *middleware.Config) { c.Admit = (*faulty)(nil) },
+		"typed nil SourceLimiter":  func(c *middleware.Config) { c.SourceLimiter = (*faulty)(nil) },
 		"typed nil Observer":       func(c *middleware.Config) { c.Observer = (*faulty)(nil) },
 		"Logger without a handler": func(c *middleware.Config) { c.Logger = new(slog.Logger) },
 		"zero Key":                 func(c *middleware.Config) { c.Keys = keys(merchant, envelope.Key{}) },

@@ -15,7 +15,7 @@ import (
 
 // Delivery is one attempt of the gateway to bring a notification. What stands
 // in it directly was opened under the merchant's sign key; what merely stood
-// around the envelope is in Claimed. It must not be changed.
+// around it is in Unverified. It must not be changed.
 type Delivery struct {
 	// Source says how it came to be known.
 	Source Source
@@ -25,9 +25,11 @@ type Delivery struct {
 	// order of [Keys]. While a key is being changed it tells when the gateway
 	// has stopped using the old one.
 	KeyIndex int
-	// OrderID is the merchant's order, BizpayOrderID the payment's id at the
-	// channel. Neither is empty.
-	OrderID, BizpayOrderID string
+	// OrderID is the merchant's order. It is not empty.
+	OrderID string
+	// BizpayOrderID is the payment's id at the channel. It may be empty for a
+	// checkout, and for what only a query told.
+	BizpayOrderID string
 	// Amount is what was paid, in the smallest unit of the order's currency,
 	// which the notification does not name. It may include ConvenienceFee.
 	Amount field.Cents
@@ -52,14 +54,13 @@ type Delivery struct {
 	// [Order]; "" leaves the choice to the [Asker].
 	Query api.Action
 
-	// Claimed is not authenticated: whoever carried the message may have
+	// Unverified is not authenticated: whoever carried the message may have
 	// written it.
-	Claimed Claimed
+	Unverified Unverified
 
-	sealed  []byte // the body as it came, for the journal
-	splices *splice.Detector
-
-	statusSeen bool // the handler's type requires the status
+	splices    *splice.Detector
+	unusual    Reason // why only the gateway's word makes it believed, or ""
+	statusSeen bool   // the handler's type requires the status
 }
 
 // Source is how a payment came to be known.
@@ -72,9 +73,9 @@ const (
 	SourceJournal  Source = "journal"  // [Webhook.Replay]: a delivery that came before
 )
 
-// Claimed is what stood outside the encrypted data. Nothing binds it to the
+// Unverified is what stood outside the encrypted data. Nothing binds it to the
 // sign key. It must decide nothing.
-type Claimed struct {
+type Unverified struct {
 	Code       api.Code // rsp_code
 	Message    string   // rsp_msg
 	MerchantID string   // "" if the callback named none

@@ -2,37 +2,75 @@ package middleware
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+
+	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/wire"
 )
 
-// sample is a notification, for trying out a type.
-const sample = `{"amount":"1999","bizpay_order_id":"WX240102030405000001","finish_time":"20240102110405","merchant_id":"TS00000001","order_id":"T1"}`
-
 // Fits returns an error if no notification can be received as T: T is no
-// struct, or decoding into it or validating it panics, for example because a
-// validate tag names a rule that does not exist. [Handle] panics with this
-// error, as http.ServeMux does for a pattern that is not valid.
+// struct, two of its fields have one name, or a validate tag names a rule that
+// does not exist. [Handle] panics with this error, as http.ServeMux does for a
+// pattern that is not valid.
 func Fits[T any](w *Webhook) error {
+	_, err := fit[T](w)
+	return err
+}
+
+// target is a type that notifications are received as.
+type target struct {
+	decoder *wire.Decoder
+	card    bool // it is or embeds api.CardNotification, whose handler looks at the status
+}
+
+func mustFit[T any](w *Webhook) *target {
+	t, err := fit[T](w)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+func fit[T any](w *Webhook) (*target, error) {
 	if w == nil {
-		return errors.New("middleware: the Webhook is nil")
+		return nil, errors.New("middleware: the Webhook is nil")
 	}
 	t := reflect.TypeFor[T]()
 	if t.Kind() != reflect.Struct {
-		return fmt.Errorf("middleware: a notification cannot be received as %s: it is no struct", t)
+		return nil, fmt.Errorf("middleware: a notification cannot be received as %s: it is no struct", t)
+	}
+	d, err := wire.NewDecoder(t)
+	if err != nil {
+		return nil, fmt.Errorf("middleware: a notification cannot be received as %s: %w", t, err)
 	}
 	panicked := guarded(func() *Refusal {
-		_ = decodeJSON([]byte(sample), new(T)) // an error is not T's fault: the values are not the gateway's
 		w.tryTags(t, make(map[reflect.Type]bool))
 		return nil
 	})
 	var why *PanicError
 	if panicked != nil && errors.As(panicked.Err, &why) {
-		return fmt.Errorf("middleware: a notification cannot be received as %s: %v", t, why.Value)
+		return nil, fmt.Errorf("middleware: a notification cannot be received as %s: %v", t, why.Value)
 	}
-	return nil
+	return &target{d, embeds(t, reflect.TypeFor[api.CardNotification]())}, nil
+}
+
+// embeds reports whether t is part or embeds it.
+func embeds(t, part reflect.Type) bool {
+	if t == part {
+		return true
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Type.Kind() == reflect.Pointer {
+			f.Type = f.Type.Elem()
+		}
+		if f.Anonymous && f.Type.Kind() == reflect.Struct && embeds(f.Type, part) {
+			return true
+		}
+	}
+	return false
 }
 
 // tryTags validates an empty and a filled value of every struct type that t
@@ -88,15 +126,4 @@ func fill(v reflect.Value) {
 			f.Set(reflect.MakeMap(f.Type()))
 		}
 	}
-}
-
-// decodeJSON decodes a payload that has been verified.
-func decodeJSON(payload []byte, v any) error {
-	if u, ok := v.(json.Unmarshaler); ok {
-		return u.UnmarshalJSON(payload)
-	}
-	if err := json.Unmarshal(payload, v); err != nil {
-		return misfit(err, v)
-	}
-	return nil
 }

@@ -3,72 +3,80 @@ package middleware
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/wire"
 )
 
-// open reads the envelope and opens it under one of the merchant's keys, and
-// makes the checks that tell a callback from any other message under the same
-// key. They are written out here, so that no validator and no schema can lose
-// them.
-func (w *Webhook) open(ctx context.Context, body []byte) (*Delivery, *Refusal) {
-	outer, err := envelope.ReadResponse(body)
+// open reads the envelope and opens it under one of the merchant's keys.
+func (w *Webhook) open(ctx context.Context, rec *record) *Refusal {
+	outer, err := envelope.ReadResponse(rec.body)
 	if err != nil {
-		return nil, &Refusal{Status: http.StatusBadRequest, Reason: Reason(envelope.Reason(err)), result: ResultRefused}
+		return refused(http.StatusBadRequest, Reason(envelope.Reason(err)))
 	}
 	merchant := outer.MerchantID // it selects a key and proves nothing
 	if merchant == "" {
 		merchant = w.cfg.Merchant
 	}
+	rec.unverified = merchant
 	if merchant == "" {
-		return nil, &Refusal{Status: http.StatusBadRequest, Reason: ReasonNoMerchant, result: ResultRefused}
+		return refused(http.StatusBadRequest, ReasonNoMerchant)
 	}
 	var keys []envelope.Key
 	if merchant == w.cfg.Merchant || isMerchant(merchant) {
 		keys, err = w.cfg.Keys.Keys(ctx, merchant)
 	}
 	if err != nil {
-		return nil, &Refusal{Status: http.StatusServiceUnavailable, Reason: ReasonKeysUnavailable, Err: err, result: ResultFailed}
+		return failed(ReasonKeysUnavailable, err)
 	}
-	var reason Reason
-	if len(keys) == 0 {
-		reason, keys = ReasonUnknownMerchant, []envelope.Key{w.decoy} // takes as long as a wrong key
-	}
-	var payload envelope.Payload
-	opened := 0
-	for opened = range keys {
-		if payload, err = keys[opened].Open(outer.Sealed); err == nil {
-			break
+	for i := range keys {
+		if keys[i].IsZero() {
+			return failed(ReasonKeysUnavailable, errZeroKey)
 		}
 	}
-	if err != nil || reason != "" {
-		if reason == "" {
-			reason = Reason(envelope.Reason(err))
+	known := len(keys) > 0
+	if !known {
+		keys = []envelope.Key{w.decoy} // takes as long as a wrong key
+	}
+	for i := range keys {
+		payload, failed := keys[i].Open(outer.Sealed)
+		if failed == nil && known {
+			w.opened.add(merchant)
+			rec.found = Delivery{
+				Source: SourceCallback, Merchant: merchant, KeyIndex: i, Payload: payload,
+				Unverified: Unverified{api.Code(outer.Code), outer.Message, outer.MerchantID},
+			}
+			rec.delivery = &rec.found
+			return nil
 		}
-		return nil, &Refusal{Status: http.StatusUnauthorized, Reason: reason, result: ResultRefused, spend: true}
+		err = failed
 	}
-	d := &Delivery{
-		Source: SourceCallback, Merchant: merchant, KeyIndex: opened, Payload: payload,
-		Claimed: Claimed{api.Code(outer.Code), outer.Message, outer.MerchantID},
+	refusal := refused(http.StatusUnauthorized, ReasonUnknownMerchant)
+	refusal.spend = true
+	if known {
+		refusal.Reason = Reason(envelope.Reason(err))
+		if !w.opened.has(merchant) {
+			refusal.Err = errNeverOpened
+		}
 	}
-	if w.cfg.Journal != nil {
-		d.sealed = bytes.Clone(body)
-	}
-	if reason := d.read(); reason != "" {
-		return nil, (&Refusal{Status: http.StatusBadRequest, Reason: reason, result: ResultRefused}).about(d)
-	}
-	return d, nil
+	return refusal
 }
+
+var (
+	errZeroKey     = errors.New("Keys returned a zero Key: use envelope.NewKey")
+	errNeverOpened = errors.New("no callback has opened under this merchant's sign key since the program started: is the sign key right?")
+)
 
 // isMerchant reports whether id may be a merchant's. A stranger has written it,
 // and Keys may look it up in a database, which fails at some texts (a NUL in
-// PostgreSQL): that would be told as an outage, each time.
+// PostgreSQL): that would be reported as an outage, each time.
 func isMerchant(id string) bool {
 	for i := range len(id) {
 		if id[i] <= ' ' || id[i] > '~' {
@@ -78,84 +86,115 @@ func isMerchant(id string) bool {
 	return len(id) <= 64
 }
 
-// read takes what identifies a callback from the verified payload and returns
-// why it is no callback, or "". No request and no response of the gateway has a
-// finish_time: this is what a replayed one fails at.
-func (d *Delivery) read() Reason {
-	p := d.Payload
-	d.OrderID, d.BizpayOrderID = text(p, "order_id"), text(p, "bizpay_order_id")
-	d.FinishTime = field.Time(text(p, "finish_time"))
-	d.Kind = kindOf(text(p, "order_status")) // what else it may be is the schema's business
-	amount, _ := p.Member("amount")
+// identify takes what identifies a callback from the verified payload. These
+// checks tell a callback from any other message under the same key; they are
+// written out here, so that no validator and no schema can lose them.
+//
+// No request and no response of the gateway has a finish_time: this is where a
+// replayed one ends. Whatever has one could be money. If the rest is not as it
+// should be, it is not refused for good: d.unusual says why only the gateway's
+// word makes it believed.
+func (d *Delivery) identify() *Refusal {
+	m := d.Payload.Members()
+	checkout := has(m, "prepay_order_id")
 	switch {
-	case !d.isFor(p):
-		return ReasonMerchant
-	case d.OrderID == "":
-		return ReasonOrderID
-	case d.BizpayOrderID == "":
-		return ReasonBizpayOrderID
-	case d.FinishTime == "":
-		return ReasonFinishTime
-	case d.Amount.UnmarshalJSON(amount) != nil:
-		return ReasonAmount
+	case !has(m, "finish_time"):
+		return &Refusal{Status: http.StatusBadRequest, Reason: ReasonFinishTime, result: ResultRefused}
+	case !has(m, "order_id") && checkout:
+		return deferred(ReasonOrderID, errors.New("a checkout's callback without an order_id"))
+	case !has(m, "order_id"):
+		return &Refusal{Status: http.StatusBadRequest, Reason: ReasonOrderID, result: ResultRefused}
+	case has(m, "bizpay_order_id"), has(m, "pay_no"), has(m, "payNo"), has(m, "out_trade_no"):
+	case checkout, has(m, "sale_num"):
+		d.unusual = ReasonBizpayOrderID
+	default:
+		return &Refusal{Status: http.StatusBadRequest, Reason: ReasonBizpayOrderID, result: ResultRefused}
 	}
-	return ""
+	if has(m, "merchant_id") && string(value(m, "merchant_id")) != d.Merchant {
+		d.unusual = ReasonMerchant
+	}
+	d.Kind = kindOf(string(value(m, "order_status"))) // what else it may be is the schema's business
+	return d.readAmount(m)
 }
 
-// isFor reports whether the payload names no merchant, or d's.
-func (d *Delivery) isFor(p envelope.Payload) bool {
-	value, ok := p.Member("merchant_id")
-	if !ok || string(value) == "null" {
-		return true
+// readAmount reads cents. An amount with a point is dollars.
+func (d *Delivery) readAmount(m *wire.Members) *Refusal {
+	i := m.Find("amount")
+	if i < 0 {
+		return deferred(ReasonAmount, errors.New("the payload has no amount"))
 	}
-	plain := len(value) == len(d.Merchant)+2 && value[0] == '"' && string(value[1:len(value)-1]) == d.Merchant
-	return plain || text(p, "merchant_id") == d.Merchant && d.Merchant != ""
+	if d.Amount.UnmarshalJSON(m.Value(i)) == nil {
+		return nil
+	}
+	text := string(value(m, "amount"))
+	cents, err := field.ParseDecimal(text)
+	if err != nil || !strings.Contains(text, ".") {
+		return deferred(ReasonAmount, errors.New("the amount is not a number of cents"))
+	}
+	d.Amount, d.unusual = cents, ReasonAmount
+	return nil
 }
 
-// text returns a member's string, "" if it is missing or something else.
-func text(p envelope.Payload, name string) string {
-	value, _ := p.Member(name)
+// has reports whether a member is a string that is not empty, or a number.
+func has(m *wire.Members, name string) bool { return len(value(m, name)) > 0 }
+
+// value returns the text of a member that is a string or a number, and nothing
+// for any other one. It must not be changed.
+func value(m *wire.Members, name string) []byte {
+	i := m.Find(name)
+	if i < 0 {
+		return nil
+	}
+	v := m.Value(i)
 	switch {
-	case len(value) == 0 || value[0] != '"':
-		return ""
-	case bytes.IndexByte(value, '\\') < 0:
-		return string(value[1 : len(value)-1])
+	case v[0] == '"' && bytes.IndexByte(v, '\\') < 0:
+		return v[1 : len(v)-1]
+	case v[0] == '"':
+		text, _ := m.Text(i)
+		return []byte(text)
+	case v[0] == '-' || v[0] >= '0' && v[0] <= '9':
+		return v
 	}
-	var s string
-	if json.Unmarshal(value, &s) != nil { // which cannot be: it was verified
-		return ""
-	}
-	return s
+	return nil
 }
 
 // decode turns the payload into its generated type and validates it, and into
 // what the handler wants, if that is another one.
-func (w *Webhook) decode(ctx context.Context, d *Delivery, into any) error {
-	n, wanted := into.(*api.Notification)
+func (w *Webhook) decode(ctx context.Context, rec *record) error {
+	d := rec.delivery
+	m, err := d.members()
+	if err != nil {
+		return err
+	}
+	n, wanted := rec.into.(*api.Notification)
 	if !wanted {
 		n = new(api.Notification)
 	}
 	d.Notification = n
-	if err := w.decodeInto(ctx, d, n); err != nil || wanted || into == nil {
+	if err := n.UnmarshalMembers(m); err != nil {
 		return err
 	}
-	return w.decodeInto(ctx, d, into)
-}
-
-func (w *Webhook) decodeInto(ctx context.Context, d *Delivery, v any) error {
-	if err := decodeJSON(d.Payload.JSON, v); err != nil {
+	d.OrderID, d.BizpayOrderID, d.FinishTime = n.OrderID, n.BizpayOrderID, n.FinishTime
+	if err := w.cfg.Validator.StructCtx(ctx, n); err != nil {
 		return err
 	}
-	return w.cfg.Validator.StructCtx(ctx, v)
+	if wanted || rec.into == nil {
+		return nil
+	}
+	d.statusSeen = rec.target.card
+	if err := rec.target.decoder.Decode(m, rec.into); err != nil {
+		return err
+	}
+	return w.cfg.Validator.StructCtx(ctx, rec.into)
 }
 
-// misfit says why a payload does not fit the shop's own type. The standard
-// library's words quote values, and so may those of what it calls, as
-// time.Time's do.
-func misfit(err error, v any) error {
-	var mismatch *json.UnmarshalTypeError
-	if errors.As(err, &mismatch) {
-		return fmt.Errorf("member %s does not fit a %s", mismatch.Field, mismatch.Type)
+// members returns the payload's members, with an amount of dollars as cents.
+func (d *Delivery) members() (*wire.Members, error) {
+	m := d.Payload.Members()
+	if d.unusual != ReasonAmount {
+		return m, nil
 	}
-	return fmt.Errorf("a member does not fit its field of %T", v)
+	at := m.Span(m.Find("amount"))
+	cents := new(wire.Members)
+	return cents, wire.Parse(slices.Concat(d.Payload.JSON[:at.At], []byte(strconv.Quote(d.Amount.String())), d.Payload.JSON[at.End:]), cents)
 }

@@ -162,7 +162,7 @@ func TestPanicAnywhere(t *testing.T) {
 
 func (f *faulty) webhook(t *testing.T, log *lines, told *[]*middleware.Refusal) *middleware.Webhook {
 	w, err := middleware.New(middleware.Config{
-		Keys: f, Store: f, Validator: f, Asker: f, AskLimiter: f, Journal: f, Admit: f, Observer: f, AskWindow: -1,
+		Keys: f, Store: f, Validator: f, Asker: f, AskLimiter: f, Journal: f, SourceLimiter: f, Observer: f, AskWindow: -1,
 		Logger: slog.New(slog.NewTextHandler(log, nil)),
 		Expect: func(context.Context, string) (field.Cents, error) { f.at("Expect"); return 1999, nil },
 		Identify: func(d *middleware.Delivery) dedupe.ID {

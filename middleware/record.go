@@ -4,17 +4,29 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/netip"
 	"time"
+
+	"github.com/ottpaykit/ottpay/dedupe"
 )
 
-// record is what the log line and the observer are told of one delivery.
+// record is what is known of one delivery on its way.
 type record struct {
-	request  *http.Request // with the context that the observer gave it
+	request *http.Request // with the context that the observer gave it
+	target  *target       // of into
+	into    any           // what the handler gets besides the notification, or nil
+
 	start    time.Time
 	observed func(DeliveryOutcome)
 
-	delivery *Delivery
+	room       *[]byte // of body
+	body       []byte
+	unverified string // the merchant that the envelope names
+	delivery   *Delivery
+	found      Delivery
+
 	result   Result
 	doubt    Reason // why a duplicate that says something else raises no alarm
 	handler  time.Duration
@@ -31,12 +43,42 @@ func (w *Webhook) begin(rec *record) {
 	}
 }
 
+// about completes a refusal with what is known of the delivery.
+func (w *Webhook) about(rec *record, refusal *Refusal) *Refusal {
+	if d := rec.delivery; d != nil {
+		refusal.about(d)
+	}
+	if isMerchant(rec.unverified) { // or it is not for a log
+		refusal.UnverifiedMerchant = rec.unverified
+	}
+	if rec.request != nil {
+		refusal.Source = w.source(rec.request)
+	}
+	refusal.body = rec.body
+	return refusal
+}
+
+// source is the address that the request came from, "" if it cannot be told.
+func (w *Webhook) source(r *http.Request) string {
+	if l, ok := w.cfg.SourceLimiter.(interface {
+		Source(*http.Request) (netip.Addr, bool)
+	}); ok {
+		if addr, ok := l.Source(r); ok {
+			return addr.String()
+		}
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return short(host)
+}
+
 // tell reports a delivery that was not let through, and returns the status to
 // answer. A panic in what is told does not keep the others from being told.
 func (w *Webhook) tell(rec *record, refusal *Refusal) (status int) {
-	if rec.delivery != nil {
-		refusal.about(rec.delivery)
-	}
+	w.about(rec, refusal)
+	defer func() { refusal.body = nil }() // its room is used again
 	rec.result, status = refusal.result, refusal.Status
 	ctx := rec.request.Context()
 	tell := func(f func()) {
@@ -44,34 +86,73 @@ func (w *Webhook) tell(rec *record, refusal *Refusal) (status int) {
 		if panicked == nil {
 			return
 		}
+		w.about(rec, panicked)
 		rec.result, status = panicked.result, panicked.Status
-		guarded(func() *Refusal { rec.log(w, ctx, panicked); return nil }) // the log itself may be what panics
+		guarded(func() *Refusal { rec.log(w, ctx, panicked, 0); return nil }) // the log itself may be what panics
 	}
-	tell(func() { rec.log(w, ctx, refusal) })
-	if w.cfg.OnRefused != nil {
+	dropped, told := 0, true
+	tell(func() { dropped, told = w.lines.take(rec.kind(refusal), rec.start) })
+	if told {
+		tell(func() { rec.log(w, ctx, refusal, dropped) })
+	}
+	if w.cfg.OnRefused != nil && (told || !refusal.Authentic()) {
 		tell(func() { w.cfg.OnRefused(ctx, refusal) })
 	}
 	tell(func() { rec.observe(refusal.Reason, status) })
 	return status
 }
 
+// kind is what a refusal is a sample of.
+func (rec *record) kind(refusal *Refusal) sampled {
+	k := sampled{what: string(refusal.Reason)}
+	switch {
+	case rec.delivery != nil:
+		k.id.Key = dedupe.Identify(rec.delivery.Merchant, refusal.OrderID, rec.delivery.Kind).Key
+	case refusal.Err == errNeverOpened:
+		k.merchant = refusal.UnverifiedMerchant
+	}
+	return k
+}
+
 // end reports that the delivery is acknowledged.
-func (rec *record) end(w *Webhook) {
+func (w *Webhook) end(rec *record) {
 	level := slog.LevelInfo
-	attrs := make([]slog.Attr, 0, 4)
+	attrs := make([]slog.Attr, 0, 6)
 	attrs = append(attrs,
 		slog.String("result", string(rec.result)),
 		slog.Any("delivery", rec.delivery),
 		slog.Duration("handler", rec.handler),
 	)
+	d := rec.delivery
+	told := true
+	if rec.result != ResultHandled { // which anybody who has it can bring again and again
+		var dropped int
+		if dropped, told = w.lines.take(sampled{what: string(rec.result), id: d.ID}, rec.start); dropped > 0 {
+			attrs = append(attrs, slog.Int("suppressed", dropped))
+		}
+	}
+	doubt := rec.doubt
+	if doubt == "" {
+		doubt = d.unusual
+	}
 	switch {
 	case rec.result == ResultConflict:
 		level = slog.LevelError // the payer may have paid twice
-	case rec.doubt != "":
+	case doubt != "":
 		level = slog.LevelWarn
-		attrs = append(attrs, slog.String("reason", string(rec.doubt)))
+		attrs = append(attrs, slog.String("reason", string(doubt)))
 	}
-	w.cfg.Logger.LogAttrs(rec.request.Context(), level, "ottpay: callback acknowledged", attrs...)
+	if misfits := d.Notification.Misfits(); len(misfits) > 0 {
+		level = max(level, slog.LevelWarn)
+		attrs = append(attrs, slog.Any("misfits", misfits))
+	}
+	ctx := rec.request.Context()
+	if told {
+		w.cfg.Logger.LogAttrs(ctx, level, "ottpay: callback acknowledged", attrs...)
+	}
+	if told && rec.result == ResultConflict && w.cfg.OnConflict != nil {
+		w.cfg.OnConflict(ctx, d)
+	}
 	rec.observe(rec.doubt, http.StatusOK)
 }
 
@@ -92,31 +173,34 @@ func (rec *record) observe(reason Reason, status int) {
 }
 
 // log writes the line of a refusal. What a stranger can bring about is a
-// warning and sampled; what concerns an authentic notification is an error,
-// but for another delivery's being at work on it.
-func (rec *record) log(w *Webhook, ctx context.Context, refusal *Refusal) {
-	attrs := make([]slog.Attr, 0, 8)
+// warning; what concerns an authentic notification or the shop's own parts is
+// an error, but for what another delivery or the payer is at work on.
+func (rec *record) log(w *Webhook, ctx context.Context, refusal *Refusal, dropped int) {
+	level := slog.LevelError
+	switch {
+	case refusal.Err == errNeverOpened:
+	case refusal.result == ResultRefused && !refusal.Authentic(), refusal.result == ResultLimited:
+		level = slog.LevelWarn
+	case refusal.result == ResultInFlight, refusal.Reason == ReasonNotPaidYet, refusal.Reason == ReasonShutdown:
+		level = slog.LevelInfo
+	}
+	attrs := make([]slog.Attr, 0, 10)
 	attrs = append(attrs,
 		slog.String("result", string(refusal.result)),
 		slog.String("reason", string(refusal.Reason)),
 		slog.Int("status", refusal.Status),
 	)
-	level := slog.LevelError
 	switch {
-	case refusal.result == ResultRefused && !refusal.Authentic(), refusal.result == ResultLimited:
-		level = slog.LevelWarn
-		dropped, ok := w.forged.take()
-		if !ok {
-			return
-		}
-		if dropped > 0 {
-			attrs = append(attrs, slog.Int("suppressed", dropped))
-		}
-	case refusal.result == ResultInFlight, refusal.Reason == ReasonNotPaidYet, refusal.Reason == ReasonShutdown:
-		level = slog.LevelInfo
+	case refusal.Authentic():
+		attrs = append(attrs, slog.String("merchant", refusal.Merchant))
+	case refusal.UnverifiedMerchant != "":
+		attrs = append(attrs, slog.String("unverified_merchant", refusal.UnverifiedMerchant))
 	}
 	if refusal.OrderID != "" {
-		attrs = append(attrs, slog.String("merchant", refusal.Merchant), slog.String("order_id", short(refusal.OrderID)))
+		attrs = append(attrs, slog.String("order_id", short(refusal.OrderID)))
+	}
+	if refusal.Source != "" {
+		attrs = append(attrs, slog.String("source", refusal.Source))
 	}
 	attrs = appendError(attrs, refusal.Err)
 	if rec.release != nil {
@@ -124,6 +208,9 @@ func (rec *record) log(w *Webhook, ctx context.Context, refusal *Refusal) {
 	}
 	if rec.handler > 0 {
 		attrs = append(attrs, slog.Duration("handler", rec.handler))
+	}
+	if dropped > 0 {
+		attrs = append(attrs, slog.Int("suppressed", dropped))
 	}
 	w.cfg.Logger.LogAttrs(ctx, level, "ottpay: callback not acknowledged", attrs...)
 }

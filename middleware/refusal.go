@@ -22,13 +22,24 @@ type Refusal struct {
 	Reason Reason
 	// Merchant and OrderID are those of an authentic envelope, or "".
 	Merchant, OrderID string
-	// Err is the cause, if there is one beyond Reason. It is nil for
-	// everything that is not authentic.
+	// UnverifiedMerchant is the merchant that the envelope names, whoever wrote
+	// that, or "" if it could not be read.
+	UnverifiedMerchant string
+	// Source is the address that the request came from, as Config.SourceLimiter
+	// or else the connection tells it, or "".
+	Source string
+	// Err is the cause, if there is one beyond Reason.
 	Err error
 
+	body   []byte
 	result Result
 	spend  bool // a failed authentication: costs the source a token
 }
+
+// Body returns the body as it came, sealed, for diagnosis: keep it like a secret.
+// It is valid while Config.OnRefused runs, which must copy what it keeps, and
+// nil otherwise and where the body was not read.
+func (r *Refusal) Body() []byte { return r.body }
 
 func (r *Refusal) Error() string {
 	if r.OrderID == "" {
@@ -52,7 +63,15 @@ func (r *Refusal) Authentic() bool { return r.Merchant != "" }
 // about adds whose delivery it was, once that is certain.
 func (r *Refusal) about(d *Delivery) *Refusal {
 	r.Merchant, r.OrderID = d.Merchant, d.OrderID
+	if r.OrderID == "" {
+		r.OrderID = string(value(d.Payload.Members(), "order_id"))
+	}
 	return r
+}
+
+// refused refuses a delivery that is not authentic, for good.
+func refused(status int, reason Reason) *Refusal {
+	return &Refusal{Status: status, Reason: reason, result: ResultRefused}
 }
 
 var errHandlerStatus = errors.New("the handler answered with a status that is no success")

@@ -70,7 +70,7 @@ func (w *Webhook) settle(ctx context.Context, o Order, fn func(context.Context, 
 	d := &Delivery{
 		Source: SourceQuery, Merchant: o.Merchant, OrderID: o.ID, Amount: o.Amount, Kind: api.KindPaid, Query: o.Query,
 		Notification: &api.Notification{MerchantID: o.Merchant, OrderID: o.ID, PrepayOrderID: o.Checkout},
-		Claimed:      Claimed{Code: api.CodeSuccess}, // there was no callback to say otherwise
+		Unverified:   Unverified{Code: api.CodeSuccess}, // there was no callback to say otherwise
 	}
 	refusal := guarded(func() *Refusal { return w.learn(ctx, d) })
 	if refusal != nil {
@@ -117,7 +117,7 @@ func (d *Delivery) learn(a Answer) {
 func (w *Webhook) handleKnown(ctx context.Context, d *Delivery, fn func(context.Context, *api.Notification) error) (Result, error) {
 	rec := &record{start: w.cfg.Now(), delivery: d}
 	refusal := guarded(func() *Refusal {
-		return w.work(ctx, rec, func(ctx context.Context) error { return fn(ctx, d.Notification) })
+		return w.work(ctx, rec, known{d.Notification, fn})
 	})
 	if refusal != nil {
 		if rec.release != nil {
@@ -127,6 +127,14 @@ func (w *Webhook) handleKnown(ctx context.Context, d *Delivery, fn func(context.
 	}
 	return rec.result, nil
 }
+
+// known is what the shop's function gets of a payment that no request brought.
+type known struct {
+	notification *api.Notification
+	fn           func(context.Context, *api.Notification) error
+}
+
+func (k known) handle(ctx context.Context) error { return k.fn(ctx, k.notification) }
 
 // Replay handles a delivery again that came before and was kept by a
 // [Journal]: when a handler's mistake has been mended, or when deliveries were
@@ -152,16 +160,15 @@ func (w *Webhook) Replay(ctx context.Context, run string, body []byte, fn func(c
 	}
 	defer w.gate.leave()
 	if len(body) > maxCallback {
-		return ResultRefused, tooLarge()
+		return ResultRefused, tooLarge(nil)
 	}
-	var d *Delivery
-	refusal := guarded(func() (refusal *Refusal) {
-		d, refusal = w.receive(ctx, body, nil)
-		return refusal
-	})
-	if refusal != nil {
+	rec := &record{body: body}
+	if refusal := guarded(func() *Refusal { return w.receive(ctx, rec) }); refusal != nil {
+		refusal = w.about(rec, refusal)
+		refusal.body = nil
 		return refusal.result, refusal
 	}
+	d := rec.delivery
 	d.Source = SourceJournal
 	if run != "" {
 		d.ID.Key = dedupe.Identify("replay", run, string(d.ID.Key[:])).Key

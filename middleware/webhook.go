@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/envelope"
-	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/internal/splice"
 )
 
@@ -18,27 +18,29 @@ import (
 //
 // It acknowledges a delivery only after the handler's work is kept, and hands
 // each notification to the handler once, as far as its [dedupe.Store] can
-// promise that.
+// promise that. [Handle] returns the endpoint.
 type Webhook struct {
-	cfg     Config
-	decoy   envelope.Key // opened in place of an unknown merchant's
-	splices *splice.Detector
-	bodies  sync.Pool // of *[]byte
-	forged  *sampler
-	gate    gate
+	cfg      Config
+	decoy    envelope.Key // opened in place of an unknown merchant's
+	splices  *splice.Detector
+	bodies   sync.Pool // of *[]byte
+	lines    sampler
+	opened   merchants
+	bracket  dedupe.Bracket
+	accepted []byte // the acknowledgement's body
+	gate     gate
 }
 
 // Handler returns middleware in front of next, for a router that has a handler
 // already: next finds the decrypted JSON as the request's body and the
 // [Delivery] in its context. Its work is kept if it writes a status below 300,
 // or none, and no other one: a 500 behind a 200 says that it failed. What else
-// it writes is not sent.
+// it writes is not sent. Handler panics if next is nil.
 //
 // A recovery middleware between the two must answer through the writer that it
 // gets here. One that stands behind a wrapper which drops a second status, as
 // chi's Logger does, hides that the handler failed after it wrote 200. [Handle]
 // has no such gap.
-// It panics if next is nil.
 func (w *Webhook) Handler(next http.Handler) http.Handler {
 	if next == nil || isNil(next) {
 		panic("middleware: the handler is nil")
@@ -59,50 +61,84 @@ func (w *Webhook) Handler(next http.Handler) http.Handler {
 //
 // T is [api.Notification], or one of the schemas that require more of it
 // ([api.CardNotification], [api.CheckoutNotification]), or a struct of the
-// shop's own with json and validate tags. A notification that does not fit T is
-// deferred, with an alarm. Handle panics if T cannot be received at all; [Fits]
-// tells before.
+// shop's own with json and validate tags, which may embed one of these. A
+// notification that does not fit T is deferred, with an alarm. Handle panics if
+// T cannot be received at all; [Fits] tells before.
 func Handle[T any](w *Webhook, fn func(context.Context, *T) error) http.Handler {
 	if fn == nil {
 		panic("middleware: the handler is nil")
 	}
-	receive := Receiver[T](w)
+	t := mustFit[T](w)
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		receive(rw, r, func(_ http.ResponseWriter, r *http.Request, v *T) error {
-			return fn(r.Context(), v)
-		})
+		j := &job[T]{fn: fn}
+		j.request, j.target, j.into = r, t, &j.value
+		w.serve(rw, &j.record, j)
 	})
 }
+
+// job is a delivery on its way to a function of [Handle].
+type job[T any] struct {
+	record
+	value T
+	fn    func(context.Context, *T) error
+}
+
+func (j *job[T]) handle(ctx context.Context) error { return j.fn(ctx, &j.value) }
 
 // Receiver returns [Webhook.Do] for functions that take the notification as T,
 // as [Handle]'s does. It is there for adapters, and panics as Handle does.
 func Receiver[T any](w *Webhook) func(http.ResponseWriter, *http.Request, func(http.ResponseWriter, *http.Request, *T) error) {
-	if err := Fits[T](w); err != nil {
-		panic(err)
-	}
+	t := mustFit[T](w)
 	return func(rw http.ResponseWriter, r *http.Request, fn func(http.ResponseWriter, *http.Request, *T) error) {
 		v := new(T)
-		w.serve(rw, r, v, func(rw http.ResponseWriter, r *http.Request) error { return fn(rw, r, v) })
+		w.do(rw, r, t, v, func(rw http.ResponseWriter, r *http.Request) error { return fn(rw, r, v) })
 	}
 }
 
-// Do is the core that Handler, Handle and the adapters stand on. It checks r,
-// claims it, runs fn and writes one answer to rw. fn gets the request that a
-// handler may see and a writer that keeps a status and drops the rest. An error
-// or a status of 300 and more says that the work is not kept, whatever else fn
+// Do is the core that Handler and the adapters stand on. It checks r, claims
+// it, runs fn and writes one answer to rw. fn gets the request that a handler
+// may see and a writer that keeps a status and drops the rest. An error or a
+// status of 300 and more says that the work is not kept, whatever else fn
 // writes.
 //
 // A panic in fn, or in anything else that the Webhook calls, is answered 503,
 // logged, told to Config.OnRefused as a [PanicError] and does not go on: a
 // recovery middleware in front that writes no status would turn it into 200.
 func (w *Webhook) Do(rw http.ResponseWriter, r *http.Request, fn func(http.ResponseWriter, *http.Request) error) {
-	w.serve(rw, r, nil, fn)
+	w.do(rw, r, nil, nil, fn)
 }
 
-// serve is a callback's path. into is what the payload is decoded into besides
-// the notification, or nil.
-func (w *Webhook) serve(rw http.ResponseWriter, r *http.Request, into any, fn func(http.ResponseWriter, *http.Request) error) {
-	rec := &record{request: r}
+func (w *Webhook) do(rw http.ResponseWriter, r *http.Request, t *target, into any, fn func(http.ResponseWriter, *http.Request) error) {
+	e := &exchange{fn: fn}
+	e.request, e.target, e.into = r, t, into
+	w.serve(rw, &e.record, e)
+}
+
+// exchange is a delivery on its way to a function that takes a request.
+type exchange struct {
+	record
+	fn func(http.ResponseWriter, *http.Request) error
+}
+
+func (e *exchange) handle(ctx context.Context) error {
+	answer := &statusWriter{header: make(http.Header)}
+	if err := e.fn(answer, payloadRequest(ctx, e.request, e.delivery)); err != nil {
+		return err
+	}
+	if !answer.ok() {
+		return fmt.Errorf("%w: %d", errHandlerStatus, answer.status)
+	}
+	return nil
+}
+
+// handler handles the delivery of a record, under its claim.
+type handler interface {
+	handle(ctx context.Context) error
+}
+
+// serve is a callback's path.
+func (w *Webhook) serve(rw http.ResponseWriter, rec *record, h handler) {
+	defer w.forget(rec)
 	defer func() {
 		if rec.answered { // else runtime.Goexit runs, as t.FailNow in a handler calls it
 			return
@@ -112,38 +148,26 @@ func (w *Webhook) serve(rw http.ResponseWriter, r *http.Request, into any, fn fu
 		w.tell(rec, failed(ReasonPanic, errGoexit))
 	}()
 	if !w.gate.enter() {
-		w.begin(rec)
-		w.answer(rw, rec, shuttingDown())
+		w.answer(rw, rec, guarded(func() *Refusal { w.begin(rec); return shuttingDown() }))
 		return
 	}
 	defer w.gate.leave()
-	w.answer(rw, rec, guarded(func() *Refusal { return w.deliver(rw, rec, into, fn) }))
+	w.answer(rw, rec, guarded(func() *Refusal { return w.deliver(rw, rec, h) }))
 }
 
 // deliver returns nil when the delivery may be acknowledged.
-func (w *Webhook) deliver(rw http.ResponseWriter, rec *record, into any, fn func(http.ResponseWriter, *http.Request) error) *Refusal {
+func (w *Webhook) deliver(rw http.ResponseWriter, rec *record, h handler) *Refusal {
 	w.begin(rec)
-	d, refusal := w.check(rw, rec.request, into)
-	rec.delivery = d
-	if refusal != nil {
+	if refusal := w.check(rw, rec); refusal != nil {
 		return refusal
 	}
-	return w.work(rec.request.Context(), rec, func(ctx context.Context) error {
-		answer := &statusWriter{header: make(http.Header)}
-		if err := fn(answer, payloadRequest(ctx, rec.request, d)); err != nil {
-			return err
-		}
-		if !answer.ok() {
-			return fmt.Errorf("%w: %d", errHandlerStatus, answer.status)
-		}
-		return nil
-	})
+	return w.work(rec.request.Context(), rec, h)
 }
 
 // answer tells how the delivery ended and writes the one answer.
 func (w *Webhook) answer(rw http.ResponseWriter, rec *record, refusal *Refusal) {
 	if refusal == nil {
-		refusal = guarded(func() *Refusal { rec.end(w); return nil })
+		refusal = guarded(func() *Refusal { w.end(rec); return nil })
 	}
 	if refusal == nil {
 		rec.answered = true
@@ -159,104 +183,97 @@ func (w *Webhook) answer(rw http.ResponseWriter, rec *record, refusal *Refusal) 
 // validates it. It touches no store and no network beyond [Keys], and it
 // answers nothing. The error is a *[Refusal].
 func (w *Webhook) Check(r *http.Request) (*Delivery, error) {
-	var d *Delivery
-	refusal := guarded(func() (refusal *Refusal) {
-		d, refusal = w.check(nil, r, nil)
-		return refusal
-	})
+	rec := &record{request: r}
+	defer w.forget(rec)
+	refusal := guarded(func() *Refusal { return w.check(nil, rec) })
 	if refusal != nil {
+		refusal = w.about(rec, refusal)
+		refusal.body = nil
 		return nil, refusal
 	}
-	return d, nil
+	return rec.delivery, nil
 }
 
-// check is steps one to five of docs/protocol.md 8.2. The delivery that it
-// returns beside a refusal is authentic.
-func (w *Webhook) check(rw http.ResponseWriter, r *http.Request, into any) (*Delivery, *Refusal) {
+// check is steps one to five of docs/protocol.md 8.2. rec.delivery is set as
+// soon as it is authentic.
+func (w *Webhook) check(rw http.ResponseWriter, rec *record) *Refusal {
+	r := rec.request
 	if r.Method != http.MethodPost {
-		return nil, &Refusal{Status: http.StatusMethodNotAllowed, Reason: ReasonMethod, result: ResultRefused}
+		return refused(http.StatusMethodNotAllowed, ReasonMethod)
 	}
-	if w.cfg.Admit != nil && !w.cfg.Admit.Allow(r) {
-		return nil, &Refusal{Status: http.StatusTooManyRequests, Reason: ReasonLimited, result: ResultLimited}
+	if w.cfg.SourceLimiter != nil && !w.cfg.SourceLimiter.Allow(r) {
+		refusal := refused(http.StatusTooManyRequests, ReasonLimited)
+		refusal.result = ResultLimited
+		return refusal
 	}
-	room, ok := w.bodies.Get().(*[]byte)
-	if !ok {
-		room = new([]byte)
+	if refusal := w.readBody(rw, rec); refusal != nil {
+		return refusal
 	}
-	defer w.bodies.Put(room) // nothing of the body is kept
-	body, refusal := readBody(rw, r, room)
-	if refusal != nil {
-		return nil, refusal
-	}
-	d, refusal := w.receive(r.Context(), body, into)
-	if refusal != nil && refusal.spend && w.cfg.Admit != nil {
-		w.cfg.Admit.Penalise(r)
-	}
-	return d, refusal
-}
-
-// receive is steps two to five, for a body that has been read.
-func (w *Webhook) receive(ctx context.Context, body []byte, into any) (*Delivery, *Refusal) {
-	d, refusal := w.open(ctx, body)
-	if refusal != nil {
-		return nil, refusal
-	}
-	if err := w.decode(ctx, d, into); err != nil {
-		// It is authentic: the vendor may have changed a field, and a payment
-		// refused for good would be lost.
-		return d, (&Refusal{Status: http.StatusServiceUnavailable, Reason: ReasonSchema, Err: err, result: ResultDeferred}).about(d)
-	}
-	d.splices = w.splices
-	_, d.statusSeen = into.(*api.CardNotification)
-	d.ID = w.identify(d)
-	return d, nil
-}
-
-// work is the rest of the path: done before, believe, claim, handle, confirm.
-// It returns nil when the delivery may be acknowledged. handle runs under the
-// claim, at most once. Nothing is claimed and no connection is held while the
-// shop and the gateway are asked.
-func (w *Webhook) work(ctx context.Context, rec *record, handle func(context.Context) error) *Refusal {
-	d := rec.delivery
-	// The gateway may go away; what was begun is finished all the same.
-	ctx, cancel := context.WithTimeout(withDelivery(context.WithoutCancel(ctx), d), w.cfg.Timeout)
-	defer cancel()
-	refusal := w.decide(ctx, rec, handle)
-	if refusal != nil {
-		refusal.about(d)
+	refusal := w.receive(r.Context(), rec)
+	if refusal != nil && refusal.spend && w.cfg.SourceLimiter != nil {
+		w.cfg.SourceLimiter.Penalise(r)
 	}
 	return refusal
 }
 
-func (w *Webhook) decide(ctx context.Context, rec *record, handle func(context.Context) error) *Refusal {
+// receive is steps two to five, for a body that has been read.
+func (w *Webhook) receive(ctx context.Context, rec *record) *Refusal {
+	if refusal := w.open(ctx, rec); refusal != nil {
+		return refusal
+	}
 	d := rec.delivery
+	if refusal := d.identify(); refusal != nil {
+		return refusal
+	}
+	if err := w.decode(ctx, rec); err != nil {
+		// It is authentic: the vendor may have changed a field, and a payment
+		// refused for good would be lost.
+		return deferred(ReasonSchema, err)
+	}
+	d.splices = w.splices
+	d.ID = w.identify(d)
+	return nil
+}
+
+// work is the rest of the path: done before, believe, claim, handle, confirm.
+// It returns nil when the delivery may be acknowledged. h runs under the claim,
+// at most once. Nothing is claimed and no connection is held while the shop and
+// the gateway are asked.
+func (w *Webhook) work(ctx context.Context, rec *record, h handler) *Refusal {
+	d := rec.delivery
+	// The gateway may go away; what was begun is finished all the same.
+	ctx, cancel := context.WithTimeout(withDelivery(context.WithoutCancel(ctx), d), w.cfg.Timeout)
+	defer cancel()
+
 	if err := dedupe.Look(ctx, w.cfg.Store, d.ID); err != nil {
 		return w.notClaimed(ctx, rec, err)
 	}
 	if w.cfg.Journal != nil && d.Source == SourceCallback {
-		if err := w.cfg.Journal.Append(ctx, d.Merchant, d.sealed, d.ID); err != nil {
+		if err := w.cfg.Journal.Append(ctx, d.Merchant, bytes.Clone(rec.body), d.ID); err != nil {
 			return failed(ReasonJournal, err)
 		}
 	}
 	if refusal := w.believe(ctx, d); refusal != nil {
 		return refusal
 	}
-	bracket := dedupe.Bracket{
-		Lease:          w.cfg.Lease,
-		Timeout:        -1, // ctx has it
-		ConfirmTimeout: w.cfg.ConfirmTimeout,
-		ReleaseFailed:  func(err error) { rec.release = err },
-	}
-	err := dedupe.Do(ctx, w.cfg.Store, d.ID, bracket, func(ctx context.Context) error {
+	return w.claim(ctx, rec, h)
+}
+
+// claim runs h under a claim.
+func (w *Webhook) claim(ctx context.Context, rec *record, h handler) *Refusal {
+	bracket := w.bracket
+	bracket.ReleaseFailed = func(err error) { rec.release = err }
+	err := dedupe.Do(ctx, w.cfg.Store, rec.delivery.ID, bracket, func(ctx context.Context) error {
 		start := w.cfg.Now()
 		defer func() { rec.handler = w.cfg.Now().Sub(start) }()
-		return handle(ctx)
+		return h.handle(ctx)
 	})
-	var work *dedupe.WorkError
-	switch {
-	case err == nil:
+	if err == nil {
 		rec.result = ResultHandled
 		return nil
+	}
+	var work *dedupe.WorkError
+	switch {
 	case errors.As(err, &work):
 		return failed(ReasonHandler, work.Err)
 	case errors.Is(err, dedupe.ErrLost):
@@ -297,9 +314,6 @@ func (w *Webhook) conflict(ctx context.Context, rec *record) *Refusal {
 		rec.doubt = ReasonBizpayOrderID
 	default:
 		rec.result = ResultConflict
-		if w.cfg.OnConflict != nil {
-			w.cfg.OnConflict(ctx, d)
-		}
 	}
 	return nil
 }

@@ -128,7 +128,7 @@ func TestHandle(t *testing.T) {
 	}
 	if got.Merchant != merchant || got.OrderID != "T1" || got.BizpayOrderID != "WX240102030405000001" ||
 		got.Amount != 1999 || got.FinishTime != "20240102110405" || got.Kind != "paid" || !got.Paid() ||
-		got.Claimed.Code != api.CodeSuccess || got.Claimed.MerchantID != merchant || string(got.Payload.JSON) != paid {
+		got.Unverified.Code != api.CodeSuccess || got.Unverified.MerchantID != merchant || string(got.Payload.JSON) != paid {
 		t.Errorf("delivery %+v", *got)
 	}
 	if !got.Matches(1999) || got.Matches(1998) || got.Matches(0) {
@@ -284,21 +284,28 @@ func TestAnswers(t *testing.T) {
 		{"code not success", "POST", outer(envelope.Response{Code: "FAIL", MerchantID: merchant}), 503, "code"},
 		{"no code", "POST", outer(envelope.Response{MerchantID: merchant}), 503, "code"},
 		{"code in small letters", "POST", outer(envelope.Response{Code: "success", MerchantID: merchant}), 200, ""},
-		{"another merchant inside", "POST", payload(merchant, "TS00000002"), 400, "merchant"},
-		{"merchant a number", "POST", payload(`"TS00000001"`, "1"), 400, "merchant"},
+		{"another merchant inside", "POST", payload(merchant, "TS00000002"), 503, "merchant"},
+		{"merchant a number", "POST", payload(`"TS00000001"`, "1"), 503, "schema"},
 		{"merchant null", "POST", payload(`"TS00000001"`, "null"), 200, ""},
 		{"no merchant inside", "POST", payload(`"merchant_id":"TS00000001",`, ""), 200, ""},
 		{"no finish time", "POST", payload(`,"finish_time":"20240102110405"`, ""), 400, "finish_time"},
-		{"finish time a number", "POST", payload(`"20240102110405"`, "20240102110405"), 400, "finish_time"},
+		{"finish time a number", "POST", payload(`"20240102110405"`, "20240102110405"), 200, ""},
+		{"finish time an object", "POST", payload(`"20240102110405"`, "{}"), 400, "finish_time"},
+		{"merchant empty", "POST", payload(`"TS00000001"`, `""`), 200, ""},
+		{"amount below zero", "POST", payload(`"1999"`, "-1999"), 503, "amount"},
+		{"channel named otherwise", "POST", payload("bizpay_order_id", "pay_no"), 200, ""},
+		{"no channel, but a sale", "POST", payload(`"bizpay_order_id":"WX240102030405000001"`, `"sale_num":"7"`), 503, "bizpay_order_id"},
+		{"no channel, but a checkout", "POST", payload(`"bizpay_order_id":"WX240102030405000001"`, `"prepay_order_id":"P1"`), 503, "bizpay_order_id"},
+		{"no order, but a checkout", "POST", payload(`"order_id":"T1"`, `"prepay_order_id":"P1"`), 503, "order_id"},
 		{"finish time empty", "POST", payload(`"20240102110405"`, `""`), 400, "finish_time"},
 		{"no order", "POST", payload(`"order_id":"T1",`, ""), 400, "order_id"},
 		{"order null", "POST", payload(`"T1"`, "null"), 400, "order_id"},
 		{"no acquirer order", "POST", payload(`"bizpay_order_id":"WX240102030405000001",`, ""), 400, "bizpay_order_id"},
-		{"no amount", "POST", payload(`"amount":"1999",`, ""), 400, "amount"},
-		{"amount in dollars", "POST", payload(`"1999"`, `"19.99"`), 400, "amount"},
+		{"no amount", "POST", payload(`"amount":"1999",`, ""), 503, "amount"},
+		{"amount in dollars", "POST", payload(`"1999"`, `"19.99"`), 503, "amount"},
 		{"amount a number", "POST", payload(`"1999"`, `1999`), 200, ""},
 		{"amount a whole decimal", "POST", payload(`"1999"`, `1999.0`), 200, ""},
-		{"amount a fraction", "POST", payload(`"1999"`, `1999.5`), 400, "amount"},
+		{"amount a fraction", "POST", payload(`"1999"`, `1999.5`), 503, "amount"},
 		{"tip unreadable", "POST", payload(`"tip":"0"`, `"tip":"none"`), 200, ""},
 		{"status no text", "POST", payload(`"tip":"0"`, `"order_status":{}`), 503, "schema"},
 		{"names that differ in case", "POST", payload(`"tip":"0"`, `"AMOUNT":"1"`), 503, "schema"},
@@ -844,7 +851,7 @@ func TestKeys(t *testing.T) {
 		}
 	}
 	d, err := w.Check(httptest.NewRequest("POST", "/", bytes.NewReader(callbackWith(t, "old", envelope.Response{Code: "SUCCESS"}, noMerchant))))
-	if err != nil || d.Merchant != "A" || d.Claimed.MerchantID != "" || d.KeyIndex != 1 {
+	if err != nil || d.Merchant != "A" || d.Unverified.MerchantID != "" || d.KeyIndex != 1 {
 		t.Errorf("delivery %v, %v", d, err)
 	}
 }
@@ -948,7 +955,7 @@ func TestAdmit(t *testing.T) {
 	t.Parallel()
 	admit := &admitFake{allow: true}
 	var s shop
-	h := s.behind(newWebhook(t, func(cfg *middleware.Config) { cfg.Admit = admit }))
+	h := s.behind(newWebhook(t, func(cfg *middleware.Config) { cfg.SourceLimiter = admit }))
 	request := strings.Replace(paid, `,"finish_time":"20240102110405"`, "", 1)
 	for _, c := range []struct {
 		name      string
@@ -1095,7 +1102,7 @@ func TestLog(t *testing.T) {
 	post(h, body)
 	post(h, body)
 	post(h, callback(t, strings.Replace(secret, `"tip":"0"`, `"order_status":["CANARY-tip"]`, 1)))
-	post(h, callbackWith(t, "wrong", envelope.Response{Code: "CANARY-code", Message: "CANARY-msg", MerchantID: "CANARY-merchant"}, secret))
+	post(h, callbackWith(t, "wrong", envelope.Response{Code: "CANARY-code", Message: "CANARY-msg", MerchantID: "STRANGER"}, secret))
 	var sealed struct{ Data, MD5 string }
 	if err := json.Unmarshal(body, &sealed); err != nil {
 		t.Fatal(err)
@@ -1105,7 +1112,7 @@ func TestLog(t *testing.T) {
 			t.Errorf("%s in the log: %s", canary, log.String()[max(0, i-200):i+20])
 		}
 	}
-	for _, want := range []string{"result=failed reason=handler status=503", "order_id=T1", `error="database down"`, "result=handled", "result=duplicate", "reason=schema", "result=refused reason=unknown-merchant status=401"} {
+	for _, want := range []string{"result=failed reason=handler status=503", "order_id=T1", `error="database down"`, "result=handled", "result=duplicate", "reason=schema", "result=refused reason=unknown-merchant status=401 unverified_merchant=STRANGER source=192.0.2.1"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log lacks %q:\n%s", want, log.String())
 		}
@@ -1125,12 +1132,12 @@ func TestForgedLogIsSampled(t *testing.T) {
 	for range 1000 {
 		post(h, forged)
 	}
-	if n := strings.Count(log.String(), "\n"); n != 10 {
+	if n := strings.Count(log.String(), "\n"); n != 3 {
 		t.Errorf("%d lines for 1000 forgeries", n)
 	}
 	now = now.Add(time.Minute)
 	post(h, forged)
-	if !strings.Contains(log.String(), "suppressed=990") {
+	if !strings.Contains(log.String(), "suppressed=997") {
 		t.Error("nothing says how many were left out")
 	}
 	log.Reset()

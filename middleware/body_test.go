@@ -1,0 +1,145 @@
+package middleware_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ottpaykit/ottpay/middleware"
+)
+
+// quiet serves h and says nothing of broken connections.
+func quiet(t *testing.T, h http.Handler, change func(*http.Server)) *httptest.Server {
+	t.Helper()
+	server := httptest.NewUnstartedServer(h)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	if change != nil {
+		change(server.Config)
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	return server
+}
+
+func dial(t *testing.T, server *httptest.Server) *net.TCPConn {
+	t.Helper()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn.(*net.TCPConn)
+}
+
+// TestServersReadTimeout: a sender who stalls has no more time on the callback
+// URL than the server gives him elsewhere.
+func TestServersReadTimeout(t *testing.T) {
+	t.Parallel()
+	server := quiet(t, new(shop).behind(newWebhook(t, nil)), func(s *http.Server) { s.ReadTimeout = 300 * time.Millisecond })
+	conn := dial(t, server)
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+	start := time.Now()
+	_ = conn.SetReadDeadline(start.Add(9 * time.Second))
+	answer, err := io.ReadAll(conn)
+	if took := time.Since(start); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 408 ") || took > 5*time.Second {
+		t.Errorf("%q after %s, %v", answer, took, err)
+	}
+}
+
+// TestDeadlineOfTheContext: a time-out in front of the webhook counts, too.
+func TestDeadlineOfTheContext(t *testing.T) {
+	t.Parallel()
+	h := new(shop).behind(newWebhook(t, nil))
+	server := quiet(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 200*time.Millisecond)
+		defer cancel()
+		h.ServeHTTP(rw, r.WithContext(ctx))
+	}), nil)
+	conn := dial(t, server)
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+	_ = conn.SetReadDeadline(time.Now().Add(9 * time.Second))
+	if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 408 ") {
+		t.Errorf("%q, %v", answer, err)
+	}
+}
+
+// TestCutOff: a body that the sender cuts off is not slow, and an empty one is
+// no proof that something has read it.
+func TestCutOff(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		send, reason, level string
+	}{
+		"cut off":        {"Content-Length: 100\r\n\r\n{", "body-unreadable", "WARN"},
+		"cut off, chunk": {"Transfer-Encoding: chunked\r\n\r\n5\r\n{\"a", "body-unreadable", "WARN"},
+		"no chunk":       {"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "body-consumed", "WARN"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log, told := new(lines), make(chan *middleware.Refusal, 1)
+			w := newWebhook(t, func(cfg *middleware.Config) {
+				cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
+				cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { told <- r }
+			})
+			conn := dial(t, quiet(t, new(shop).behind(w), nil))
+			fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: a\r\n"+c.send)
+			_ = conn.CloseWrite()
+			if r := <-told; string(r.Reason) != c.reason || r.Source != "127.0.0.1" {
+				t.Errorf("reason %s from %s", r.Reason, r.Source)
+			}
+			if !log.has("level="+c.level, "reason="+c.reason, "source=127.0.0.1") {
+				t.Errorf("log: %s", log)
+			}
+		})
+	}
+}
+
+// TestSilentConnections: a sender who promises a large body and sends none holds
+// little, however much it promises. OTTPAY_SILENT=n opens n connections.
+func TestSilentConnections(t *testing.T) {
+	n := 200
+	if _, err := fmt.Sscan(os.Getenv("OTTPAY_SILENT"), &n); err == nil {
+		t.Logf("%d connections", n)
+	}
+	w := newWebhook(t, nil)
+	held := func(h http.Handler) int {
+		server := quiet(t, h, nil)
+		before := inUse()
+		conns := make([]net.Conn, n)
+		for i := range conns {
+			conns[i] = dial(t, server)
+			fmt.Fprint(conns[i], "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n\r\n")
+		}
+		time.Sleep(time.Second) // until the handlers read
+		held := inUse() - before
+		for _, conn := range conns {
+			conn.Close()
+		}
+		return held
+	}
+	bare := held(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) }))
+	ours := held(new(shop).behind(w))
+	t.Logf("a handler that reads: %d KiB each, the webhook: %d KiB", bare/n>>10, ours/n>>10)
+	if more := (ours - bare) / n; more > 8<<10 {
+		t.Errorf("the webhook holds %d bytes more for a connection", more)
+	}
+}
+
+// inUse is how much memory is in use, stacks included.
+func inUse() int {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc + m.StackInuse)
+}
