@@ -87,7 +87,7 @@ func run(ctx context.Context, out io.Writer) error {
 	if network.requests.Load() != reached {
 		return errors.New("the breaker let a refund through")
 	}
-	fmt.Fprintln(out, "3. The gateway broke down, the breaker opened, and a refund was turned away: not sent, so nobody has to ask what became of it.")
+	fmt.Fprintln(out, "3. The gateway failed, the breaker opened, and a refund was refused before it was sent: there is nothing to ask about.")
 	fmt.Fprintln(out, "All of it happened.")
 	return nil
 }

@@ -150,7 +150,7 @@ func drains(ctx context.Context, out io.Writer, shop *shop, gateway *ottpaytest.
 	if err := is(err, "GET /readyz", status, http.StatusServiceUnavailable); err != nil {
 		return err
 	}
-	fmt.Fprintln(out, "   GET /readyz: 503, so that the balancer sends nobody here any more")
+	fmt.Fprintln(out, "   GET /readyz: 503, so that the balancer sends no more requests here")
 	// Between the flag and the webhook's own lies no more than a function call.
 	var delivery ottpaytest.Delivery
 	for delivery.Status != http.StatusServiceUnavailable {

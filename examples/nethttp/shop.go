@@ -132,7 +132,7 @@ func (s *shop) paid(ctx context.Context, n *api.Notification) error {
 	return nil
 }
 
-// ready is asked by the balancer, which sends nobody here once it says 503. A
+// ready is asked by the balancer, which sends no requests here once it says 503. A
 // shop with a database pings it here, too: see dedupe.SQL.Ping.
 func (s *shop) ready(rw http.ResponseWriter, _ *http.Request) {
 	if s.stopping.Load() {

@@ -77,7 +77,7 @@ func run(ctx context.Context, out io.Writer) error {
 }
 
 // pay is a payment, its callback twice, a forged one, a query, and a refund of
-// which nobody knows what became.
+// an unknown outcome.
 func pay(ctx context.Context, observer *ottpayotel.Observer) error {
 	gateway := ottpaytest.NewGateway(ottpaytest.Config{MerchantID: merchantID, SignKey: signKey})
 	defer gateway.Close()

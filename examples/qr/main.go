@@ -60,7 +60,7 @@ func run(ctx context.Context, out io.Writer, gatewayURL, dir string) error {
 	const amount field.Cents = 1999
 	resp, err := client.ActivePay(ctx, &api.ActivePayRequest{
 		Amount: amount, BizType: "WECHATPAY",
-		CallBackURL: "https://shop.example/ottpay/callback", // nobody is there: the payment is asked for
+		CallBackURL: "https://shop.example/ottpay/callback", // no server listens there: the example polls
 	})
 	if err != nil {
 		return err

@@ -224,7 +224,7 @@ type order struct {
 }
 
 // serve starts the merchant's server: a mux, the webhook, and in front of it
-// somebody on the wire who writes down what passes.
+// an attacker on the wire who records what passes.
 func (s *shop) serve(key envelope.Key, asker middleware.Asker) (*httptest.Server, error) {
 	webhook, err := ottpay.NewWebhook(middleware.Config{
 		Keys:   middleware.StaticKeys{merchantID: {key}},

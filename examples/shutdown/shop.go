@@ -135,7 +135,7 @@ func (s *shop) stop(ctx context.Context) error {
 	defer s.client.CloseIdleConnections()
 	defer s.giveUp()
 
-	// 1. Nobody is to be sent here any more. Who comes is still served.
+	// 1. No new requests are to be sent here. Those that come are still served.
 	s.stopping.Store(true)
 	s.noticed(ctx)
 
@@ -181,7 +181,7 @@ func (s *shop) readyz(rw http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(rw, "ready")
 }
 
-// unready returns why nobody should be sent here, or "".
+// unready returns why no requests should be sent here, or "".
 func (s *shop) unready(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()

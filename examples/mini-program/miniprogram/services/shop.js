@@ -22,7 +22,7 @@ class ShopError extends Error {
 
 // login exchanges the code of wx.login, which serves once and for five minutes,
 // for a session with the shop. The open_id stays on the server: a client that
-// could name it could pay, or look, as somebody else.
+// could name it could pay, or look, as another user.
 async function login() {
   const {code} = await promise(wx.login, {});
   const {session} = await send('POST', '/api/login', {code}, '');
