@@ -2,19 +2,24 @@ package browsertest_test
 
 import (
 	"bytes"
+	"fmt"
 	"image"
 	_ "image/png" // to decode screenshots
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/makiuchi-d/gozxing"
 	"github.com/makiuchi-d/gozxing/qrcode"
 
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/ottpaytest"
 )
 
 // TestReflow: no screen scrolls sideways, whatever stands in it and however
@@ -211,38 +216,84 @@ func TestQR(t *testing.T) {
 }
 
 // TestScreenshots writes pictures for the eye into a directory that git ignores:
-// six screens, two widths, light and dark.
+// six screens, two widths, light and dark, and the one of the README.
 func TestScreenshots(t *testing.T) {
 	t.Parallel()
-	b := newBox(t, nil)
-	for i, action := range []api.Action{api.ActionH5PAY, api.ActionACTIVEPAY, api.ActionMAPPPAY, api.ActionCC_PREAUTH, api.ActionH5PAY, api.ActionACTIVEPAY} {
-		id := b.make(action, nil)
-		if i != 1 && i != 4 {
+	b := newBox(t, func(c *ottpaytest.Config) { c.Redelivery = []time.Duration{10 * time.Millisecond, time.Hour} })
+	var tries atomic.Int64
+	shop := newShop(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if tries.Add(1) == 1 {
+			http.Error(w, "the stock is away", http.StatusServiceUnavailable)
+			return
+		}
+		answer, err := http.Post(b.url+"/-/sample/callback", "application/json", r.Body)
+		if err != nil {
+			panic(err)
+		}
+		defer answer.Body.Close()
+		w.WriteHeader(answer.StatusCode)
+		_, _ = io.Copy(w, answer.Body)
+	})) + "/ottpay/callback"
+	for i, o := range []struct {
+		action api.Action
+		cents  string
+		paid   bool
+	}{
+		{api.ActionH5PAY, "4550", true}, {api.ActionACTIVEPAY, "899", false}, {api.ActionCC_PREAUTH, "12000", true}, {api.ActionMAPPPAY, "1250", true},
+		{api.ActionPREPAY_INIT, "6400", false}, {api.ActionACTIVEPAY, "2075", true}, {api.ActionMAPPPAY, "1250", false},
+	} {
+		info, _ := api.LookupAction(string(o.action))
+		schema, _ := api.LookupSchema(info.Request)
+		amount, _ := schema.WithRole(api.RoleAmount)
+		id := b.make(o.action, map[string]string{info.OrderMember: fmt.Sprintf("A%d", 1001+i), amount.Name: o.cents})
+		if o.paid {
 			b.pay(id)
 		}
 	}
-	paths := screens(b)
-	paid := paths[3]
+	paid := b.make(api.ActionH5PAY, map[string]string{"order_id": "A1008", "call_back_url": shop})
+	b.g.Merchant(merchantID).PageOpened(paid)
+	b.pay(paid)
+	b.waitFor("the second try", func() bool { o, _ := b.g.Order(paid); return o.Callbacks.Acknowledged })
+	if _, err := b.g.Tamper(paid, ottpaytest.CallbackDigest); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.g.Refund(paid, 500); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.g.Arm(ottpaytest.Fault{Kind: ottpaytest.FaultDrop, Action: api.ActionREFUND, Times: 2, By: "page"}); err != nil {
+		t.Fatal(err)
+	}
 	p := newTab(t, b.url, desktop)
 	if err := os.MkdirAll("screenshots", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, path := range map[string]string{"orders": "/", "order": paid, "message": paths[7], "faults": "/faults", "payer": paths[13], "mini": paths[16]} {
+	for name, path := range map[string]string{
+		"orders": "/", "order": orderPath(paid), "message": "/messages/" + itoa(b.g.Deliveries(paid)[1].Seq), "faults": "/faults",
+		"payer": payPath("A1005"), "mini": miniPath("A1007"),
+	} {
 		for size, v := range map[string]view{"desktop": {width: 1280, height: 900}, "phone": {width: 390, height: 844, touch: true}} {
 			for _, dark := range []bool{false, true} {
-				scheme := map[bool]string{false: "light", true: "dark"}[dark]
 				v.dark = dark
 				p.look(v)
 				p.open(path)
-				p.wait(`document.readyState === "complete" && (!document.querySelector("#live") || document.querySelector("#live").innerText === "live")`)
-				png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(filepath.Join("screenshots", name+"-"+size+"-"+scheme+".png"), png, 0o644); err != nil {
-					t.Fatal(err)
-				}
+				p.shoot(name + "-" + size + "-" + map[bool]string{false: "light", true: "dark"}[dark])
 			}
 		}
+	}
+	p.look(view{width: 1180, height: 840})
+	p.open(orderPath(paid))
+	p.shoot("readme")
+}
+
+// shoot writes what is seen into a file.
+func (b *tab) shoot(name string) {
+	b.t.Helper()
+	b.wait(`document.readyState === "complete" && (!document.querySelector("#live") || document.querySelector("#live").innerText === "live")`)
+	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join("screenshots", name+".png"), png, 0o644); err != nil {
+		b.t.Fatal(err)
 	}
 }
