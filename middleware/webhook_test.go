@@ -1148,3 +1148,43 @@ func TestForgedLogIsSampled(t *testing.T) {
 		t.Errorf("%d lines for 20 payments", n)
 	}
 }
+
+// TestEmbedded: a struct of the shop's own may embed a generated type, by value
+// or by pointer, and gets its own members, too.
+func TestEmbedded(t *testing.T) {
+	t.Parallel()
+	type byValue struct {
+		api.Notification
+		Attach string `json:"attach" validate:"max=20"`
+	}
+	type byPointer struct {
+		*api.Notification
+		Attach string `json:"attach"`
+	}
+	type card struct {
+		api.CardNotification
+		Attach string `json:"attach"`
+	}
+	type twice struct{ byValue }
+	body := callback(t, strings.Replace(paid, `"tip"`, `"attach":"table 7","order_status":"captured","tip"`, 1))
+	got := make(map[string]string)
+	for _, h := range []http.Handler{
+		middleware.Handle(newWebhook(t, nil), func(_ context.Context, v *byValue) error { got["value"] = v.OrderID + v.Attach; return nil }),
+		middleware.Handle(newWebhook(t, nil), func(_ context.Context, v *byPointer) error { got["pointer"] = v.OrderID + v.Attach; return nil }),
+		middleware.Handle(newWebhook(t, nil), func(_ context.Context, v *card) error { got["card"] = v.OrderID + v.Attach; return nil }),
+		middleware.Handle(newWebhook(t, nil), func(_ context.Context, v *twice) error { got["twice"] = v.OrderID + v.Attach; return nil }),
+	} {
+		if code := post(h, body).Code; code != 200 {
+			t.Errorf("answer %d", code)
+		}
+	}
+	for _, name := range []string{"value", "pointer", "card", "twice"} {
+		if got[name] != "T1table 7" {
+			t.Errorf("%s: %q", name, got[name])
+		}
+	}
+	if code := post(middleware.Handle(newWebhook(t, nil), func(context.Context, *byValue) error { return nil }),
+		callback(t, strings.Replace(paid, `"tip"`, `"attach":"`+strings.Repeat("x", 21)+`","tip"`, 1))).Code; code != 503 {
+		t.Errorf("the shop's own rule is broken: %d", code)
+	}
+}

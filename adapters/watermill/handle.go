@@ -3,16 +3,17 @@ package ottpaywatermill
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/middleware"
+	"github.com/ottpaykit/ottpay/wire"
 )
 
 // ErrMessage says that a message was not made by [NewMessage], or that its
@@ -67,13 +68,18 @@ func Handle[T any](cfg Config, fn func(*message.Message, *T) error) (message.NoP
 	if err != nil {
 		return nil, err
 	}
+	decoder, err := wire.NewDecoder(reflect.TypeFor[T]())
+	if err != nil {
+		return nil, fmt.Errorf("ottpaywatermill: a notification cannot be received: %w", err)
+	}
 	return func(m *message.Message) error {
 		id, err := readID(m)
 		if err != nil {
 			return err
 		}
+		var members wire.Members
 		v := new(T)
-		if err := json.Unmarshal(m.Payload, v); err != nil {
+		if wire.Parse(m.Payload, &members) != nil || decoder.Decode(&members, v) != nil {
 			return ErrMessage
 		}
 		told := m.Metadata.Get(MetadataSource) == string(middleware.SourceQuery)

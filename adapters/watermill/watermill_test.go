@@ -425,3 +425,24 @@ func TestHandleRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestHandleEmbedded: a type that embeds a generated one gets its own members.
+func TestHandleEmbedded(t *testing.T) {
+	t.Parallel()
+	type own struct {
+		api.Notification
+		Channel string `json:"bizpay_order_id"`
+	}
+	m := published(t, newMemory(), "T1", 1999)
+	var got *own
+	h, err := ottpaywatermill.Handle(ottpaywatermill.Config{Store: newMemory(), Consumer: "ship"}, func(_ *message.Message, v *own) error { got = v; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h(m); err != nil || got.OrderID != "T1" || got.Channel == "" || got.Channel != got.BizpayOrderID {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := ottpaywatermill.Handle(ottpaywatermill.Config{Store: newMemory(), Consumer: "ship"}, func(*message.Message, *int) error { return nil }); err == nil {
+		t.Error("a type that cannot hold an object is no error")
+	}
+}
