@@ -160,28 +160,27 @@ func (b Bracket) release(ctx context.Context, claim Claim) {
 
 // confirm confirms the claim, again and again while that can help.
 func (b Bracket) confirm(ctx context.Context, claim Claim) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), b.ConfirmTimeout)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx)
+	end := time.Now().Add(b.ConfirmTimeout)
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		err := confirmOnce(ctx, claim)
+		err := confirmOnce(ctx, claim, min(confirmAttempt, time.Until(end)))
 		if err == nil || errors.Is(err, ErrLost) {
 			return err
 		}
-		select {
-		case <-time.After(pause/2 + rand.N(pause)): // many claims wait for the same server
-		case <-ctx.Done():
-		}
-		if ctx.Err() != nil {
+		wait := pause/2 + rand.N(pause) // many claims wait for the same server
+		if left := time.Until(end); wait >= left {
+			time.Sleep(left)
 			return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 		}
+		time.Sleep(wait)
 		if b.ConfirmFailed != nil {
 			b.ConfirmFailed(err)
 		}
 	}
 }
 
-func confirmOnce(ctx context.Context, claim Claim) error {
-	ctx, cancel := context.WithTimeout(ctx, confirmAttempt)
+func confirmOnce(ctx context.Context, claim Claim, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return claim.Confirm(ctx)
 }

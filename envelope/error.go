@@ -86,6 +86,9 @@ func malformed(err error) *failure {
 // member-type, no-data, no-md5, bad-md5, bad-base64 and bad-length; those for
 // [ErrUnauthentic] are padding, plaintext and digest.
 func Reason(err error) string {
+	if f, ok := err.(*failure); ok { // as most are; errors.As allocates
+		return f.reason
+	}
 	var f *failure
 	if errors.As(err, &f) {
 		return f.reason

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/envelope"
@@ -173,6 +174,23 @@ func FromContext(ctx context.Context) (*Delivery, bool) {
 	return d, ok
 }
 
-func withDelivery(ctx context.Context, d *Delivery) context.Context {
-	return context.WithValue(ctx, deliveryKey{}, d)
+// deliveryContext has the values of the request's context and the delivery. It
+// does not end with the request's.
+type deliveryContext struct {
+	values   context.Context
+	delivery *Delivery
 }
+
+func (deliveryContext) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
+func (deliveryContext) Done() <-chan struct{}                   { return nil }
+func (deliveryContext) Err() error                              { return nil }
+
+func (c deliveryContext) Value(key any) any {
+	if key == (deliveryKey{}) {
+		return c.delivery
+	}
+	return c.values.Value(key)
+}
+
+// String serves the names that package context gives to contexts.
+func (c deliveryContext) String() string { return "ottpay.Delivery" }

@@ -49,11 +49,10 @@ func (w *Webhook) open(ctx context.Context, rec *record) *Refusal {
 		payload, failed := keys[i].Open(outer.Sealed)
 		if failed == nil && known {
 			w.opened.add(merchant)
-			rec.found = Delivery{
+			rec.delivery = &Delivery{
 				Source: SourceCallback, Merchant: merchant, KeyIndex: i, Payload: payload,
 				Unverified: Unverified{api.Code(outer.Code), outer.Message, outer.MerchantID},
 			}
-			rec.delivery = &rec.found
 			return nil
 		}
 		err = failed

@@ -25,7 +25,6 @@ type record struct {
 	body       []byte
 	unverified string // the merchant that the envelope names
 	delivery   *Delivery
-	found      Delivery
 
 	result   Result
 	doubt    Reason // why a duplicate that says something else raises no alarm

@@ -242,7 +242,7 @@ func (w *Webhook) receive(ctx context.Context, rec *record) *Refusal {
 func (w *Webhook) work(ctx context.Context, rec *record, h handler) *Refusal {
 	d := rec.delivery
 	// The gateway may go away; what was begun is finished all the same.
-	ctx, cancel := context.WithTimeout(withDelivery(context.WithoutCancel(ctx), d), w.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(deliveryContext{ctx, d}, w.cfg.Timeout)
 	defer cancel()
 
 	if err := dedupe.Look(ctx, w.cfg.Store, d.ID); err != nil {
