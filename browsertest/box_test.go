@@ -3,6 +3,8 @@ package browsertest_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -12,8 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ottpaykit/ottpay"
 	"github.com/ottpaykit/ottpay/cmd/ottpay/sandbox"
+	"github.com/ottpaykit/ottpay/dedupe"
+	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/middleware"
 	"github.com/ottpaykit/ottpay/ottpaytest"
 )
 
@@ -222,3 +229,43 @@ func newShop(t *testing.T, h http.Handler) string {
 
 // payment is a payment whose callback has further members.
 func payment(extra map[string]any) ottpaytest.Payment { return ottpaytest.Payment{Extra: extra} }
+
+// oldKey is the merchant's key before the rotation.
+const oldKey = "0123456789ABCDEF"
+
+// kit is a shop on the kit, which asks the gateway and expects what its book
+// says.
+func kit(t *testing.T, b *box) http.Handler {
+	t.Helper()
+	var keys []envelope.Key
+	for _, text := range []string{signKey, oldKey} {
+		key, err := envelope.NewKey(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, key)
+	}
+	all := middleware.StaticKeys{merchantID: keys}
+	quiet := slog.New(slog.DiscardHandler)
+	client, err := ottpay.New(ottpay.Config{
+		MerchantID: merchantID, OperatorID: "0000000001", Keys: all, BaseURL: b.url + "/processV2", Logger: quiet,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	webhook, err := ottpay.NewWebhook(middleware.Config{
+		Keys: all, Store: dedupe.NewMemory(dedupe.MemoryConfig{}), Asker: client, Logger: quiet,
+		Expect: func(_ context.Context, id string) (field.Cents, error) {
+			o, ok := b.g.Order(id)
+			if !ok {
+				return 0, errors.New("no such order")
+			}
+			return o.Total(), nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return middleware.Handle(webhook, func(context.Context, *api.Notification) error { return nil })
+}

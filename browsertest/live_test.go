@@ -29,8 +29,14 @@ func TestLive(t *testing.T) {
 	p.live("live")
 	eval[any](p, `scrollTo(0, 400), document.querySelectorAll(".rows .go")[20].focus({preventScroll: true}), window.kept = document.activeElement`)
 	at := eval[float64](p, "scrollY")
+	paid := time.Now()
 	b.pay(id)
 	p.within(time.Second, `document.querySelector("[data-say='`+id+` paid']")`)
+	if took := time.Since(paid); took > 300*time.Millisecond && !slowMachine() {
+		t.Errorf("from the payment to the page: %v", took)
+	} else {
+		t.Logf("from the payment to the page: %v", took.Round(time.Millisecond))
+	}
 	p.wait(`document.querySelector("#say").textContent === "` + id + ` paid"`)
 	b.make(api.ActionH5PAY, nil)
 	p.within(time.Second, `document.querySelectorAll(".rows .go").length === 42`)

@@ -229,6 +229,72 @@ func TestTamper(t *testing.T) {
 	p.clean()
 }
 
+// TestEveryFault sends every fault that one callback can show to a shop on the
+// kit. The open page shows each with the status of the shop's answer. What that
+// should be is tested in crosstest.
+func TestEveryFault(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, func(c *ottpaytest.Config) { c.Merchants = map[string][]string{merchantID: {oldKey}} })
+	shop := newShop(t, kit(t, b))
+	p := newTab(t, b.url, desktop)
+	shown := 0
+	for _, f := range ottpaytest.Faults() {
+		if f.Direction != ottpaytest.ToShop || !f.Alone || f.Name == string(ottpaytest.CallbackStall) { // that one takes ten seconds
+			continue
+		}
+		id := b.make(api.ActionH5PAY, map[string]string{"call_back_url": shop + "/ottpay/callback"})
+		if err := b.g.PayWith(id, ottpaytest.Payment{Silent: true}); err != nil {
+			t.Fatal(err)
+		}
+		p.open(orderPath(id))
+		p.live("live")
+		if status := eval[int](p, `fetch(location.pathname + "/tamper", {method: "POST", redirect: "manual", body: new URLSearchParams({fault: "`+f.Name+`"})}).then((r) => r.status)`); status != 0 { // an opaque redirect
+			t.Errorf("%s: the form is answered %d", f.Name, status)
+			continue
+		}
+		row := `[...document.querySelectorAll(".seq li")].find((e) => e.querySelector(".pill")?.innerText === "callback:` + f.Name + `" && !e.innerText.includes("under way"))`
+		p.wait(row)
+		text := eval[string](p, row+".innerText")
+		sent := b.g.Deliveries(id)
+		want := "no answer"
+		if status := sent[len(sent)-1].Status; status != 0 {
+			want = itoa(uint64(status)) + " ·"
+		}
+		if !strings.Contains(text, want) {
+			t.Errorf("%s: the timeline says %q, want %q", f.Name, text, want)
+		}
+		shown++
+	}
+	if shown < 30 {
+		t.Errorf("only %d faults were shown", shown)
+	}
+	p.clean()
+}
+
+// TestMark: what has the focus or the mouse marks its bytes, its text in the
+// digest and its blocks.
+func TestMark(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, nil)
+	id := b.make(api.ActionH5PAY, nil)
+	b.pay(id)
+	p := newTab(t, b.url, desktop)
+	p.open("/messages/" + itoa(b.g.Deliveries(id)[0].Seq))
+	p.press("Digest, step by step")
+	eval[any](p, `[...document.querySelectorAll("tr[data-m]")].find((e) => e.innerText.includes("finish_time")).focus()`)
+	for name, selector := range map[string]string{"its bytes": ".wire .lit", "its text in the join": ".join .lit", "its blocks": ".blocks .lit"} {
+		p.wait(`document.querySelector("` + selector + `")`)
+		if text := eval[string](p, `[...document.querySelectorAll("`+selector+`")].map((e) => e.innerText).join("")`); !strings.Contains(text, "20") {
+			t.Errorf("%s: %q is marked", name, text)
+		}
+	}
+	// A number in an answer is hashed as a double.
+	p.open("/messages/1")
+	eval[any](p, `document.querySelectorAll("details").forEach((d) => { d.open = true; }), 0`)
+	p.says("1999 → 1999.0")
+	p.clean()
+}
+
 // TestResend: an edited callback is sent to the letter.
 func TestResend(t *testing.T) {
 	t.Parallel()

@@ -103,6 +103,11 @@ func TestSettings(t *testing.T) {
 		t.Errorf("the clock went %v minutes", got)
 	}
 	s.refused("/settings/clock", url.Values{"to": {"expiry"}}, http.StatusConflict)
+	s.post("/settings/clock", url.Values{"manual": {"yes"}})
+	if !s.g.Clock().Manual() || !has(s.get("/settings", http.StatusOK), "Let it go on") {
+		t.Error("the clock was not stopped")
+	}
+	s.post("/settings/clock", url.Values{"manual": {"no"}})
 	s.refused("/settings/clock", url.Values{"advance": {"-1m"}}, http.StatusConflict)
 
 	// A record goes out and in.

@@ -259,6 +259,57 @@ func TestEveryScreen(t *testing.T) {
 	}
 }
 
+// TestRefresh: without JavaScript, a page can update itself.
+func TestRefresh(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	first := s.get("/?status=success", http.StatusOK)
+	m := regexp.MustCompile(`<noscript><a href="([^"]*)">update automatically`).FindStringSubmatch(first)
+	if m == nil {
+		t.Fatal("no link to update automatically")
+	}
+	link := html.UnescapeString(m[1])
+	for path, want := range map[string]string{"/" + link: "3", "/?refresh=0": "", "/?refresh=x": "", "/?refresh=100000": ""} {
+		r, err := s.client.Get(s.server.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.body(r, nil)(path, http.StatusOK)
+		if got := r.Header.Get("Refresh"); got != want {
+			t.Errorf("%s: Refresh %q, want %q", path, got, want)
+		}
+	}
+	if !strings.Contains(link, "status=success") {
+		t.Errorf("the link forgets the filter: %s", link)
+	}
+}
+
+// TestMerchants: with several, the header has a switch, and each list and order
+// is of its own merchant.
+func TestMerchants(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	made, err := s.g.AddMerchant(ottpaytest.MerchantConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := `{"merchant_id":"` + made.ID + `","order_id":"SAME","amount":"500","currency_type":"CAD","biz_type":"WECHATPAY","operator_id":"0000000001","submit_type":"form","call_back_url":"http://127.0.0.1:1/"}`
+	if _, err := s.g.Merchant(made.ID).Submit(t.Context(), ottpaytest.Submission{Action: api.ActionH5PAY, Data: []byte(data)}); err != nil {
+		t.Fatal(err)
+	}
+	s.make(api.ActionH5PAY, map[string]string{"order_id": "SAME"})
+	if all := s.get("/", http.StatusOK); !has(all, "2 orders") || !strings.Contains(all, `<select name="merchant"`) {
+		t.Errorf("both merchants' orders:\n%s", seen(all))
+	}
+	if own := s.get("/?merchant="+made.ID, http.StatusOK); !has(own, "5.00 CAD") || has(own, "19.99 CAD") {
+		t.Errorf("one merchant's orders:\n%s", seen(own))
+	}
+	s.post("/orders/"+made.ID+"/SAME/decline", nil)
+	if o, _ := s.g.Merchant(merchantID).Order("SAME"); !o.Open() {
+		t.Error("the other merchant's order of this id was declined")
+	}
+}
+
 // TestLost: what is not there is answered with what is near.
 func TestLost(t *testing.T) {
 	t.Parallel()

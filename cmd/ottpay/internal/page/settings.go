@@ -121,6 +121,12 @@ func (p *page) addMerchant(r *request) error {
 }
 
 func (p *page) advance(r *request) error {
+	if manual := r.PostFormValue("manual"); manual != "" {
+		if err := p.Gateway.SetManual(manual == "yes"); err != nil {
+			return err
+		}
+		return p.see(r, "/settings?done=saved")
+	}
 	d, err := time.ParseDuration(r.PostFormValue("advance"))
 	if r.PostFormValue("to") == "expiry" {
 		d, err = p.untilExpiry(), nil
