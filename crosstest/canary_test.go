@@ -413,7 +413,7 @@ func (w *watch) client(t *testing.T, baseURL string, base http.RoundTripper) *ot
 // shown are the members that logs may name. Every other text of a message
 // is a canary, if the schema lets it.
 var shown = []string{
-	"order_id", "orderId", "bizpay_order_id", "prepay_order_id", "ori_order_id", "merchant_id", "merchant_name", "shop_id", "operator_id",
+	"order_id", "orderId", "bizpay_order_id", "prepay_order_id", "ori_order_id", "refund_id", "merchant_id", "merchant_name", "shop_id", "operator_id",
 	"sale_num", "reference", "biz_type", "bizType", "currency_type", "channelType", "cc_channelType", "submit_type", "duration", "txnTime", "fee_type", "time_zone_id", "order_status", "status", "return_code", "rspCode", "rspMsg", "exchange_rate",
 	"finish_time", "trade_time", "create_time", "expire_time", "app_id", "appId", "signType", "feeType",
 }

@@ -68,7 +68,8 @@ func callbackFaults() []FaultInfo {
 	burst := once(200, 503)
 	burst.Reasons = []string{"in-flight"}
 	splice, code := no(503, "possible-splice"), no(503, "code")
-	trusting := map[CallbackFault]*Expectation{CallbackSplice: &splice, CallbackCode: &code}
+	inner, dollars := no(503, "merchant"), no(503, "amount")
+	trusting := map[CallbackFault]*Expectation{CallbackSplice: &splice, CallbackCode: &code, CallbackInnerMerchant: &inner, CallbackAmountDecimal: &dollars}
 	list := []struct {
 		name       CallbackFault
 		group      string
@@ -94,10 +95,10 @@ func callbackFaults() []FaultInfo {
 		{CallbackKey, forgery, "sealed under a foreign key", "refuses it", nil, no(401, "padding", "plaintext")},
 		{CallbackOldKey, forgery, "sealed under the key before the rotation", "takes it while that key is configured, then refuses it", nil, once(200)},
 		{CallbackMerchant, forgery, "another merchant outside of the data", "refuses it: it has no key for that one", nil, no(401, "unknown-merchant")},
-		{CallbackInnerMerchant, forgery, "another merchant inside the data, sealed", "does not act on it", nil, no(400, "merchant")},
+		{CallbackInnerMerchant, forgery, "another merchant inside the data, sealed", "asks the gateway, or for a redelivery", nil, once(200)},
 		{CallbackNoMerchant, forgery, "no merchant outside of the data", "refuses it, unless it has one merchant only and says so", nil, no(400, "no-merchant")},
 		{CallbackCode, forgery, "FAIL outside of the data, which nothing protects", "asks the gateway, or for a redelivery", nil, once(200)},
-		{CallbackRequest, forgery, "a request of the shop's as a callback: it opens", "refuses it: it lacks what every callback has", nil, no(400, "bizpay_order_id")},
+		{CallbackRequest, forgery, "a request of the shop's as a callback: it opens", "refuses it: it lacks what every callback has", nil, no(400, "finish_time")},
 		{CallbackResponse, forgery, "an answer of the gateway's as a callback: it opens", "refuses it: it lacks what every callback has", nil, no(400, "finish_time")},
 
 		{CallbackAmount, content, "another amount, sealed", "does not deliver goods: asks for a redelivery and raises an alarm", nil, no(503, "amount-mismatch")},
@@ -107,8 +108,8 @@ func callbackFaults() []FaultInfo {
 		{CallbackUnknownStatus, content, "an order_status that nobody knows", "does not take it for a payment", nil, no(503, "kind")},
 		{CallbackUnknownMember, content, "members that the document does not know, nested ones too", "takes it", nil, once(200)},
 		{CallbackNumbers, content, "amounts as JSON numbers", "takes it", nil, once(200)},
-		{CallbackAmountDecimal, content, `an amount with a point, such as "1.00"`, "does not act on it", nil, no(400, "amount")},
-		{CallbackAmountNegative, content, `a negative amount`, "refuses it", nil, no(400, "amount")},
+		{CallbackAmountDecimal, content, `an amount with a point, such as "1.00"`, "asks the gateway, or for a redelivery", nil, once(200)},
+		{CallbackAmountNegative, content, `a negative amount`, "does not take it for a payment: asks for a redelivery and raises an alarm", nil, no(503, "amount")},
 		{CallbackNoFinishTime, content, "finish_time is missing", "refuses it", nil, no(400, "finish_time")},
 		{CallbackNullOptional, content, "remarks is null", "takes it", nil, once(200)},
 		{CallbackEmptyOptional, content, `tip is ""`, "takes it: an empty text is an absent amount", nil, once(200)},
