@@ -57,7 +57,7 @@ func ParseDecimal(text string) (Cents, error) {
 		part = "00"
 	}
 	n, ok := parseDigits(strings.TrimLeft(whole, "0") + part)
-	if !ok || !digitsOnly(whole) {
+	if !ok {
 		return 0, &AmountError{Raw: text}
 	}
 	return Cents(n), nil
@@ -147,15 +147,6 @@ func decimal(n int64, places int) string {
 	return sign + digits[:point] + "." + digits[point:]
 }
 
-func digitsOnly(s string) bool {
-	for i := range len(s) {
-		if s[i] < '0' || s[i] > '9' {
-			return false
-		}
-	}
-	return true
-}
-
 // parseDigits reads 1 to 15 digits. Fifteen never overflow.
 func parseDigits[T string | []byte](s T) (int64, bool) {
 	if len(s) == 0 || len(s) > 15 {
@@ -177,8 +168,8 @@ func parseInteger(value []byte) (int64, bool) {
 	if len(value) > 0 && value[0] == '"' {
 		return parseDigits(textOf(value))
 	}
-	if !wire.IsNumber(value) || value[0] == '-' || !wire.Valid(value) {
-		return 0, false
+	if !wire.IsNumber(value) || value[0] == '-' || value[len(value)-1] <= ' ' || !wire.Valid(value) {
+		return 0, false // white space is valid around a value, and not a part of it
 	}
 	return parseWhole(string(value))
 }
@@ -203,23 +194,19 @@ func parseWhole(number string) (int64, bool) {
 	if digits == "" {
 		return 0, true
 	}
-	shift := 0
+	shift := int64(0)
 	if exponent != "" {
 		var err error
-		if shift, err = strconv.Atoi(exponent); err != nil {
+		// Of 32 bits, so that the sum below cannot overflow.
+		if shift, err = strconv.ParseInt(exponent, 10, 32); err != nil {
 			return 0, false
 		}
 	}
 	significant := strings.TrimRight(digits, "0")
-	zeros := len(digits) - len(significant)
-	// The value is significant × 10^(zeros − len(part) + shift). A shift far
-	// out of range must not wrap around.
-	if shift > 1<<20 || shift < -(1<<20) {
+	// The value is significant × 10^zeros.
+	zeros := int64(len(digits)-len(significant)-len(part)) + shift
+	if zeros < 0 || int64(len(significant))+zeros > 15 {
 		return 0, false
 	}
-	zeros += shift - len(part)
-	if zeros < 0 || len(significant)+zeros > 15 {
-		return 0, false
-	}
-	return parseDigits(significant + strings.Repeat("0", zeros))
+	return parseDigits(significant + strings.Repeat("0", int(zeros)))
 }

@@ -3,6 +3,7 @@ package field_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -158,26 +159,56 @@ func TestRate(t *testing.T) {
 	}
 }
 
-func FuzzCents(f *testing.F) {
-	for _, seed := range []string{`"1"`, `1`, `1.0`, `1e2`, `10e-1`, `"-1"`, `null`, `0.000e-5`} {
-		f.Add([]byte(seed))
-	}
-	// The law: what is read is JSON, and comes back as the same amount.
-	f.Fuzz(func(t *testing.T, data []byte) {
-		var c field.Cents
-		if c.UnmarshalJSON(data) != nil {
+// TestAmountErrors: whatever refuses an amount says so by an AmountError that
+// has the text, and hands out no amount.
+func TestAmountErrors(t *testing.T) {
+	t.Parallel()
+	check := func(name, raw string, got field.Cents, err error) {
+		t.Helper()
+		var bad *field.AmountError
+		if got != 0 || !errors.As(err, &bad) || bad.Raw != raw {
+			t.Errorf("%s: %d, %v, want an AmountError with %q", name, got, err, raw)
 			return
 		}
-		if !json.Valid(data) {
-			t.Fatalf("%q is not JSON", data)
+		if text := fmt.Sprintf("%v %+v %s", *bad, *bad, bad); strings.Contains(text, raw) {
+			t.Errorf("%s: printed as %s", name, text)
 		}
-		out, err := c.MarshalJSON()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var back field.Cents
-		if err := back.UnmarshalJSON(out); err != nil || back != c {
-			t.Fatalf("%s comes back as %d, %v", out, back, err)
-		}
-	})
+	}
+	got, err := field.ParseCents("12a45")
+	check("ParseCents", "12a45", got, err)
+	for _, text := range []string{"12.345", "1a.00", "12345678901234.00"} {
+		got, err = field.ParseDecimal(text)
+		check("ParseDecimal", text, got, err)
+	}
+	for _, value := range []string{`"0123"`, `12345`, `"\u00301"`, `"12 45"`, `null`, `"12345`, `12345"`} {
+		var c field.Cents
+		check("UnmarshalDigits", value, c, c.UnmarshalDigits([]byte(value)))
+	}
+	b, err := field.Cents(-12345).AppendText([]byte("kept"))
+	if string(b) != "kept" {
+		t.Errorf("appended %q", b)
+	}
+	check("AppendText", "-12345", 0, err)
+	b, err = field.Rate(-12345).AppendText([]byte("kept"))
+	if string(b) != "kept" {
+		t.Errorf("appended %q", b)
+	}
+	check("Rate", "-12345", 0, err)
+	if out, err := field.Cents(-12345).MarshalJSON(); out != nil || err == nil {
+		t.Errorf("written as %s, %v", out, err)
+	}
+}
+
+func TestAmountsAsText(t *testing.T) {
+	t.Parallel()
+	if c, err := field.ParseCents("000000000001999"); err != nil || c != 1999 || c.String() != "1999" {
+		t.Errorf("got %v, %v", c, err)
+	}
+	if got := field.Cents(0).Decimal() + " " + field.Rate(0).Decimal() + " " + field.Rate(650000000).String() + " " + field.Rate(1).Decimal() + " " + field.Cents(100).Decimal(); got != "0.00 0.00000000 650000000 0.00000001 1.00" {
+		t.Errorf("got %s", got)
+	}
+	var c field.Cents
+	if err := c.UnmarshalDigits([]byte(`"\u0031999"`)); err != nil || c != 1999 {
+		t.Errorf("got %d, %v", c, err)
+	}
 }

@@ -63,10 +63,7 @@ func (t Time) ParseIn(loc *time.Location) (time.Time, error) {
 // Zone returns the zone that the text names, "" if it names none. known reports
 // whether Parse knows it.
 func (t Time) Zone() (name string, known bool) {
-	_, name, err := t.wall()
-	if err != nil || name == "" {
-		return "", false
-	}
+	_, name, _ = t.wall()
 	_, known = zoneNamed(name)
 	return name, known
 }
@@ -123,8 +120,8 @@ func (t Time) wall() (at time.Time, zone string, err error) {
 // wholeNumber returns the digits of a JSON number with an integral value, which
 // a time may come as, and any other text as it is.
 func wholeNumber(text string) string {
-	if strings.ContainsAny(text, ".eE") && wire.IsNumber(text) && wire.Valid([]byte(text)) {
-		if n, ok := parseWhole(text); ok {
+	if wire.IsNumber(text) {
+		if n, ok := parseInteger([]byte(text)); ok {
 			return fmt.Sprint(n)
 		}
 	}

@@ -2,6 +2,7 @@ package field_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,7 @@ func TestTimeParse(t *testing.T) {
 		// An unknown zone is flagged and stops nothing.
 		{"2020-04-16 05:04:29 HKT", china, true, "HKT"},
 		{"20200416050429 +08:00", china, true, "+08:00"},
+		{"20200416050429 AZaz09+-:/_", china, true, "AZaz09+-:/_"},
 		{"2020-04-16 05:04:29 Asia/Shanghai", china, true, "Asia/Shanghai"},
 	} {
 		got, assumed, err := tt.text.Parse()
@@ -63,11 +65,11 @@ func TestTimeParse(t *testing.T) {
 	}
 	for _, text := range []field.Time{
 		"", " ", "2020-04-16", "2020-04-16T05:04:29Z", "2020-13-16 05:04:29", "2020-04-16 05:04:29.5", "2020-04-16 5:04:29", "20201316050429", " 20200416050429", "20200416050429 ",
-		"2020-04-16 05:04:29CST", "2020-04-16 05:04:29 CST EST", "2020-04-16 05:04:29 (x)", "Apr 16, 2020 5:04:29", "Apr 16, 2020 5:04:29 AM PM", "2.0200416050429E1", "1e400", "0.5", "1587000000",
+		"2020-04-16 05:04:29CST", "2020-04-16 05:04:29 CST EST", "2020-04-16 05:04:29 (x)", "Apr 16, 2020 5:04:29", "Apr 16, 2020 5:04:29 AM PM", "Apr 16, 2020 5:04:29 PM AM", "2020-04-16 05:04:29 AM", "2020-04-16 05:04:29 PM", "2020-04-16 05:04:29 A@", "2020-04-16 05:04:29 A[", "2020-04-16 05:04:29 A`", "2020-04-16 05:04:29 A{", "2020-04-16 05:04:29 A;", "2020-04-16 05:04:29 A.", "2020-04-16 05:04:29 é", " CST", "CST", `"20200416050429"`, "2.0200416050429E1", "1e400", "0.5", "1587000000",
 	} {
-		_, _, err := text.Parse()
+		at, assumed, err := text.Parse()
 		var bad *field.TimeError
-		if !errors.As(err, &bad) || bad.Raw != string(text) {
+		if !errors.As(err, &bad) || bad.Raw != string(text) || !at.IsZero() || assumed || fmt.Sprintf("%v %+v", *bad, bad) != err.Error()+" "+err.Error() {
 			t.Errorf("%q: got %v", text, err)
 		} else if strings.TrimSpace(string(text)) != "" && strings.Contains(err.Error(), string(text)) {
 			t.Errorf("the error quotes the text: %v", err)
@@ -144,9 +146,14 @@ func TestJSONStringDecode(t *testing.T) {
 	if err := field.JSONString(`{"appId":"wx1"}`).Decode(&v); err != nil || v.AppID != "wx1" {
 		t.Fatalf("got %+v, %v", v, err)
 	}
+	for _, err := range []error{field.JSONString(`{"appId":90210}`).Decode(&v), field.JSONString(`[90210]`).Decode(&v), field.JSONString(`{"appId":"x"}`).Decode(v)} {
+		if err == nil || strings.Contains(err.Error(), "90210") || !strings.Contains(err.Error(), "struct") {
+			t.Errorf("got %v", err)
+		}
+	}
 	link := field.JSONString("weixin://wxpay/secret")
 	err := link.Decode(&v)
-	if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "'w'") {
+	if err == nil || err.Error() != "field: the string does not hold JSON" {
 		t.Fatalf("got %v", err)
 	}
 	if link.Valid() || link.Text() != "weixin://wxpay/secret" {
