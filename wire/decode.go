@@ -177,15 +177,16 @@ func (p *plan) over(by how, t reflect.Type, outer []*plan) error {
 // that it embeds. Package reflect does not tell, so the compiler's own mark of
 // the wrapper that it makes for a promoted method does.
 func declares(t reflect.Type, method string) bool {
-	if t.Kind() != reflect.Struct || !slices.ContainsFunc(reflect.VisibleFields(t), func(f reflect.StructField) bool {
-		return f.Anonymous && len(f.Index) == 1 && has(f.Type, method)
-	}) {
+	if !embeds(t, method) {
 		return true
 	}
 	base, _, _ := strings.Cut(t.Name(), "[")
+	if base == "" {
+		return false // a type without a name declares nothing
+	}
 	for _, receiver := range []reflect.Type{t, reflect.PointerTo(t)} {
 		m, ok := methodOf(receiver, method)
-		if !ok || base == "" {
+		if !ok {
 			continue
 		}
 		f := runtime.FuncForPC(m.Func.Pointer())
@@ -200,12 +201,24 @@ func declares(t reflect.Type, method string) bool {
 	return false
 }
 
-func has(t reflect.Type, method string) bool {
-	if t.Kind() != reflect.Pointer && t.Kind() != reflect.Interface {
-		t = reflect.PointerTo(t)
+// embeds reports whether a struct embeds a type with the method.
+func embeds(t reflect.Type, method string) bool {
+	if t.Kind() != reflect.Struct {
+		return false
 	}
-	_, ok := methodOf(t, method)
-	return ok
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if !f.Anonymous {
+			continue
+		}
+		if _, ok := methodOf(f.Type, method); ok {
+			return true
+		}
+		if _, ok := methodOf(reflect.PointerTo(f.Type), method); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // methodOf looks a method up by a constant name, so that the linker may drop all
@@ -316,13 +329,9 @@ func (p *plan) object(m *Members, v reflect.Value, path string) error {
 		return v.Addr().Interface().(Unmarshaler).UnmarshalMembers(m)
 	case byFields:
 		return p.structOf(m, v, path)
-	case byPointer:
-		if v.IsNil() {
-			v.Set(reflect.New(p.elem.typ))
-		}
-		return p.elem.object(m, v.Elem(), path)
+	default:
+		return p.value(m.JSON(), v, path)
 	}
-	return p.value(m.JSON(), v, path)
 }
 
 func (p *plan) structOf(m *Members, v reflect.Value, path string) error {
@@ -376,7 +385,7 @@ func (p *plan) value(raw []byte, v reflect.Value, path string) error {
 		}
 		return nil
 	case string(raw) == "null":
-		if p.how == byPointer || p.how == bySlice && v.Kind() == reflect.Slice || p.how == byMap {
+		if k := v.Kind(); k == reflect.Pointer || k == reflect.Slice || k == reflect.Map {
 			v.SetZero()
 		}
 		return nil

@@ -185,6 +185,12 @@ type (
 		N map[int]*plain   `json:"n"`
 		O *[]*plain        `json:"o"`
 		P bool             `json:"p,string"`
+		U []byte           `json:"u"`
+		V []field.Cents    `json:"v"`
+		W map[string]int   `json:"w"`
+		X []int            `json:"x,string"`
+		Y *plain           `json:"y,string"`
+		Z string           `json:"z,string"`
 		Q string           `json:"-"`
 		R string           `json:"-,"`
 		inner
@@ -207,7 +213,7 @@ func TestDecodeAgrees(t *testing.T) {
 	for _, data := range []string{
 		`{}`, `{"a":"x","b":1,"C":2.5}`, `{"d":[{"a":"1"},{"b":2}],"e":{"x":{"a":"2"},"y":{}}}`, `{"f":[1, 2],"g":{"x":[1]},"h":"2020-04-16T05:04:29Z"}`,
 		`{"i":{"i":{"a":"deep"}},"j":[{"t":"1"},{"t":"2"}],"k":"19","l":"7","m":"t"}`, `{"j":[{"t":"1"}]}`, `{"j":[{"t":"1"},{"t":"2"},{"t":"3"}]}`, `{"n":{"1":{"a":"x"},"2":null},"o":[{"a":"x"},null],"p":"true"}`,
-		`{"a":null,"b":null,"d":null,"e":null,"i":null,"j":null,"n":null,"o":null,"k":5,"g":null}`, `{"d":[],"e":{},"o":[]}`, `{"s":"in","t":"ptr","A":"inner","-":"dash"}`, `{"unknown":1}`,
+		`{"a":null,"b":null,"d":null,"e":null,"i":null,"j":null,"n":null,"o":null,"k":5,"g":null}`, `{"d":[],"e":{},"o":[]}`, `{"s":"in","t":"ptr","A":"inner","-":"dash"}`, `{"unknown":1,"hidden":"x","Pointed":{"t":"x"},"inner":{"s":"x"}}`, `{"u":"aGk=","v":["1",2],"w":{"a":1},"x":[1,2],"y":{"a":"x"},"z":"\"q\""}`, `{"u":null,"v":null,"w":null,"x":null,"y":null,"z":null,"C":null,"h":null}`,
 	} {
 		var got, want plain
 		got.Pointed, want.Pointed = new(Pointed), new(Pointed)
@@ -218,6 +224,41 @@ func TestDecodeAgrees(t *testing.T) {
 			t.Errorf("%s: %v", data, err)
 		} else if g, w := encoded(t, got), encoded(t, want); g != w {
 			t.Errorf("%s: got %s, want %s", data, g, w)
+		}
+	}
+}
+
+// TestDecodeOnto decodes onto a value that has something in every field.
+func TestDecodeOnto(t *testing.T) {
+	t.Parallel()
+	full := func() plain {
+		c, i, o := 1.5, &plain{A: "i"}, []*plain{{A: "o"}}
+		return plain{
+			A: "a", B: 1, C: &c, D: []plain{{A: "d"}}, E: map[string]plain{"e": {}}, F: json.RawMessage(`1`), G: 1, H: time.Unix(0, 0).UTC(), I: i, J: [2]Pointed{{"j"}, {"j"}},
+			K: 5, L: 6, M: "m", N: map[int]*plain{1: i}, O: &o, P: true, U: []byte("u"), V: []field.Cents{1}, W: map[string]int{"w": 1}, X: []int{1}, Y: i, Z: "z", inner: inner{S: "s", A: "A"}, Pointed: &Pointed{T: "t"},
+		}
+	}
+	for _, data := range []string{
+		`{}`, `{"a":null,"b":null,"C":null,"d":null,"e":null,"g":null,"i":null,"j":null,"k":7,"n":null,"o":null,"p":null,"u":null,"v":null,"w":null,"x":null,"y":null,"z":null,"s":null,"t":null}`,
+		`{"d":[],"e":{},"i":{"b":2},"n":{},"o":[null],"s":"new","t":"new","A":"new"}`,
+	} {
+		got, want := full(), full()
+		pointed := got.Pointed
+		if err := json.Unmarshal([]byte(data), &want); err != nil {
+			t.Fatal(err)
+		}
+		if err := wire.Unmarshal([]byte(data), &got); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(data, `"e":{}`) {
+			want.E = map[string]plain{} // encoding/json keeps the entries of a map that is there
+			want.N = map[int]*plain{}
+		}
+		if g, w := encoded(t, got), encoded(t, want); g != w {
+			t.Errorf("%s:\ngot  %s\nwant %s", data, g, w)
+		}
+		if got.Pointed != pointed {
+			t.Errorf("%s: an embedded pointer that was set is another one", data)
 		}
 	}
 }
@@ -273,8 +314,62 @@ func TestDecodeMisfits(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "amount") || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("got %v", err)
 	}
-	if err := wire.Unmarshal([]byte(`{}`), new(struct{ failing })); err == nil || strings.Contains(err.Error(), "s3cret") {
+	if err := wire.Unmarshal([]byte(`{}`), new(failing)); err == nil || err.Error() != "wire: the object does not fit a wire_test.failing" {
 		t.Errorf("got %v", err)
+	}
+}
+
+type Tiny struct{ Seen bool } // its decoder is small enough to be inlined into what promotes it
+
+func (t *Tiny) UnmarshalJSON([]byte) error { t.Seen = true; return nil }
+
+type Stamp struct{ At string }
+
+func (s *Stamp) UnmarshalText(b []byte) error { s.At = string(b); return nil }
+
+type Text string
+
+// TestDecodeWhatIsPromoted: decoders of several kinds, promoted from what a
+// struct embeds.
+func TestDecodeWhatIsPromoted(t *testing.T) {
+	t.Parallel()
+	type withTiny struct {
+		Tiny
+		Attach string `json:"attach"`
+	}
+	if v := decode[withTiny](t, attached); !v.Seen || v.Attach != "table 7" {
+		t.Errorf("got %+v", v)
+	}
+	type withStamp struct {
+		Stamp
+		Attach string `json:"attach"`
+	}
+	if v := decode[withStamp](t, `{"Stamp":"now","attach":"x"}`); v.At != "now" || v.Attach != "x" {
+		t.Errorf("got %+v", v)
+	}
+	type withInterface struct {
+		json.Unmarshaler
+		Attach string `json:"attach"`
+	}
+	if v := decode[withInterface](t, `{"attach":"x"}`); v.Attach != "x" {
+		t.Errorf("got %+v", v)
+	}
+	type withText struct {
+		Text
+		Attach string `json:"attach"`
+	}
+	if v := decode[withText](t, `{"Text":"y","attach":"x"}`); v.Text != "y" || v.Attach != "x" {
+		t.Errorf("got %+v", v)
+	}
+	type withName struct {
+		api.Notification `json:"n"`
+		Attach           string `json:"attach"`
+	}
+	if v := decode[withName](t, `{"n":`+attached+`,"attach":"x","order_id":"B1"}`); v.OrderID != "A1" || v.Attach != "x" {
+		t.Errorf("got %v", v)
+	}
+	if v := decode[embedding](t, `{"Notification":{"order_id":"B1"},"order_id":"A1"}`); v.OrderID != "A1" {
+		t.Errorf("an embedded type is not the member of its name: %v", v)
 	}
 }
 
@@ -282,7 +377,10 @@ type failing struct{ X int }
 
 func (*failing) UnmarshalJSON([]byte) error { return errors.New("s3cret") }
 
-type recursive struct{ *recursive }
+type (
+	recursive struct{ *recursive }
+	Recursive struct{ *Recursive }
+)
 
 type (
 	lower        struct{ X int }
@@ -304,7 +402,10 @@ func TestNewDecoderRefuses(t *testing.T) {
 			lowerDecodes
 			Y int
 		}](),
-		"itself": reflect.TypeFor[recursive](),
+		"itself": reflect.TypeFor[recursive](), "itself, exported": reflect.TypeFor[Recursive](),
+		"slice of such": reflect.StructOf([]reflect.StructField{{Name: "In", Type: reflect.SliceOf(twice)}}), "map of such": reflect.StructOf([]reflect.StructField{{Name: "In", Type: reflect.MapOf(str, twice)}}),
+		"pointer to such": reflect.StructOf([]reflect.StructField{{Name: "In", Type: reflect.PointerTo(twice)}}), "embeds such": reflect.StructOf([]reflect.StructField{{Name: "In", Type: twice, Anonymous: true}}),
+		"embeds a pointer to such": reflect.StructOf([]reflect.StructField{{Name: "In", Type: reflect.PointerTo(twice), Anonymous: true}}),
 	} {
 		if d, err := wire.NewDecoder(typ); err == nil {
 			t.Errorf("%s: %v", name, d)
@@ -321,8 +422,10 @@ func TestNewDecoderRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Decode(new(wire.Members), new(embedding)); err == nil {
-		t.Error("another type: no error")
+	for _, v := range []any{new(embedding), plain{}, (*plain)(nil), nil, new(*plain)} {
+		if err := d.Decode(new(wire.Members), v); err == nil {
+			t.Errorf("%T: no error", v)
+		}
 	}
 	if err := wire.Unmarshal([]byte(`{"a":1,"a":2}`), new(plain)); err != wire.ErrDuplicate {
 		t.Errorf("got %v", err)

@@ -16,8 +16,8 @@ func skipSpace(b []byte, at int) int {
 	return at
 }
 
-// stringEnd reads the string that begins at at. It also reports whether the
-// string has an escape and whether it has a byte beyond ASCII.
+// stringEnd reads the string that begins at at. Of a whole string it also
+// reports whether it has an escape and whether it has a byte beyond ASCII.
 func stringEnd(b []byte, at int) (end int, escaped, high bool) {
 	if at >= len(b) || b[at] != '"' {
 		return -1, false, false
@@ -46,18 +46,18 @@ func stringEnd(b []byte, at int) (end int, escaped, high bool) {
 		case c == '\\':
 			n := escapeLen(b[i:])
 			if n == 0 {
-				return -1, false, seen&tops != 0
+				return -1, false, false
 			}
 			escaped = true
 			i += n
 		case c < 0x20:
-			return -1, false, seen&tops != 0
+			return -1, false, false
 		default:
 			seen |= uint64(c)
 			i++
 		}
 	}
-	return -1, false, seen&tops != 0
+	return -1, false, false
 }
 
 const (

@@ -80,16 +80,15 @@ type Span struct {
 func Parse(json []byte, m *Members) error {
 	m.begin(json)
 	p := parser{b: json, m: m}
-	if p.document() && (!p.high || utf8.Valid(json)) {
+	err := p.document()
+	if err == 0 && (!p.high || utf8.Valid(json)) {
 		return nil
 	}
 	m.Reset()
-	switch {
-	case p.fault == ErrTooLarge:
-	case !utf8.Valid(json):
+	if err != ErrTooLarge && !utf8.Valid(json) {
 		return ErrNotUTF8
 	}
-	return p.fault
+	return err
 }
 
 // Valid reports whether value is one JSON value, of any kind, that a member of
@@ -97,7 +96,7 @@ func Parse(json []byte, m *Members) error {
 func Valid(value []byte) bool {
 	var m Members
 	p := parser{b: value, m: &m}
-	return len(value) <= maxSize && utf8.Valid(value) && p.value(1) && skipSpace(value, p.at) == len(value)
+	return len(value) <= maxSize && utf8.Valid(value) && p.value(1) == 0 && skipSpace(value, p.at) == len(value)
 }
 
 // begin empties m for another text.
@@ -285,38 +284,33 @@ func (m *Members) sortMany() bool {
 	return true
 }
 
-// parser is one pass over a text. Its methods return false when they have set
-// fault.
+// parser is one pass over a text. Its methods return 0, or why the text is
+// refused.
 type parser struct {
-	b     []byte
-	at    int
-	m     *Members
-	high  bool // a string holds a byte beyond ASCII
-	fault Error
+	b    []byte
+	at   int
+	m    *Members
+	high bool // a string holds a byte beyond ASCII
 }
 
-func (p *parser) fail(err Error) bool {
-	p.fault = err
-	return false
-}
-
-func (p *parser) document() bool {
+func (p *parser) document() Error {
 	if len(p.b) > maxSize {
-		return p.fail(ErrTooLarge)
+		return ErrTooLarge
 	}
 	p.at = skipSpace(p.b, 0)
-	switch {
-	case p.at == len(p.b):
-		return p.fail(ErrSyntax)
-	case p.b[p.at] != '{':
-		return p.fail(ErrNotObject)
-	case !p.outer():
-		return false
+	if p.at == len(p.b) {
+		return ErrSyntax
+	}
+	if p.b[p.at] != '{' {
+		return ErrNotObject
+	}
+	if err := p.outer(); err != 0 {
+		return err
 	}
 	if skipSpace(p.b, p.at) != len(p.b) {
-		return p.fail(ErrTrailing)
+		return ErrTrailing
 	}
-	return true
+	return 0
 }
 
 // next skips white space and takes the byte c.
@@ -331,16 +325,16 @@ func (p *parser) next(c byte) bool {
 
 // value reads one value, white space before it included, that stands depth
 // levels deep.
-func (p *parser) value(depth int) bool {
+func (p *parser) value(depth int) Error {
 	p.at = skipSpace(p.b, p.at)
 	if p.at == len(p.b) {
-		return p.fail(ErrSyntax)
+		return ErrSyntax
 	}
 	start, end := p.at, -1
 	switch p.b[p.at] {
 	case '"':
-		_, ok := p.str()
-		return ok
+		_, err := p.str()
+		return err
 	case '{':
 		return p.object(depth + 1)
 	case '[':
@@ -355,64 +349,65 @@ func (p *parser) value(depth int) bool {
 	default:
 		p.m.number = true
 		if end = numberEnd(p.b, p.at); end >= 0 && !finite(p.b[start:end]) {
-			return p.fail(ErrNumber)
+			return ErrNumber
 		}
 	}
 	if end < 0 {
-		return p.fail(ErrSyntax)
+		return ErrSyntax
 	}
 	p.at = end
-	return true
+	return 0
 }
 
-func (p *parser) str() (escaped, ok bool) {
+// str reads a string and reports whether it has escapes.
+func (p *parser) str() (escaped bool, err Error) {
 	end, escaped, high := stringEnd(p.b, p.at)
-	p.high = p.high || high
 	if end < 0 {
-		return false, p.fail(ErrSyntax)
+		return false, ErrSyntax
 	}
-	p.at = end
-	return escaped, true
+	p.at, p.high = end, p.high || high
+	return escaped, 0
 }
 
 // outer reads the object whose members are indexed.
-func (p *parser) outer() bool {
+func (p *parser) outer() Error {
 	p.at++
 	if p.next('}') {
-		return true
+		return 0
 	}
 	for {
 		p.at = skipSpace(p.b, p.at)
 		nameAt := p.at + 1
-		escaped, ok := p.str()
-		if !ok {
-			return false
+		escaped, err := p.str()
+		if err != 0 {
+			return err
 		}
 		nameEnd := p.at - 1
 		if !p.next(':') {
-			return p.fail(ErrSyntax)
+			return ErrSyntax
 		}
 		p.at = skipSpace(p.b, p.at)
 		e := p.enter(nameAt, nameEnd, escaped)
 		e.at = int32(p.at)
 		if p.at < len(p.b) && p.b[p.at] == '"' {
-			if e.escaped, ok = p.str(); !ok {
-				return false
-			}
-		} else if !p.value(1) {
-			return false
+			e.escaped, err = p.str()
+		} else {
+			err = p.value(1)
+		}
+		if err != 0 {
+			return err
 		}
 		e.end = int32(p.at)
 		if p.next(',') {
 			continue
 		}
 		if !p.next('}') {
-			return p.fail(ErrSyntax)
+			return ErrSyntax
 		}
 		if !p.m.sort() {
-			return p.fail(ErrDuplicate)
+			return ErrDuplicate
 		}
-		return true
+		return 0
 	}
 }
 
@@ -444,36 +439,39 @@ func (p *parser) grow() {
 }
 
 // object reads a nested object that stands depth levels deep.
-func (p *parser) object(depth int) bool {
+func (p *parser) object(depth int) Error {
 	if depth > maxDepth {
-		return p.fail(ErrDepth)
+		return ErrDepth
 	}
 	p.at++
 	if p.next('}') {
-		return true
+		return 0
 	}
 	base := len(p.m.needRare().nested)
 	for {
 		p.at = skipSpace(p.b, p.at)
 		nameAt := p.at + 1
-		escaped, ok := p.str()
-		if !ok {
-			return false
+		escaped, err := p.str()
+		if err != 0 {
+			return err
 		}
 		p.nest(nameAt, escaped)
 		if !p.next(':') {
-			return p.fail(ErrSyntax)
+			return ErrSyntax
 		}
-		if !p.value(depth) {
-			return false
+		if err := p.value(depth); err != 0 {
+			return err
 		}
 		if p.next(',') {
 			continue
 		}
 		if !p.next('}') {
-			return p.fail(ErrSyntax)
+			return ErrSyntax
 		}
-		return p.distinct(base)
+		if !p.distinct(base) {
+			return ErrDuplicate
+		}
+		return 0
 	}
 }
 
@@ -490,13 +488,14 @@ func (p *parser) nest(at int, escaped bool) {
 	r.nested = append(r.nested, n)
 }
 
-// distinct ends the nested object whose names begin at base of rare.nested.
+// distinct ends the nested object whose names begin at base of rare.nested. It
+// reports whether they are unique.
 func (p *parser) distinct(base int) bool {
 	names := p.m.rare.nested[base:]
 	slices.SortFunc(names, p.compareNested)
 	for i := 1; i < len(names); i++ {
 		if p.compareNested(names[i-1], names[i]) == 0 {
-			return p.fail(ErrDuplicate)
+			return false
 		}
 	}
 	p.m.rare.nested = p.m.rare.nested[:base]
@@ -514,24 +513,24 @@ func (p *parser) nestedText(n nestedName) []byte {
 	return p.b[n.at:n.end]
 }
 
-func (p *parser) array(depth int) bool {
+func (p *parser) array(depth int) Error {
 	if depth > maxDepth {
-		return p.fail(ErrDepth)
+		return ErrDepth
 	}
 	p.at++
 	if p.next(']') {
-		return true
+		return 0
 	}
 	for {
-		if !p.value(depth) {
-			return false
+		if err := p.value(depth); err != 0 {
+			return err
 		}
 		if p.next(',') {
 			continue
 		}
 		if !p.next(']') {
-			return p.fail(ErrSyntax)
+			return ErrSyntax
 		}
-		return true
+		return 0
 	}
 }

@@ -103,7 +103,9 @@ func texts() []string {
 		`{"a":1 "b":2}`, `{"a":01}`, `{"a":-01}`, `{"a":1.}`, `{"a":.5}`, `{"a":+1}`, `{"a":1e}`, `{"a":1e+}`, `{"a":-}`, `{"a":--1}`, `{"a":1.5.5}`, `{"a":0x1}`, `{"a":NaN}`, `{"a":tru}`, `{"a":trues}`, `{"a":nul}`, `{"a":fals}`,
 		`{"a":true,"b":false,"c":null,"d":-0,"e":0.5,"f":-1.25E+10,"g":1e-7,"h":10000000}`, `{"a":1e400}`, `{"a":-1e400}`, `{"a":1E400}`, `{"a":1e308}`, `{"a":1e-400}`, `{"a":[1e400]}`, `{"a":1` + strings.Repeat("0", 308) + `}`, `{"a":1` + strings.Repeat("0", 309) + `}`, `{"a":0.` + strings.Repeat("0", 400) + `1}`,
 		`{"a":"` + "\n" + `"}`, `{"a":"` + "\x1f" + `"}`, `{"a":"` + "\x7f" + `"}`, `{"a":"` + "\x00" + `"}`, `{"a":"\x"}`, `{"a":"\`, `{"a":"\"}`, `{"a":"\u12"}`, `{"a":"\u12g4"}`, `{"a":"\ud800"}`, `{"a":"\ud800\u0041"}`, `{"a":"\ud800\ud800"}`, `{"a":"\ud800x\udc00"}`, `{"a":"\udc00"}`, `{"a":"\uD83D\uDE00"}`, `{"a":"\ud83d\ude00\u00e9\ud7ff\ue000"}`,
-		`{"a":"\"\\\/\b\f\n\r\t"}`, `{"\u0061":1,"b\u005c":2}`, `{"a":1,"\u0061":2}`, `{"a":1,"a":2}`, `{"a":1,"A":2}`, `{"a":{"b":1,"b":2}}`, `{"a":{"b":1,"\u0062":2}}`, `{"a":[{"b":1},{"b":2}]}`, `{"a":{"b":{"c":1},"d":{"c":1}},"c":2}`, `{"":1}`, `{"":1,"":2}`,
+		`{"a":"\"\\\/\b\f\n\r\t"}`, `{"a":"\ud800\udc00\udbff\udfff\ud7ff\ue000"}`, `{"a":"\ud800\udbff"}`, `{"a":"\ud800\ue000"}`, `{"a":"\ud800\uDFFF\uDBFF\uDC00"}`, `{"a":"\udfff"}`, `{"a":"\udbff"}`, `{"a":"\ud800\\dc00"}`, `{"a":"\ud800\ndc00x"}`, `{"a":"\ud800\u"}`, `{"a":"\ud800\udc0"}`, `{"a":"\ud800\udc0g"}`, `{"a":"\ud800xudc00"}`,
+		`{"a":"\u0000\u9999\uaAfF\uAaFf"}`, `{"a":"\u000/"}`, `{"a":"\u000:"}`, `{"a":"\u000@"}`, `{"a":"\u000G"}`, "{\"a\":\"\\u000`\"}", `{"a":"\u000g"}`, `{"a":"\u`, `{"a":"\u0`, `{"a":"\u000`, `{"a":"\U0041"}`, `{"a":"\v"}`, `{"a":"\ud800`, `{"a":"\ud800\`, `{"a":"\ud800\udc0`,
+		`{"a":" "}`, `{"a":"!"}`, `{" ":1}`, `{"a":null,"b":[null],"c":{"d":null}}`, `{"b":[null]}`, `{"a":1,"b":[true],"c":"x"}`, `{"a":0}`, `{"a":-0}`, `{"a":9}`, `{"a":00}`, `{"a":1e0}`, `{"a":1E-0}`, `{"a":0.0}`, `{"a":123456789}`, `{"a":-`, `{"a":1.`, `{"a":1e`, `{"a":1e-`, `{"a":0`, `{"a":t`, `{"a":tru`, `{"a":f`, `{"a":n`, `{"a":true`, `{"a":"b"`, `{"a"`, `{"a":`, `{"a":[1,`, `{"a":{"b":`, `{"a":{"b"`, `{"a":{"b":1,`, `{"a":[1,2`, `{"a":{}`, `{"\u0061":1,"b\u005c":2}`, `{"a":1,"\u0061":2}`, `{"a":1,"a":2}`, `{"a":1,"A":2}`, `{"a":{"b":1,"b":2}}`, `{"a":{"b":1,"\u0062":2}}`, `{"a":[{"b":1},{"b":2}]}`, `{"a":{"b":{"c":1},"d":{"c":1}},"c":2}`, `{"":1}`, `{"":1,"":2}`,
 		`{"a":"` + "\xff" + `"}`, `{"` + "\xff" + `":1}`, `{"a":"` + "\xed\xa0\x80" + `"}`, `{"a":"` + "\xc0\x80" + `"}`, "{\"a\":1}\xff", "\xff{}", `{"a":"é😀` + "\u202f" + `"}`,
 		`{"a":[1,]}`, `{"a":[,1]}`, `{"a":[1}`, `{"a":[1 2]}`, `{"a":{"b":1]}`, `{"a":{"b"}}`, `{"a":{,}}`, `{"a":{"b":1,}}`, `{"a":/**/1}`, `{"a":1`, `{"a":"x`, `{"a":[`, `{"a":{`, `{"a":[1`, `{"a":{"b":1`, `{"a":[]}`, `{"a":{}}`, "{ \"a\" :\t[ 1 ,\n{ \"b\" : { } } ] ,\r\"c\":\"\" }",
 		deep("[", "]", 31), deep("[", "]", 32), deep(`{"y":`, "}", 31), deep(`{"y":`, "}", 32), deep(`[{"y":`, "}]", 15), deep(`[{"y":`, "}]", 16),
@@ -230,6 +232,9 @@ func TestMembersShowNothing(t *testing.T) {
 		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "m", v)
 		slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "m", v)
 	}
+	if got := m.LogValue().String(); got != "members(6)" {
+		t.Errorf("LogValue is %s", got)
+	}
 	if text := log.String(); strings.Contains(text, "AL78") || strings.Contains(text, fmt.Sprintf("%x", "AL78")) || !strings.Contains(text, "members(6)") {
 		t.Errorf("shown: %s", text)
 	}
@@ -237,7 +242,7 @@ func TestMembersShowNothing(t *testing.T) {
 
 func TestValid(t *testing.T) {
 	t.Parallel()
-	values := []string{`1`, `"x"`, `null`, ` true `, `[1,{"a":1}]`, `1 2`, `1,`, ``, ` `, `{"a":1,"a":1}`, `1e400`, `"\ud800"`, `"` + "\xff" + `"`, `tru`, `]`, `{}`, `[]`,
+	values := []string{`-`, `0`, `-0`, `01`, `1.`, `1.5`, `1e`, `1e+`, `1e5`, `1e+5`, `t`, `true`, `truex`, `f`, `false`, `n`, `null`, `"`, `"\`, `"\u`, `"\ud800\u`, `[`, `[1`, `[1,`, `{`, `{"a"`, `{"a":`, `{"a":1`, `9`, `/`, `:`, `1`, `"x"`, `null`, ` true `, `[1,{"a":1}]`, `1 2`, `1,`, ``, ` `, `{"a":1,"a":1}`, `1e400`, `"\ud800"`, `"` + "\xff" + `"`, `tru`, `]`, `{}`, `[]`,
 		strings.Repeat("[", 31) + strings.Repeat("]", 31), strings.Repeat("[", 32) + strings.Repeat("]", 32), `"` + strings.Repeat("x", 1<<20-2) + `"`, `"` + strings.Repeat("x", 1<<20-1) + `"`}
 	for _, value := range values {
 		if got, err := wire.Valid([]byte(value)), slowValid([]byte(value), 1); got != (err == nil) {
@@ -263,6 +268,15 @@ func TestToken(t *testing.T) {
 			if n++; n > len(broken) {
 				t.Fatalf("%q does not end", broken)
 			}
+		}
+	}
+}
+
+func TestIsNumber(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]bool{"": false, "0": true, "9": true, "-1": true, "/": false, ":": false, `"1"`: false, "null": false, "[1]": false, "{": false, "+1": false} {
+		if wire.IsNumber(value) != want || wire.IsNumber([]byte(value)) != want {
+			t.Errorf("%q: %v", value, !want)
 		}
 	}
 }

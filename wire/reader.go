@@ -121,21 +121,16 @@ func (r *Reader) Close() (map[string]json.RawMessage, error) {
 }
 
 // Twins reports whether two names differ in case only and one of them is
-// unknown. A nil unknown means that no name is.
+// unknown.
 func (m *Members) Twins(unknown func(name string) bool) bool {
 	var folded map[string]string // an unknown name's folded form: the name
 	for i := range m.Len() {
-		name := string(m.Name(i))
-		if unknown == nil || !unknown(name) {
-			continue
+		if name := string(m.Name(i)); unknown(name) {
+			if folded == nil {
+				folded = make(map[string]string)
+			}
+			folded[fold(name)] = name
 		}
-		if folded == nil {
-			folded = make(map[string]string)
-		}
-		if _, twin := folded[fold(name)]; twin {
-			return true
-		}
-		folded[fold(name)] = name
 	}
 	if folded == nil {
 		return false

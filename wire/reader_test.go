@@ -99,6 +99,70 @@ func TestReaderErrorNamesTheMemberOnly(t *testing.T) {
 	}
 }
 
+func TestReaderText(t *testing.T) {
+	t.Parallel()
+	r := wire.NewReader([]byte(`{"a":null,"b":"\u0078","c":1.50,"d":-2,"e":"","f":true}`))
+	var got []string
+	for r.Next() {
+		if r.Null() {
+			got = append(got, "null")
+			continue
+		}
+		if r.Name() == "f" {
+			break
+		}
+		got = append(got, r.Text())
+	}
+	if want := "null x 1.50 -2 "; strings.Join(got, " ") != want {
+		t.Errorf("got %q", got)
+	}
+	if unknown, err := r.Close(); err != nil || unknown != nil {
+		t.Errorf("got %s, %v", unknown, err)
+	}
+	r = wire.NewReader([]byte(`{"a":true,"b":"x"}`))
+	for r.Next() {
+		if got := r.Text(); got != "" {
+			t.Errorf("got %q", got)
+		}
+	}
+	if r.Next() {
+		t.Error("the walk goes on after an error")
+	}
+	if unknown, err := r.Close(); err == nil || unknown != nil {
+		t.Errorf("got %s, %v", unknown, err)
+	}
+	r = wire.NewReader([]byte(`{"a":1,`))
+	if r.Next() {
+		t.Error("a member of what is no object")
+	}
+	if unknown, err := r.Close(); err != wire.ErrSyntax || unknown != nil {
+		t.Errorf("got %s, %v", unknown, err)
+	}
+}
+
+// TestWriterQuotes: what is written is read as it was.
+func TestWriterQuotes(t *testing.T) {
+	t.Parallel()
+	for c := range 0x180 {
+		w := wire.NewWriter()
+		w.String(string(rune(c))+"n", "x"+string(rune(c))+"y")
+		out, err := w.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m wire.Members
+		if err := wire.Parse(out, &m); err != nil || m.Len() != 1 {
+			t.Fatalf("%q: %v", out, err)
+		}
+		if text, _ := m.Text(0); text != "x"+string(rune(c))+"y" || string(m.Name(0)) != string(rune(c))+"n" {
+			t.Errorf("%q became %q", c, text)
+		}
+		if escaped := strings.Contains(string(out), `\`); escaped != (c < 0x20 || c == '"' || c == '\\') {
+			t.Errorf("%q is written as %s", c, out)
+		}
+	}
+}
+
 // TestReaderKeepsNothing: what a Reader hands out is its own.
 func TestReaderKeepsNothing(t *testing.T) {
 	t.Parallel()
@@ -157,9 +221,10 @@ func TestWriter(t *testing.T) {
 	} {
 		w := wire.NewWriter()
 		write(&w)
+		w.Fail(errors.New("a later error"))
 		w.String("later", "x")
-		if got, err := w.Close(); err == nil {
-			t.Errorf("%s: written as %s", name, got)
+		if got, err := w.Close(); err == nil || got != nil || err.Error() == "a later error" {
+			t.Errorf("%s: written as %s, %v", name, got, err)
 		}
 	}
 }

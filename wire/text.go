@@ -133,14 +133,11 @@ func compareUTF16(a, b []byte) int {
 	return cmp.Compare(len(a), len(b))
 }
 
-// rankUTF16 turns byte order into UTF-16 order. A first byte of 0xF0 to 0xF4
-// begins a surrogate pair, 0xEE and 0xEF begin U+E000 to U+FFFF. No other byte
-// of valid UTF-8 is as large.
+// rankUTF16 turns byte order into UTF-16 order. 0xEE and 0xEF begin U+E000 to
+// U+FFFF and come after 0xF0 to 0xF4, which begin a surrogate pair. No other
+// byte of valid UTF-8 is as large.
 func rankUTF16(c byte) byte {
-	switch {
-	case c >= 0xF0:
-		return c - 2
-	case c >= 0xEE:
+	if c == 0xEE || c == 0xEF {
 		return c + 0x10
 	}
 	return c
@@ -153,7 +150,6 @@ func prefixUTF16(name []byte) (prefix uint64) {
 		if prefix = binary.BigEndian.Uint64(name); prefix&tops == 0 {
 			return prefix
 		}
-		prefix = 0
 	}
 	for i := range 8 {
 		prefix <<= 8
