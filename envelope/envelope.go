@@ -221,20 +221,20 @@ func checkData(data string) *failure {
 	return nil
 }
 
-// appendData appends the bytes of what checkData accepts, and of nothing else.
-func appendData(dst []byte, data string) ([]byte, error) {
+// decodeData decodes what checkData accepts, and nothing else, into the memory
+// of room. It returns that memory even with an error, for another use.
+func decodeData(room []byte, data string) ([]byte, error) {
 	if strings.IndexByte(data, ' ') >= 0 || strings.IndexByte(data, '\t') >= 0 { // the decoder skips CR and LF only
 		data = strings.NewReplacer(" ", "", "\t", "").Replace(data)
 	}
-	start := len(dst)
-	dst, err := base64.StdEncoding.AppendDecode(dst, []byte(data))
-	if err != nil {
-		return dst, errBase64
+	b, err := base64.StdEncoding.AppendDecode(room[:0], []byte(data))
+	switch {
+	case err != nil:
+		return b, errBase64
+	case len(b) == 0 || len(b)%aes.BlockSize != 0:
+		return b, errBlocks
 	}
-	if n := len(dst) - start; n == 0 || n%aes.BlockSize != 0 {
-		return dst, errBlocks
-	}
-	return dst, nil
+	return b, nil
 }
 
 // parseMD5 reads exactly 32 hexadecimal digits of either case.

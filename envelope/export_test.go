@@ -2,6 +2,7 @@ package envelope
 
 import (
 	"crypto/md5"
+	"encoding/base64"
 
 	"github.com/ottpaykit/ottpay/wire"
 )
@@ -34,8 +35,33 @@ func CheckData(data string) error {
 	return nil
 }
 
-// DecodeData is appendData without the bytes.
+// DecodeData is decodeData without the bytes.
 func DecodeData(data string) error {
-	_, err := appendData(nil, data)
+	_, err := decodeData(nil, data)
 	return err
+}
+
+// Encrypt encrypts whole blocks, padding included, under the AES key that md5
+// gives.
+func (k Key) Encrypt(md5Text string, blocks []byte) Sealed {
+	out := make([]byte, len(blocks))
+	block := k.cipher(md5Text)
+	for i := 0; i < len(blocks); i += block.BlockSize() {
+		block.Encrypt(out[i:], blocks[i:])
+	}
+	return Sealed{Data: base64.StdEncoding.EncodeToString(out), MD5: md5Text}
+}
+
+// Pad is pad.
+func Pad(b []byte) []byte { return pad(b) }
+
+// Scratch returns all memory of the scratch space that the next Open works in,
+// and whether it is a used one.
+func (k Key) Scratch() (memory []byte, used bool) {
+	w, used := k.secret.scratch.Get().(*scratch)
+	if !used {
+		return nil, false
+	}
+	defer k.secret.scratch.Put(w)
+	return append(append(append([]byte(nil), w.plain[:cap(w.plain)]...), w.text[:cap(w.text)]...), w.members.JSON()...), true
 }

@@ -111,8 +111,9 @@ func (k Key) Open(s Sealed) (Payload, error) {
 	}
 	w := k.secret.borrow()
 	defer k.secret.giveBack(w)
-	data, err := appendData(w.plain[:0], s.Data)
-	if w.plain = data; err != nil {
+	data, err := decodeData(w.plain, s.Data)
+	w.plain = data
+	if err != nil {
 		return Payload{}, err
 	}
 	// The key is derived from the text of md5 as it was received: a sender
@@ -178,21 +179,19 @@ func pad(b []byte) []byte {
 	return b
 }
 
-// unpad takes PKCS#5 padding off and looks at every byte of it.
+// unpad takes PKCS#5 padding off whole blocks and looks at every byte of it.
 func unpad(b []byte) ([]byte, bool) {
-	if len(b) == 0 {
-		return nil, false
-	}
 	n := int(b[len(b)-1])
-	if n == 0 || n > aes.BlockSize || n > len(b) {
+	if n == 0 || n > aes.BlockSize {
 		return nil, false
 	}
-	for _, c := range b[len(b)-n:] {
+	end := len(b) - n
+	for _, c := range b[end:] {
 		if int(c) != n {
 			return nil, false
 		}
 	}
-	return b[: len(b)-n : len(b)-n], true
+	return b[:end], true
 }
 
 // String returns a constant.

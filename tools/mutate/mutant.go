@@ -353,6 +353,9 @@ func (in *instrument) results(n *ast.ReturnStmt) {
 		if !ok || tv.Value != nil || tv.IsNil() {
 			continue
 		}
+		if lit, composite := e.(*ast.CompositeLit); composite && len(lit.Elts) == 0 && isStruct(tv.Type) {
+			continue // it is zero already
+		}
 		if _, several := tv.Type.(*types.Tuple); several {
 			continue
 		}
@@ -365,6 +368,11 @@ func (in *instrument) results(n *ast.ReturnStmt) {
 		}
 		in.replace(e, fmt.Sprintf("mutantZero(%d, %s)", in.new(e, "result is zero"), in.inner(e)))
 	}
+}
+
+func isStruct(t types.Type) bool {
+	_, is := t.Underlying().(*types.Struct)
+	return is
 }
 
 // constants finds the literals that belong to a constant expression.
