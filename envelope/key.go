@@ -88,15 +88,17 @@ func (k Key) Seal(plaintext []byte) (Sealed, error) {
 	}
 	w.text = appendDigested(w.text[:0], &w.members, FormJava)
 	sum := md5.Sum(w.text)
-	digest := string(appendHex(w.text[:0], sum[:]))
+	w.text = appendHex(w.text[:0], sum[:])
+	digest := len(w.text)
 
 	w.plain = pad(append(w.plain[:0], plaintext...))
-	block := k.cipher(digest)
+	block := k.cipher(string(w.text))
 	for b := w.plain; len(b) > 0; b = b[aes.BlockSize:] {
 		block.Encrypt(b, b)
 	}
-	w.text = base64.StdEncoding.AppendEncode(w.text[:0], w.plain)
-	return Sealed{Data: string(w.text), MD5: digest}, nil
+	w.text = base64.StdEncoding.AppendEncode(w.text, w.plain)
+	sealed := string(w.text) // one for both
+	return Sealed{Data: sealed[digest:], MD5: sealed[:digest]}, nil
 }
 
 // Open decrypts s and verifies its digest. There is no other way to the

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/ottpaykit/ottpay/envelope"
@@ -28,66 +29,71 @@ import (
 // RoundTrip reads and closes the request's body on every path. The error is a
 // *[SendError].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	c := readCall(req)
-	reply, resp, err := t.send(req.Context(), c, req)
+	room := t.room()
+	c := room.readCall(req)
+	_, s, err := t.send(req.Context(), &c, req)
+	t.rooms.Put(room) // the data is sealed, or never will be
 	if err != nil {
 		return nil, err
 	}
-	return handOn(resp, req, reply.spell()), nil
+	return s.handOn(), nil
 }
 
 // readCall reads the opened envelope and closes the request's body. What is
-// wrong with it is the call's fault.
-func readCall(req *http.Request) *Call {
-	c := &Call{URL: req.URL}
+// wrong with it is the call's fault. Data is good until the room is used again.
+func (r *room) readCall(req *http.Request) (c Call) {
+	c.URL = req.URL
 	var body []byte
 	if req.Body != nil {
 		defer req.Body.Close()
-		var err error
-		if body, err = readAll(req.Body, req.ContentLength); err != nil {
-			c.fault = err
+		if body, c.fault = r.readAll(req.Body, req.ContentLength); c.fault != nil {
 			return c
 		}
 	}
-	c.fault = c.readOpened(body)
+	c.fault = c.readOpened(body, &r.members)
 	if req.Method != http.MethodPost {
 		c.fault = constant("the method is not POST")
 	}
 	return c
 }
 
-func (c *Call) readOpened(body []byte) error {
-	r := wire.NewReader(body)
-	for r.Next() {
-		switch r.Name() {
+func (c *Call) readOpened(body []byte, m *wire.Members) error {
+	if err := wire.Parse(body, m); err != nil {
+		return fmt.Errorf("the opened envelope: %w", err)
+	}
+	text := string(body) // which the strings share
+	var fault error
+	for i := range m.Len() {
+		var to *string
+		switch string(m.Name(i)) {
 		case "action":
-			c.Action = r.String()
+			to = &c.Action
 		case "version":
-			c.Version = r.String()
+			to = &c.Version
 		case "merchant_id":
-			c.MerchantID = r.String()
+			to = &c.MerchantID
 		case "terminal_no":
-			c.TerminalNo = r.String()
+			to = &c.TerminalNo
 		case "operator_id":
-			c.OperatorID = r.String()
+			to = &c.OperatorID
 		case "data":
-			c.Data = r.Raw()
+			c.Data = m.Value(i)
+			continue
 		default:
-			r.Unknown()
+			fault = constant("the opened envelope has a member that an envelope has no place for")
+			continue // the others tell which payment it is
+		}
+		var ok bool
+		if *to, ok = m.TextIn(text, i); !ok {
+			fault = constant("the opened envelope has a member that is not a text")
 		}
 	}
-	switch unknown, err := r.Close(); {
-	case err != nil:
-		return fmt.Errorf("the opened envelope: %w", err)
-	case len(unknown) > 0:
-		return constant("the opened envelope has a member that an envelope has no place for")
-	}
-	return nil
+	return fault
 }
 
-// envelope returns the sealed request.
-func (c *Call) envelope(sealed envelope.Sealed) []byte {
-	b := make([]byte, 0, len(c.Action)+len(c.Version)+len(c.MerchantID)+len(c.TerminalNo)+len(c.OperatorID)+len(sealed.Data)+len(sealed.MD5)+112)
+// envelope returns the sealed request, in b if there is room for it.
+func (c *Call) envelope(b []byte, sealed envelope.Sealed) []byte {
+	b = slices.Grow(b, len(c.Action)+len(c.Version)+len(c.MerchantID)+len(c.TerminalNo)+len(c.OperatorID)+len(sealed.Data)+len(sealed.MD5)+112)
 	b = appendMember(append(b, '{'), "action", c.Action)
 	b = appendMember(append(b, ','), "version", c.Version)
 	b = appendMember(append(b, ','), "merchant_id", c.MerchantID)
@@ -102,9 +108,9 @@ func (c *Call) envelope(sealed envelope.Sealed) []byte {
 	return append(b, `"}`...)
 }
 
-// spell returns the opened answer.
-func (r *Reply) spell() []byte {
-	b := make([]byte, 0, len(r.Data)+len(r.Code)+len(r.Message)+len(r.MerchantID)+80)
+// spell returns the opened answer, in b if there is room for it.
+func (r *Reply) spell(b []byte) []byte {
+	b = slices.Grow(b, len(r.Data)+len(r.Code)+len(r.Message)+len(r.MerchantID)+80)
 	b = appendMember(append(b, '{'), "rsp_code", r.Code)
 	b = appendMember(append(b, ','), "rsp_msg", r.Message)
 	if r.MerchantID != "" {
@@ -126,18 +132,19 @@ func appendMember(b []byte, name, value string) []byte {
 	return append(b, quoted...)
 }
 
-// handOn makes resp the response to req, with the opened answer as its body.
-func handOn(resp *http.Response, req *http.Request, opened []byte) *http.Response {
+// handOn returns the response with the opened answer as its body.
+func (s *sending) handOn() *http.Response {
+	resp, opened := s.resp, s.reply.spell(s.spelled[:0])
 	if resp.Header == nil {
 		resp.Header = make(http.Header, 1)
 	}
-	for _, name := range []string{"Content-Length", "Content-Encoding", "Trailer"} {
-		resp.Header.Del(name)
+	for _, name := range [...]string{"Content-Length", "Content-Encoding", "Trailer"} {
+		delete(resp.Header, name)
 	}
-	resp.Header["Content-Type"] = []string{"application/json"}
-	body := &openedBody{}
-	body.Reset(opened)
-	resp.Body, resp.ContentLength, resp.Request = body, int64(len(opened)), req
+	s.respType[0] = "application/json"
+	resp.Header["Content-Type"] = s.respType[:]
+	s.opened.Reset(opened)
+	resp.Body, resp.ContentLength, resp.Request = &s.opened, int64(len(opened)), s.via
 	resp.TransferEncoding, resp.Trailer, resp.Uncompressed = nil, nil, false
 	return resp
 }

@@ -18,18 +18,20 @@ import (
 	"github.com/ottpaykit/ottpay/wire"
 )
 
-// sending is one call on its way.
+// sending is one call on its way. What belongs to one call lives in it, which
+// saves allocations.
 type sending struct {
 	*Transport
-	*Call
+	Call
 	via    *http.Request // what RoundTrip was called with, or nil
-	info   api.ActionInfo
-	name   string // of a known action, for errors and the Observer
+	name   string        // of a known action, for errors and the Observer
+	order  string        // the member of Data that holds the order's id, or ""
+	schema string        // of the request, or ""
 	effect bool
 	keys   []envelope.Key
 	sealed envelope.Sealed
 
-	begun   bool // the attempt is noted
+	begun   *attempt // once it is noted
 	of      payment
 	target  http.RoundTripper
 	direct  bool // target is net/http itself
@@ -39,10 +41,16 @@ type sending struct {
 	sought  atomic.Bool  // net/http has looked for a connection
 	started exchanges
 	trace   httptrace.ClientTrace
+	types   [2]string // Content-Type and Accept of the request
+	onWire  [512]byte // the content, if it is short
 	outcome CallOutcome
 	end     func(CallOutcome) // of the Observer
-	reply   *Reply
-	resp    *http.Response
+
+	reply    Reply
+	resp     *http.Response
+	opened   openedBody // of the response that RoundTrip returns
+	respType [1]string
+	spelled  [384]byte // the opened answer, if it is short
 }
 
 // failure is why a call failed, without what becomes of it.
@@ -53,12 +61,12 @@ type failure struct {
 }
 
 func newSending(t *Transport, c *Call, via *http.Request) *sending {
-	s := &sending{Transport: t, Call: c, via: via}
+	s := &sending{Transport: t, Call: *c, via: via}
 	info, known := api.LookupAction(c.Action)
 	s.effect = !known || info.Kind != api.KindQuery
 	switch {
 	case known:
-		s.info, s.name = info, string(info.Name)
+		s.name, s.order, s.schema = string(info.Name), info.OrderMember, info.Request
 	case c.Plain:
 		s.name = c.Action // the caller's constant
 	}
@@ -95,7 +103,9 @@ func (s *sending) run(ctx context.Context) *failure {
 	if s.effect && !s.begin(ctx) {
 		return &failure{reason: ReasonSentBefore, err: ErrSentBefore}
 	}
-	body, failed := s.exchange(ctx, content)
+	room := s.room()
+	defer s.rooms.Put(room)
+	body, failed := s.exchange(ctx, content, room)
 	if failed != nil {
 		return failed
 	}
@@ -169,7 +179,7 @@ func (s *sending) content() ([]byte, *failure) {
 	if s.sealed, err = s.keys[0].Seal(s.Data); err != nil {
 		return nil, &failure{reason: ReasonRequest, err: err}
 	}
-	return s.Call.envelope(s.sealed), nil
+	return s.Call.envelope(s.onWire[:0], s.sealed), nil
 }
 
 // begin notes that the effect is about to leave. It reports false if another
@@ -179,8 +189,7 @@ func (s *sending) begin(ctx context.Context) bool {
 	if o := onceOf(ctx); o != nil && !o.begin(Sent{Action: api.Action(s.Action), MerchantID: s.MerchantID, OrderID: s.orderID()}) {
 		return false
 	}
-	s.attempts.begin(s.of)
-	s.begun = true
+	s.begun = s.attempts.begin(s.of)
 	return true
 }
 
@@ -190,13 +199,13 @@ func (s *sending) remember(ctx context.Context, left bool) (others bool) {
 	if !s.effect {
 		return false
 	}
-	if !s.begun {
+	if s.begun == nil {
 		return s.MayHaveLeft(ctx, s.MerchantID, s.payment().order)
 	}
 	if o := onceOf(ctx); o != nil {
 		o.end(left)
 	}
-	return s.attempts.end(s.of, left)
+	return s.attempts.end(s.of, s.begun, left)
 }
 
 // payment returns what the call is an attempt of. One without an order's id is
@@ -214,14 +223,14 @@ func (s *sending) payment() payment {
 
 // orderID returns the order's id that the request names, "" if it names none.
 func (s *sending) orderID() string {
-	if s.OrderID != "" || s.info.OrderMember == "" {
+	if s.OrderID != "" || s.order == "" {
 		return s.OrderID
 	}
 	var m wire.Members
 	if err := wire.Parse(s.Data, &m); err != nil {
 		return ""
 	}
-	i := m.Find(s.info.OrderMember)
+	i := m.Find(s.order)
 	if i < 0 {
 		return ""
 	}
@@ -230,7 +239,7 @@ func (s *sending) orderID() string {
 }
 
 // exchange sends the content and reads the whole answer.
-func (s *sending) exchange(ctx context.Context, content []byte) ([]byte, *failure) {
+func (s *sending) exchange(ctx context.Context, content []byte, room *room) ([]byte, *failure) {
 	resp, err := s.target.RoundTrip(s.outgoing(ctx, content))
 	if s.direct && !s.sought.Load() {
 		s.latch.leave() // a protocol of its own was registered: nobody can tell
@@ -240,7 +249,7 @@ func (s *sending) exchange(ctx context.Context, content []byte) ([]byte, *failur
 	}
 	defer resp.Body.Close()
 	s.resp = resp
-	return s.read(resp)
+	return s.read(resp, room)
 }
 
 // request returns the request without its content.
@@ -263,8 +272,8 @@ func (s *sending) outgoing(ctx context.Context, content []byte) *http.Request {
 	if s.via != nil {
 		out.Header = harmless(s.via.Header)
 	}
-	both := []string{"application/json", "application/json"}
-	out.Header["Content-Type"], out.Header["Accept"] = both[:1:1], both[1:]
+	s.types = [2]string{"application/json", "application/json"}
+	out.Header["Content-Type"], out.Header["Accept"] = s.types[:1:1], s.types[1:]
 	out.Body, out.ContentLength = s.reader(content), int64(len(content))
 	out.TransferEncoding, out.Trailer, out.GetBody = nil, nil, nil
 	if !s.effect {
@@ -276,14 +285,15 @@ func (s *sending) outgoing(ctx context.Context, content []byte) *http.Request {
 }
 
 // harmless returns a copy without what makes net/http replay a POST, which are
-// the first two, and without what describes the body that the caller wrote.
+// the first two, and without what describes the body that the caller wrote. The
+// names are in the form that net/http looks for.
 func harmless(header http.Header) http.Header {
-	out := header.Clone()
-	if out == nil {
-		out = make(http.Header, 2)
+	if len(header) == 0 {
+		return make(http.Header, 2)
 	}
-	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key", "Expect", "Content-Encoding", "Accept-Encoding", "Trailer"} {
-		out.Del(name)
+	out := header.Clone()
+	for _, name := range [...]string{"Idempotency-Key", "X-Idempotency-Key", "Expect", "Content-Encoding", "Accept-Encoding", "Trailer"} {
+		delete(out, name)
 	}
 	return out
 }
@@ -306,7 +316,9 @@ func (s *sending) reader(content []byte) io.ReadCloser {
 // retry library that sits below the Transport does, and one that hedges does
 // while the first is under way.
 func (s *sending) traced(ctx context.Context) context.Context {
-	s.trace.GetConn = func(string) { s.sought.Store(true) }
+	if s.direct {
+		s.trace.GetConn = func(string) { s.sought.Store(true) }
+	}
 	s.trace.GotConn = func(info httptrace.GotConnInfo) {
 		if s.direct {
 			s.latch.leave()
@@ -315,16 +327,14 @@ func (s *sending) traced(ctx context.Context) context.Context {
 			s.started.connected(info.Conn, !s.direct) // net/http itself starts no two at a time
 		}
 	}
-	s.trace.WroteHeaders = func() {
-		if s.effect {
-			s.started.wrote()
-		}
+	if s.effect {
+		s.trace.WroteHeaders = s.started.wrote
 	}
 	return httptrace.WithClientTrace(ctx, &s.trace)
 }
 
 // read reads what came back, if it can be an answer at all.
-func (s *sending) read(resp *http.Response) ([]byte, *failure) {
+func (s *sending) read(resp *http.Response, room *room) ([]byte, *failure) {
 	s.outcome.Status = resp.StatusCode
 	switch code := resp.StatusCode; {
 	case code >= 300 && code < 400:
@@ -332,7 +342,7 @@ func (s *sending) read(resp *http.Response) ([]byte, *failure) {
 	case code < 200 || code > 299:
 		return nil, &failure{reason: ReasonStatus, retryAfter: retryAfter(resp.Header, s.now), err: ErrStatus}
 	}
-	body, err := readAll(resp.Body, resp.ContentLength)
+	body, err := room.readAll(resp.Body, resp.ContentLength)
 	switch text := bytes.TrimLeft(body, " \t\r\n"); {
 	case errors.Is(err, errTooLong):
 		return nil, &failure{reason: ReasonTooLarge, err: ErrTooLarge}
@@ -349,7 +359,7 @@ func (s *sending) read(resp *http.Response) ([]byte, *failure) {
 // open opens the answer.
 func (s *sending) open(body []byte) *failure {
 	if s.Plain {
-		s.reply = &Reply{Data: body}
+		s.reply.Data = bytes.Clone(body)
 		return nil
 	}
 	answer, err := envelope.ReadAnswer(body)
@@ -357,7 +367,8 @@ func (s *sending) open(body []byte) *failure {
 		reason, err := answerError(err)
 		return &failure{reason: reason, err: err}
 	}
-	reply := &Reply{Code: answer.Code, Message: answer.Message, MerchantID: answer.MerchantID}
+	reply := &s.reply
+	*reply = Reply{Code: answer.Code, Message: answer.Message, MerchantID: answer.MerchantID}
 	if answer.Sealed != (envelope.Sealed{}) {
 		payload, err := openWith(s.keys, answer.Sealed)
 		if err != nil {
@@ -376,7 +387,6 @@ func (s *sending) open(body []byte) *failure {
 		}
 	}
 	s.judge(api.Code(answer.Code))
-	s.reply = reply
 	return nil
 }
 
@@ -389,7 +399,7 @@ func (s *sending) reflects(m *wire.Members) bool {
 	if m.Find("finish_time") >= 0 && m.Find("bizpay_order_id") >= 0 {
 		return true // no request and no answer has it (docs/protocol.md, 8.2)
 	}
-	schema, ok := api.LookupSchema(s.info.Request)
+	schema, ok := api.LookupSchema(s.schema)
 	if !ok {
 		return false
 	}
@@ -433,12 +443,37 @@ func openWith(keys []envelope.Key, sealed envelope.Sealed) (envelope.Payload, er
 
 var errTooLong = errors.New("longer than 1 MiB")
 
-// readAll reads a body of at most 1 MiB. size is how long it claims to be.
-func readAll(body io.Reader, size int64) ([]byte, error) {
+// room is memory that is used again: for the body of a request that RoundTrip
+// reads, and for that of an answer.
+type room struct {
+	buf     []byte
+	members wire.Members
+}
+
+// mostKept is the largest buffer that is kept.
+const mostKept = 16 << 10
+
+func (t *Transport) room() *room {
+	if r, ok := t.rooms.Get().(*room); ok {
+		if cap(r.buf) > mostKept {
+			r.buf = nil
+		}
+		return r
+	}
+	return new(room)
+}
+
+// readAll reads a body of at most 1 MiB. size is how long it claims to be. The
+// bytes are good until the room is used again.
+func (r *room) readAll(body io.Reader, size int64) ([]byte, error) {
 	if size > maxMessage {
 		return nil, errTooLong
 	}
-	b := make([]byte, 0, max(size, 0)+bytes.MinRead)
+	b := r.buf[:0]
+	if need := int(min(max(size, 0), mostKept)) + bytes.MinRead; cap(b) < need { // what is claimed may be a lie
+		b = make([]byte, 0, need)
+	}
+	defer func() { r.buf = b }()
 	for {
 		n, err := body.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]

@@ -95,34 +95,27 @@ type attempt struct {
 	left  bool // one may have left
 }
 
-// begin notes that an effect is about to be sent.
-func (a *attempts) begin(p payment) {
-	if p.order == "" {
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.of == nil {
-		a.of = make(map[payment]*attempt)
-	}
-	if a.of[p] == nil {
-		a.of[p] = new(attempt)
-	}
-	a.of[p].under++
-}
-
-// end notes what became of it, and reports whether another effect of the same
-// payment may have left.
-func (a *attempts) end(p payment, left bool) (others bool) {
-	if p.order == "" {
-		return false
-	}
+// begin notes that an effect is about to be sent. The attempt is for end.
+func (a *attempts) begin(p payment) *attempt {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	at := a.of[p]
 	if at == nil {
-		return false
+		if a.of == nil {
+			a.of = make(map[payment]*attempt)
+		}
+		at = new(attempt)
+		a.of[p] = at
 	}
+	at.under++
+	return at
+}
+
+// end notes what became of the attempt, and reports whether another effect of
+// the same payment may have left.
+func (a *attempts) end(p payment, at *attempt, left bool) (others bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	at.under--
 	others = at.left || at.under > 0
 	switch {

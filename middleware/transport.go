@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/ottpaykit/ottpay/gen/api"
@@ -79,6 +80,7 @@ type Transport struct {
 
 	attempts attempts
 	fallback defaultBase
+	rooms    sync.Pool // of *room
 }
 
 // Call is one call of the gateway before it is sealed.
@@ -134,9 +136,8 @@ func (t *Transport) Send(ctx context.Context, c *Call) (*Reply, error) {
 	return reply, err
 }
 
-// send is Send. via is the request that RoundTrip was called with, or nil. The
-// response is what the reply came in.
-func (t *Transport) send(ctx context.Context, c *Call, via *http.Request) (*Reply, *http.Response, error) {
+// send is Send. via is the request that RoundTrip was called with, or nil.
+func (t *Transport) send(ctx context.Context, c *Call, via *http.Request) (*Reply, *sending, error) {
 	ctx, cancel := t.withDeadline(ctx)
 	defer cancel()
 	s := newSending(t, c, via)
@@ -151,7 +152,7 @@ func (t *Transport) send(ctx context.Context, c *Call, via *http.Request) (*Repl
 		}
 	}
 	s.reply.SentBefore = others
-	return s.reply, s.resp, nil
+	return &s.reply, s, nil
 }
 
 // MayHaveLeft reports whether an effect of this payment may have left: under the

@@ -783,28 +783,6 @@ func TestTransportDeadline(t *testing.T) {
 	wantSendError(t, err, false, "timeout", context.DeadlineExceeded)
 }
 
-// TestTransportAllocations gates what sealing and opening add to a round trip.
-func TestTransportAllocations(t *testing.T) {
-	l := newLedger(t)
-	answer := l.answer(t, "SUCCESS", `{"order_id":"R2020041553699","order_status":"success","refund_fee":1}`)
-	base := roundTripper(func(r *http.Request) (*http.Response, error) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		return &http.Response{StatusCode: http.StatusOK, Header: make(http.Header), Body: io.NopCloser(bytes.NewReader(answer))}, nil
-	})
-	allocations := func(rt http.RoundTripper) float64 {
-		return testing.AllocsPerRun(200, func() {
-			resp, err := rt.RoundTrip(newCall(t, "https://gateway.example", refundCall))
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, _ = io.Copy(io.Discard, resp.Body)
-		})
-	}
-	if added := allocations(l.transport(base)) - allocations(base); added > 40 {
-		t.Errorf("the Transport adds %v allocations, want at most 40", added)
-	}
-}
-
 // TestTransportContentOnce checks that net/http is given nothing to rewind an
 // effect with. It is the first of two guards; the other is that a second
 // exchange is cut.
