@@ -1,3 +1,5 @@
+//go:build !race
+
 package ottpay_test
 
 import (
