@@ -278,3 +278,62 @@ func TestUsualLengths(t *testing.T) {
 		}
 	}
 }
+
+// TestMarshalRefuses: what a reader would refuse, or take for another member, is
+// not written.
+func TestMarshalRefuses(t *testing.T) {
+	t.Parallel()
+	tip := field.Cents(5)
+	raw := func(name, value string) map[string]json.RawMessage {
+		return map[string]json.RawMessage{name: json.RawMessage(value)}
+	}
+	for name, v := range map[string]json.Marshaler{
+		"amount below zero":     api.Notification{Amount: -1},
+		"tip beyond all":        api.Notification{Tip: &[]field.Cents{field.MaxCents + 1}[0]},
+		"rate below zero":       api.ExchangeRateQueryResponse{Rate: -1},
+		"not UTF-8":             api.Notification{OrderID: "\xff"},
+		"deciding member twice": api.Notification{AdditionalProperties: raw("order_status", `{}`)},
+		"optional member twice": api.Notification{Tip: &tip, AdditionalProperties: raw("tip", `{}`)},
+		"alias beside it":       api.Notification{Tip: &tip, AdditionalProperties: raw("Tip", `{}`)},
+		"another case":          api.Notification{OrderID: "A", AdditionalProperties: raw("Order_ID", `1`)},
+		"not JSON":              api.Notification{AdditionalProperties: raw("x", `{`)},
+		"request: known member": api.RefundRequest{AdditionalProperties: raw("order_id", `"x"`)},
+		"request: alias":        api.MiniProgramPayRequest{AdditionalProperties: raw("Tip", `"1"`)},
+	} {
+		out, err := v.MarshalJSON()
+		if err == nil || out != nil || !strings.HasPrefix(err.Error(), "api: ") {
+			t.Errorf("%s: written as %s, %v", name, out, err)
+		}
+	}
+	for want, v := range map[string]json.Marshaler{
+		`{"tip":{}}`:                         api.Notification{AdditionalProperties: raw("tip", `{}`)},
+		`{"tip":"5","x":[1]}`:                api.Notification{Tip: &tip, AdditionalProperties: raw("x", `[1]`)},
+		`{"feeType":"CAD","rate":"6500000"}`: api.ExchangeRateQueryResponse{FeeType: "CAD", Rate: 6500000},
+		`{"bizType":"securePay"}`:            api.CardPurchaseRequest{BizType: "securePay", BizTypeName: "bizType"},
+		`{"payments_methods":[{"a": 1}]}`:    api.PrepayQueryResponse{PaymentsMethods: json.RawMessage(`[{"a": 1}]`)},
+	} {
+		if out, err := v.MarshalJSON(); err != nil || string(out) != want {
+			t.Errorf("got %s, %v; want %s", out, err, want)
+		}
+	}
+}
+
+func TestWhatIsShown(t *testing.T) {
+	t.Parallel()
+	zero, tip := field.Cents(0), field.Cents(5)
+	for want, v := range map[string]fmt.Stringer{
+		"Notification[]": api.Notification{},
+		"Notification[amount=7 tip=0 additional=2]":                                             api.Notification{Amount: 7, Tip: &zero, AdditionalProperties: map[string]json.RawMessage{"a": nil, "b": nil}},
+		"ExchangeRateQueryResponse[feeType=CAD rate=650000000]":                                 api.ExchangeRateQueryResponse{FeeType: "CAD", Rate: 650000000},
+		"PrepayQueryResponse[status=SUCCESS tip=5 create_time=now payments_methods=[redacted]]": api.PrepayQueryResponse{OrderStatus: "SUCCESS", Tip: &tip, CreateTime: "now", PaymentsMethods: json.RawMessage(`"s3cret"`)},
+		"StatusQueryResponse[order_status=init payInfo=[redacted]]":                             api.StatusQueryResponse{OrderStatus: "init", PayInfo: "s3cret"},
+		"CardPurchaseResponse[rspCode=PROCESSING codeUrl=[redacted] tn=[redacted] order_id=A1]": &api.CardPurchaseResponse{RspCode: "PROCESSING", CodeURL: "s3cret", Tn: "s3cret", OrderID: "A1", Processing: true},
+	} {
+		if got := v.String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	if _, err := api.New("Nothing"); err != api.ErrNoSchema {
+		t.Errorf("got %v", err)
+	}
+}
