@@ -39,7 +39,7 @@ func Example_miniProgram() {
 	}
 	fmt.Println(string(params)) // to the mini-program
 	// Output:
-	// {"appId":"wx0000000000000001","timeStamp":"1782907200","nonceStr":"fGzn4apm4g33UnYU","package":"prepay_id=wx781266859681755","signType":"MD5","paySign":"0961D43010DF42EA6021D76915F36F7A"}
+	// {"appId":"wx0000000000000001","timeStamp":"2026070108","nonceStr":"fGzn4apm4g33UnYU","package":"prepay_id=wx781266859681755","signType":"MD5","paySign":"0961D43010DF42EA6021D76915F36F7A"}
 }
 
 // Paying by WeChat from a mobile browser.
