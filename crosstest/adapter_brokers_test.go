@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
 	watermillnats "github.com/ThreeDotsLabs/watermill-nats/v2/pkg/nats"
 	watermillsql "github.com/ThreeDotsLabs/watermill-sql/v3/pkg/sql"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -37,6 +38,7 @@ type broker struct {
 
 var brokers = []broker{
 	{"NATS JetStream", openNATS},
+	{"RabbitMQ", openRabbitMQ},
 	{"PostgreSQL", openSQLQueue},
 }
 
@@ -68,6 +70,36 @@ func openNATS(t *testing.T, topic string) (message.Publisher, func(*testing.T) m
 			SubscribersCount: 2, AckWaitTimeout: 30 * time.Second, CloseTimeout: 5 * time.Second,
 			NakDelay: watermillnats.NewStaticDelay(20 * time.Millisecond),
 		}, watermill.NopLogger{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+}
+
+func openRabbitMQ(t *testing.T, topic string) (message.Publisher, func(*testing.T) message.Subscriber) {
+	const env = "OTTPAY_TEST_RABBITMQ"
+	cfg := amqp.NewDurableQueueConfig(cmp.Or(os.Getenv(env), "amqp://guest:guest@127.0.0.1:5672/"))
+	cfg.Publish.ConfirmDelivery = true
+	conn, err := amqp.NewConnection(cfg.Connection, watermill.NopLogger{})
+	if err != nil {
+		absent(t, "RabbitMQ", env, err)
+	}
+	t.Cleanup(func() {
+		channel, err := conn.Connection().Channel()
+		if err == nil {
+			_, err = channel.QueueDelete(topic, false, false, false)
+		}
+		if err := errors.Join(err, conn.Close()); err != nil {
+			t.Errorf("deleting the queue: %v", err)
+		}
+	})
+	publisher, err := amqp.NewPublisher(cfg, watermill.NopLogger{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return publisher, func(t *testing.T) message.Subscriber {
+		s, err := amqp.NewSubscriber(cfg, watermill.NopLogger{})
 		if err != nil {
 			t.Fatal(err)
 		}

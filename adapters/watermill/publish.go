@@ -5,21 +5,25 @@
 //
 //	router.AddNoPublisherHandler("ship", "payments", subscriber, handler)
 //
-// where handler is what [Handle] returns.
+// Here handler is the result of [Handle].
 //
-// The gateway is acknowledged after the broker has the notification: the
-// publisher must not return before that. Watermill's for NATS JetStream, SQL,
-// Kafka (its default, synchronous one), RabbitMQ with ConfirmDelivery, Google
-// Cloud Pub/Sub, AWS SQS and SNS do so; a GoChannel keeps nothing and is for
-// tests.
+// The gateway is acknowledged after the broker has the notification. So the
+// publisher must not return before that. Watermill's publishers for NATS
+// JetStream, SQL, Kafka (the default, synchronous one), RabbitMQ with
+// ConfirmDelivery, Google Cloud Pub/Sub, AWS SQS and SNS are like that. A
+// GoChannel keeps nothing and is for tests.
 //
-// A notification is published again when the process dies between the broker's
-// answer and the store's: the other side is to be behind [Handle], which
-// handles it once.
+// Some brokers confirm a message that nobody subscribes to, and drop it: a
+// RabbitMQ exchange without a queue, a Pub/Sub or SNS topic without a
+// subscription. Create the queue or the subscription before the first callback,
+// for example with the subscriber's SubscribeInitialize.
+//
+// If the process dies between the broker's answer and the store's, the
+// notification is published again. [Handle] on the other side handles it once.
 //
 // The topic carries the decrypted payload, which names the payment and may hold
-// a payer's wallet id. Who may publish to it can say that an order was paid:
-// the broker must let nobody but the shop do so.
+// a payer's wallet id. A program that may publish to it can claim that an order
+// was paid: give that right to the shop only.
 package ottpaywatermill
 
 import (
@@ -52,8 +56,8 @@ const (
 var errNoDelivery = errors.New("ottpaywatermill: the context has no delivery")
 
 // Publish returns the endpoint that publishes each notification to topic. The
-// gateway is acknowledged after publisher has returned nil, and asked to send
-// again otherwise.
+// gateway is acknowledged if publisher returns nil. Otherwise the answer is 503,
+// so that the gateway sends again.
 func Publish(w *middleware.Webhook, publisher message.Publisher, topic string) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.Do(rw, r, func(_ http.ResponseWriter, r *http.Request) error {
@@ -62,8 +66,8 @@ func Publish(w *middleware.Webhook, publisher message.Publisher, topic string) h
 	})
 }
 
-// PublishDelivery publishes the notification that the webhook's handler is
-// handling, for a handler that does more than that, and for adapters. With
+// PublishDelivery publishes the notification in the context of a webhook's
+// handler, for a handler that also does something else, and for adapters. With
 // dedupe.TxFromContext and Watermill's SQL publisher, the message is kept in the
 // transaction of the claim.
 func PublishDelivery(ctx context.Context, publisher message.Publisher, topic string) error {
