@@ -13,28 +13,55 @@ import (
 	"github.com/ottpaykit/ottpay/wire"
 )
 
-// request and response are what the generated types can do.
-type request[T any] interface {
+// Request is what a generated type of a request can do.
+type Request[T any] interface {
 	*T
 	json.Marshaler
+	// Filled returns a copy with the constants and, where empty, the defaults.
 	Filled(api.Defaults) *T
+	// Order returns the order's id, or "" for an action about no order.
 	Order() string
 }
 
-type response[T any] interface {
+// Response is what a generated type of an answer can do.
+type Response[T any] interface {
 	*T
 	UnmarshalMembers(*wire.Members) error
+	// Order returns the id of the order that the answer names, or "".
 	Order() string
+	// SetOrder puts in the id that the answer leaves out.
 	SetOrder(id string)
+	// EchoesOrder reports whether Order is the id that the request sent.
 	EchoesOrder() bool
+	// Misfits returns the names of the members that do not fit and stop nothing.
 	Misfits() []string
+	// SetPending keeps whether the gateway is still working on it.
 	SetPending(bool)
 }
 
-// call is every action: it fills and checks the request, sends it, and reads the
-// answer. The error is an *Error.
-func call[Req, Resp any, PReq request[Req], PResp response[Resp]](ctx context.Context, c *Client, action api.Action, req *Req) (resp *Resp, err error) {
+// Call sends an action with types of the shop's own, which tools/generate makes
+// from an overlay of the document, and otherwise does what the methods of
+// [Client] do. An action that the document lacks is described by info alone: an
+// effect is never sent twice, and [Client.Resolve] asks about it.
+//
+// The generated code calls it; docs/guides/own-fields.md shows how.
+func Call[Req, Resp any, PReq Request[Req], PResp Response[Resp]](ctx context.Context, c *Client, info api.ActionInfo, req *Req) (*Resp, error) {
+	if known, ok := api.LookupAction(string(info.Name)); ok { // what the document says of its actions is not the caller's to change
+		known.RequestSchema = info.RequestSchema
+		info = known
+	}
+	return send[Req, Resp, PReq, PResp](ctx, c, info, req)
+}
+
+// call is an action of the document.
+func call[Req, Resp any, PReq Request[Req], PResp Response[Resp]](ctx context.Context, c *Client, action api.Action, req *Req) (*Resp, error) {
 	info, _ := api.LookupAction(string(action))
+	return send[Req, Resp, PReq, PResp](ctx, c, info, req)
+}
+
+// send is every action: it fills and checks the request, sends it, and reads the
+// answer. The error is an *Error.
+func send[Req, Resp any, PReq Request[Req], PResp Response[Resp]](ctx context.Context, c *Client, info api.ActionInfo, req *Req) (resp *Resp, err error) {
 	a := c.begin(ctx, info)
 	defer func() {
 		if err = a.finish(recover(), err); err != nil {
@@ -70,6 +97,9 @@ func (c *Client) begin(ctx context.Context, info api.ActionInfo) *attempt {
 	a := &attempt{Client: c, ctx: ctx, info: info, call: middleware.Call{
 		URL: c.url, Action: string(info.Name), Version: info.Version, MerchantID: c.merchant, Limiter: c.queries,
 	}}
+	if _, known := api.LookupAction(string(info.Name)); !known {
+		a.call.Info = &a.info
+	}
 	if info.Kind == api.KindEffect {
 		a.call.Limiter = c.effects
 	}
@@ -86,7 +116,7 @@ func (c *Client) begin(ctx context.Context, info api.ActionInfo) *attempt {
 }
 
 // prepare makes the call of the request.
-func prepare[Req any, PReq request[Req]](a *attempt, req *Req) error {
+func prepare[Req any, PReq Request[Req]](a *attempt, req *Req) error {
 	if req == nil {
 		return refused(middleware.ReasonRequest, constant("the request is nil"))
 	}
@@ -146,7 +176,7 @@ func (a *attempt) sendOnce(ctx context.Context) error {
 }
 
 // receive judges the answer's code and reads its data.
-func receive[Resp any, PResp response[Resp]](a *attempt) (*Resp, error) {
+func receive[Resp any, PResp Response[Resp]](a *attempt) (*Resp, error) {
 	var (
 		resp      = new(Resp)
 		decodeErr error
@@ -257,7 +287,7 @@ func (a *attempt) complete(e *Error) *Error {
 		e.SentBefore = a.reply.SentBefore
 	}
 	if a.info.Kind == api.KindQuery {
-		e.query = true
+		e.query, e.order.info = true, ownAction(a.info)
 		return e
 	}
 	e.order = orderOf(a.info, a.call.Data)

@@ -101,7 +101,7 @@ type Error struct {
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("ottpay: ")
-	if _, known := api.LookupAction(string(e.Action)); known || e.Action == ActionInAppPay {
+	if _, known := api.LookupAction(string(e.Action)); known || e.Action == ActionInAppPay || e.Action == e.order.info.Name {
 		b.WriteString(string(e.Action) + ": ")
 	}
 	switch meaning := e.Code.Message(); {

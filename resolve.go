@@ -103,6 +103,15 @@ type order struct {
 	amount   field.Cents // 0 if it is not known
 	original string      // the payment that a refund returns, "" if it is not known
 	card     HostedCard
+	info     api.ActionInfo // of the action, if it is not the document's
+}
+
+// ownAction returns info if the action is not the document's.
+func ownAction(info api.ActionInfo) api.ActionInfo {
+	if _, known := api.LookupAction(string(info.Name)); known {
+		return api.ActionInfo{}
+	}
+	return info
 }
 
 // orderOf returns what the data of a request says of its order.
@@ -111,7 +120,8 @@ func orderOf(info api.ActionInfo, data []byte) order {
 		o order
 		m wire.Members
 	)
-	schema, ok := api.LookupSchema(info.Request)
+	o.info = ownAction(info)
+	schema, ok := info.LookupRequest()
 	if !ok || wire.Parse(data, &m) != nil {
 		return o
 	}
@@ -131,8 +141,11 @@ func orderOf(info api.ActionInfo, data []byte) order {
 func (c *Client) resolve(ctx context.Context, action api.Action, o order, proves func(api.ActionInfo) bool) (Resolution, error) {
 	res := Resolution{Action: action, OrderID: o.id}
 	info, known := api.LookupAction(string(action))
-	if action == ActionInAppPay {
+	switch {
+	case action == ActionInAppPay:
 		info, known = inAppPayInfo, true
+	case !known && o.info.Name == action:
+		info, known = o.info, true
 	}
 	switch {
 	case !known || info.Kind != api.KindEffect:

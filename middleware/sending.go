@@ -63,6 +63,9 @@ type failure struct {
 func newSending(t *Transport, c *Call, via *http.Request) *sending {
 	s := &sending{Transport: t, Call: *c, via: via}
 	info, known := api.LookupAction(c.Action)
+	if !known && c.Info != nil && string(c.Info.Name) == c.Action {
+		info, known = *c.Info, true
+	}
 	s.effect = !known || info.Kind != api.KindQuery
 	switch {
 	case known:
@@ -400,6 +403,9 @@ func (s *sending) reflects(m *wire.Members) bool {
 		return true // no request and no answer has it (docs/protocol.md, 8.2)
 	}
 	schema, ok := api.LookupSchema(s.schema)
+	if !ok && s.Info != nil {
+		schema, ok = s.Info.LookupRequest()
+	}
 	if !ok {
 		return false
 	}

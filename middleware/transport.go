@@ -102,6 +102,10 @@ type Call struct {
 	// Plain sends Data without an envelope, for inAppPay, the one API of the
 	// vendor that has none. It is an effect. Version is not needed.
 	Plain bool
+	// Info describes an action that the document lacks. If nil, such an action
+	// is taken for one that moves money, and its name is not shown. Of the
+	// document's own actions the document decides.
+	Info *api.ActionInfo
 
 	fault error // found by RoundTrip while it read the request
 }

@@ -69,6 +69,9 @@ type ActionInfo struct {
 	OrderMember string
 	// Terminal says that the envelope may carry terminal_no and operator_id.
 	Terminal bool
+	// RequestSchema is the schema of a request whose type is outside this
+	// package. If nil, Request names it.
+	RequestSchema *Schema
 }
 
 // LookupAction returns what the document says of an action. The name is exact.

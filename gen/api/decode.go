@@ -209,7 +209,7 @@ func (d *decoder) string(v object, m *wire.Members, k key, i int, p *string) err
 		return errRule
 	}
 	*p = text
-	if about.respell && k.alias > 0 {
+	if about.Respell && k.alias > 0 {
 		*v.(respelled).spelling(int(k.member)) = k.name
 	}
 	return nil

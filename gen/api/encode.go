@@ -73,7 +73,7 @@ func (m *Member) encodeCents(w *wire.Writer, amount field.Cents) {
 // sentAs returns the name under which a member is sent: its own, unless v
 // chooses an alias.
 func (m *Member) sentAs(v object, i int) (string, error) {
-	if !m.respell {
+	if !m.Respell {
 		return m.Name, nil
 	}
 	chosen := *v.(respelled).spelling(i)

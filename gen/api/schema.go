@@ -75,7 +75,9 @@ type Member struct {
 	// Example is a valid value, as JSON, or "".
 	Example string
 
-	respell bool // a request may send it under an alias
+	// Respell says that a request may send the member under an alias.
+	Respell bool
+
 	pattern *lazyPattern
 }
 

@@ -17,7 +17,9 @@ const schemaRef = "#/components/schemas/"
 // load reads the document of root, lays the overlay over it and gives every
 // object's members their place in the document (x-order) and the content of
 // the shared values that they refer to. The result is valid OpenAPI 3.1.
-func load(root string) (*openapi3.T, error) {
+//
+// Further overlays, a shop's, come last.
+func load(root string, more ...string) (*openapi3.T, error) {
 	node, err := readYAML(filepath.Join(root, "openapi", "ottpay.yaml"))
 	if err != nil {
 		return nil, err
@@ -29,18 +31,13 @@ func load(root string) (*openapi3.T, error) {
 	if err := strict("openapi/ottpay.yaml", node); err != nil {
 		return nil, err
 	}
-	over, err := overlay.Parse(filepath.Join(root, "openapi", "go.overlay.yaml"))
-	if err != nil {
-		return nil, fmt.Errorf("openapi/go.overlay.yaml: %w", err)
-	}
-	if err := over.Validate(); err != nil {
-		return nil, fmt.Errorf("openapi/go.overlay.yaml: %w", err)
-	}
-	if _, err := over.ApplyToStrict(node); err != nil {
-		return nil, fmt.Errorf("openapi/go.overlay.yaml: %w", err)
-	}
-	if err := strict("openapi/go.overlay.yaml", node); err != nil {
+	if err := lay(node, "openapi/go.overlay.yaml", filepath.Join(root, "openapi", "go.overlay.yaml")); err != nil {
 		return nil, err
+	}
+	for _, path := range more {
+		if err := lay(node, filepath.Base(path), path); err != nil {
+			return nil, err
+		}
 	}
 	if err := inlineShared(node); err != nil {
 		return nil, fmt.Errorf("openapi/ottpay.yaml: %w", err)
@@ -58,6 +55,21 @@ func load(root string) (*openapi3.T, error) {
 		return nil, fmt.Errorf("openapi/ottpay.yaml: %w", err)
 	}
 	return doc, nil
+}
+
+// lay applies an overlay. Name stands in errors.
+func lay(node *yaml.Node, name, path string) error {
+	over, err := overlay.Parse(path)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if err := over.Validate(); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if _, err := over.ApplyToStrict(node); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return strict(name, node)
 }
 
 func readYAML(path string) (*yaml.Node, error) {

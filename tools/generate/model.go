@@ -123,7 +123,7 @@ func (*model) Roles() []string { return roles }
 func (m *model) Folded() []string {
 	var out []string
 	for _, name := range m.Forbidden {
-		out = append(out, strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name)))
+		out = append(out, foldCard(name))
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
@@ -184,6 +184,29 @@ func (b *builder) forbidden() {
 			b.fault("x-ottpay-forbidden: %q must be 1 to 24 lower-case letters, digits, _ and -: that is what is compared", name)
 		}
 	}
+	folded := b.Folded()
+	for _, s := range b.Schemas {
+		for _, m := range s.Members {
+			for _, name := range append([]string{m.Name}, m.Aliases...) {
+				if s.Request && slices.Contains(folded, foldCard(name)) {
+					b.fault("%s.%s: %s is a name of card data, which the kit does not send: remove it", s.Name, m.Name, name)
+				}
+			}
+		}
+	}
+}
+
+// foldCard maps a name as BearsCardData does: letters and digits, in lower case.
+func foldCard(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9':
+			return r
+		}
+		return -1
+	}, name)
 }
 
 type builder struct {

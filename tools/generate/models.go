@@ -22,7 +22,12 @@ func models(m *model, root string) (string, error) {
 	if err := yaml.Unmarshal(data, &cfg); err != nil {
 		return "", fmt.Errorf("openapi/models.yaml: %w", err)
 	}
-	// Decoding and encoding are ours: wire.gen.go.
+	return structs(m, cfg)
+}
+
+// structs has oapi-codegen write the types of the model's schemas. Decoding and
+// encoding are ours.
+func structs(m *model, cfg codegen.Configuration) (string, error) {
 	cfg.OutputOptions.UserTemplates = map[string]string{
 		"additional-properties.tmpl": "{{/* ours: wire.tmpl */}}{{\"\"}}\n", // a text without an action would leave the stock one in place
 		"imports.tmpl":               importsTemplate,

@@ -44,18 +44,7 @@ func render(m *model, root string) (map[string][]byte, error) {
 		return nil, err
 	}
 	files["gen/api/types.gen.go"] = []byte(types)
-	set, err := template.New("").Funcs(template.FuncMap{
-		"quote":    strconv.Quote,
-		"name":     goName,
-		"comment":  comment,
-		"slot":     slot,
-		"article":  article,
-		"aliases":  aliases,
-		"sentence": sentence,
-		"anchor":   strings.ToLower,
-		"shape":    shape,
-		"cell":     func(text string) string { return strings.ReplaceAll(text, "|", `\|`) },
-	}).ParseFS(templates, "templates/*.tmpl")
+	set, err := template.New("").Funcs(funcs()).ParseFS(templates, "templates/*.tmpl")
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +76,22 @@ func render(m *model, root string) (map[string][]byte, error) {
 		files[path] = formatted
 	}
 	return files, nil
+}
+
+// funcs are what the templates can call.
+func funcs() template.FuncMap {
+	return template.FuncMap{
+		"quote":    strconv.Quote,
+		"name":     goName,
+		"comment":  comment,
+		"slot":     slot,
+		"article":  article,
+		"aliases":  aliases,
+		"sentence": sentence,
+		"anchor":   strings.ToLower,
+		"shape":    shape,
+		"cell":     func(text string) string { return strings.ReplaceAll(text, "|", `\|`) },
+	}
 }
 
 func exists(path string) bool {
