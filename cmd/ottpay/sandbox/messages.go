@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/ottpaytest"
 )
 
 // bodyView is what went over the wire in one direction.
@@ -68,11 +69,13 @@ func (s *server) message(w http.ResponseWriter, r *http.Request) error {
 		Rule    string    `json:"rule,omitempty"`
 		Why     string    `json:"why,omitempty"`
 		Verdict string    `json:"verdict,omitempty"`
+		// Digest is that of the plaintext, step by step.
+		Digest *digestView `json:"digest,omitempty"`
 	}{
 		Seq: m.Seq, At: m.At, Kind: "request", Merchant: m.Merchant, Order: m.Order, Action: m.Action, Version: m.Version,
 		TerminalNo: m.TerminalNo, OperatorID: m.OperatorID, Method: m.Method, URL: m.URL, Header: m.Header,
 		bodyView: viewBody(m.Body, m.Plaintext), Code: m.Code, MS: m.MS, Fault: m.Fault, Lenient: m.Lenient,
-		Member: m.Member, Rule: m.Rule, Why: m.Err, Verdict: m.Verdict,
+		Member: m.Member, Rule: m.Rule, Why: m.Err, Verdict: m.Verdict, Digest: s.digest(m),
 	}
 	if m.Callback {
 		out.Kind = "callback"
@@ -84,6 +87,50 @@ func (s *server) message(w http.ResponseWriter, r *http.Request) error {
 		out.Answer = &answered{m.Status, viewBody(m.Answer, m.AnswerPlaintext)}
 	}
 	return answer(w, http.StatusOK, out)
+}
+
+// digestView is how a digest is computed: the members in the order of their
+// names, the texts of their values, those joined, and the MD5 of that.
+type digestView struct {
+	Order  []string `json:"order"`
+	Texts  []string `json:"texts"`
+	Joined string   `json:"joined"`
+	MD5    string   `json:"md5"`
+	Form   string   `json:"form"`
+}
+
+// digest returns that of a message, nil if it does not open.
+func (s *server) digest(m ottpaytest.Message) *digestView {
+	if m.Plaintext == nil || m.Action == string(ottpaytest.ActionInAppPay) {
+		return nil
+	}
+	var sealed envelope.Sealed
+	if m.Callback {
+		e, err := envelope.ReadResponse(m.Body)
+		if err != nil {
+			return nil
+		}
+		sealed = e.Sealed
+	} else {
+		e, err := envelope.ReadRequest(m.Body)
+		if err != nil {
+			return nil
+		}
+		sealed = e.Sealed
+	}
+	opened, err := s.g.Merchant(m.Merchant).Open(sealed)
+	if err != nil {
+		return nil
+	}
+	all, err := envelope.DigestedMembers(opened.Plaintext, opened.Form)
+	if err != nil {
+		return nil
+	}
+	v := &digestView{Order: []string{}, Texts: []string{}, MD5: sealed.MD5, Form: opened.Form.String()}
+	for _, d := range all {
+		v.Order, v.Texts, v.Joined = append(v.Order, d.Name), append(v.Texts, d.Text), v.Joined+d.Text
+	}
+	return v
 }
 
 // seal encrypts what a test in another language wants to compare with, or to

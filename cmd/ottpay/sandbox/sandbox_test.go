@@ -2,6 +2,8 @@ package sandbox_test
 
 import (
 	"bytes"
+	"crypto/md5"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -195,6 +197,10 @@ func TestWalk(t *testing.T) {
 	msg := b.call("GET", "/messages/"+jsonText(first), nil, 200)
 	if at(msg, "wire") != s.bodies[0] || at(msg, "answer", "status") != 503.0 || !strings.Contains(at(msg, "plaintext").(string), `"bizpay_order_id"`) {
 		t.Errorf("message %v", msg)
+	}
+	joined, _ := at(msg, "digest", "joined").(string)
+	if sum := md5.Sum([]byte(joined)); strings.ToUpper(hex.EncodeToString(sum[:])) != at(msg, "digest", "md5") || at(msg, "digest", "order", 0) != "amount" || at(msg, "digest", "form") != "java" {
+		t.Errorf("digest %v", at(msg, "digest"))
 	}
 	whole := b.call("GET", "/orders/"+id+"/A1", nil, 200)
 	if n := len(at(whole, "deliveries").([]any)); n != 4 || whole["attempts"] != 1.0 || whole["effects"] != 1.0 {
