@@ -15,8 +15,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/journal"
+	redisstore "github.com/ottpaykit/ottpay/stores/redis"
 )
 
 // swallower is a network between a client and a server that can stop to carry
@@ -152,7 +155,7 @@ func (s server) behind(t *testing.T) (*swallower, string) {
 
 const (
 	netTimeout = 250 * time.Millisecond // the store's time-out
-	netSlack   = 4 * time.Second        // of a machine with other things to do
+	netSlack   = 2 * time.Second        // of a machine with other things to do
 )
 
 // within runs f, which must end about when the store's time-out has passed.
@@ -360,4 +363,34 @@ func TestJournalDeadNetwork(t *testing.T) {
 			whole(t, db)
 		})
 	}
+}
+
+// Redis on such a network: no operation takes longer than its context, and the
+// claim is confirmed when the network is back.
+func TestRedisDeadNetwork(t *testing.T) {
+	t.Parallel()
+	direct, prefix := redisClient(t)
+	network := newSwallower(t, direct.Options().Addr)
+	client := redis.NewClient(&redis.Options{Addr: network.listener.Addr().String()})
+	defer client.Close()
+	store := redisStore(t, client, redisstore.Config{Prefix: prefix})
+	id := newID()
+	c := mustClaim(t, store, id)
+	network.die("", false)
+	for name, f := range map[string]func(context.Context) error{
+		"Claim":   func(ctx context.Context) error { _, err := store.Claim(ctx, newID(), lease); return err },
+		"Confirm": c.Confirm,
+		"Look":    func(ctx context.Context) error { return store.Look(ctx, id) },
+		"Ping":    store.Ping,
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), netTimeout)
+		err := within(t, name, func() error { return f(ctx) })
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, dedupe.ErrLost) || errors.Is(err, dedupe.ErrDone) {
+			t.Errorf("%s on a dead network: %v", name, err)
+		}
+	}
+	network.heal()
+	mustConfirm(t, c)
+	wantClaimError(t, store, id, dedupe.ErrDone)
 }

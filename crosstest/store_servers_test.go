@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -52,7 +53,7 @@ var (
 		broken: "file:/nowhere/at/all.db?mode=rw",
 	}
 
-	servers = []server{postgres, mariadb, sqlite}
+	servers = chosen(postgres, mariadb, sqlite)
 
 	// One database on each server is this process's own.
 	databases = map[string]*ownDatabase{
@@ -60,6 +61,18 @@ var (
 		mariadb.name:  {server: mariadb},
 	}
 )
+
+// chosen leaves out the servers that OTTPAY_TEST_SERVERS does not name, if it is
+// set, for a quick run.
+func chosen(all ...server) (servers []server) {
+	names, some := os.LookupEnv("OTTPAY_TEST_SERVERS")
+	for _, s := range all {
+		if !some || slices.Contains(strings.Split(names, ","), s.name) {
+			servers = append(servers, s)
+		}
+	}
+	return servers
+}
 
 // poolSize leaves room on a server that others use, too.
 const poolSize = 30

@@ -25,36 +25,30 @@ import (
 	"time"
 )
 
-// ID is the identity of one thing that happens once, such as "order X of
-// merchant M was paid". It is comparable and carries digests only, so that it
-// may be stored and logged.
+// ID is the identity of an event that happens once, such as "order X of merchant
+// M was paid". It is comparable. It holds digests only, so that it may be stored
+// and logged.
 type ID struct {
 	// Key is the identity. Two deliveries with one Key are the same event.
 	Key [32]byte
 
-	// Mark digests what was said about the event. It is no part of the identity.
-	// A finished Key that comes again with another Mark is [ErrConflict]. The zero
-	// Mark says nothing and is compared with nothing.
+	// Mark is a digest of what was said about the event, such as its amount. It is
+	// not part of the identity. If a confirmed Key comes again with another Mark,
+	// that is [ErrConflict]. The zero Mark conflicts with nothing.
 	Mark [32]byte
 }
 
 // Identify returns the identity of an event of an order, as docs/protocol.md 8.2
-// defines it: Key is the SHA-256 over merchant, orderID and kind, each with its
-// length in front, and Mark is the same over said: the amount's canonical text
-// and the acquirer's order id, in this order. The merchant is the one whose sign
-// key opened the envelope, and kind is "paid", "authorised" or another
-// lower-case status.
+// defines it. Key is the SHA-256 over merchant, orderID and kind, each with its
+// length in front. Mark is the same over said: the amount's canonical text and
+// the acquirer's order id, in this order. The merchant is the one whose sign key
+// opened the envelope. Kind is "paid", "authorised" or another lower-case status.
 //
-// Mark is zero when said is empty or one of its strings is: a query may lack
-// what a callback carries, and half a statement cannot be compared with a
-// whole one.
+// Mark is zero if said is empty or if one of its strings is: a query may lack a
+// value that a callback has, and the two would differ.
 //
-// Two other ids suggest themselves and are wrong. The raw body is not the
-// identity: the same payment may come re-spelled (blanks in the Base64, other
-// JSON escapes, another order of members), and everybody who saw a callback can
-// re-spell it at will. The md5 of the envelope is not the identity either: it
-// joins values without names or separators, so that different contents have one
-// digest, and a query that reports the same payment has another.
+// Neither the raw body nor the envelope's md5 can be the identity; see
+// docs/inbound.md, "Identity".
 func Identify(merchant, orderID, kind string, said ...string) ID {
 	id := ID{Key: digest(merchant, orderID, kind)}
 	for _, s := range said {
@@ -78,9 +72,9 @@ func digest(parts ...string) [32]byte {
 	return sha256.Sum256(b)
 }
 
-// Conflicts reports whether id, whose event is finished, says something else
-// than mark, which was kept when it was. A zero Mark on either side conflicts
-// with nothing. It serves implementations of [Store].
+// Conflicts reports whether the Mark of id differs from mark, the one that was
+// kept when the event was confirmed. A zero Mark on either side conflicts with
+// nothing. It is for implementations of [Store].
 func (id ID) Conflicts(mark [32]byte) bool {
 	return id.Mark != [32]byte{} && mark != [32]byte{} && id.Mark != mark
 }
@@ -89,8 +83,8 @@ func (id ID) Conflicts(mark [32]byte) bool {
 func (id ID) String() string { return fmt.Sprintf("%x", id.Key[:8]) }
 
 var (
-	// ErrDone says that the ID was confirmed before: its work is kept, so that the
-	// delivery is to be acknowledged and not to be handled.
+	// ErrDone says that the ID was confirmed before. Its work is kept: acknowledge
+	// the delivery and do not handle it.
 	ErrDone = errors.New("dedupe: done before")
 
 	// ErrConflict is an [ErrDone] whose kept Mark differs: the same event was
@@ -98,46 +92,52 @@ var (
 	// payer may have paid twice. errors.Is(ErrConflict, ErrDone) is true.
 	ErrConflict = fmt.Errorf("%w, with another mark", ErrDone)
 
-	// ErrInFlight says that somebody else holds the ID now. The delivery is to be
-	// sent again later.
+	// ErrInFlight says that another claim holds the ID now. The delivery must come
+	// again later.
 	ErrInFlight = errors.New("dedupe: in flight")
 
 	// ErrLost says that a claim is not held any more: it was taken over after its
-	// lease ran out, or released, or its transaction ended. Nothing was changed,
-	// and nothing may be acknowledged.
+	// lease ran out, or it was released, or its transaction has ended. Do not
+	// acknowledge. In [Transactional] mode the handler's writes are undone, or, if
+	// the answer to a commit was lost, the next Claim finds them.
 	ErrLost = errors.New("dedupe: claim lost")
 )
 
-// Store hands out claims. Implementations are safe for concurrent use, and all
-// of those that share their data (replicas of a service on one database) hand
-// out at most one claim per ID at a time.
+// Store gives out claims. Implementations are safe for concurrent use. All stores
+// that share their data (replicas of a service on one database) give out at most
+// one claim per ID at a time.
+//
+// A store may also be a [Looker], and say its mode: see [ModeOf].
 type Store interface {
 	// Claim takes the ID for the length of the lease, which must be positive. It
-	// returns [ErrDone] or [ErrConflict] when the ID was confirmed before, and
-	// [ErrInFlight] when another claim holds it and its lease has not run out. Any
-	// other error is an outage: nothing is held, or what is held ends with the
-	// lease, and the delivery must not be acknowledged.
+	// returns [ErrDone] or [ErrConflict] if the ID was confirmed before, and
+	// [ErrInFlight] if another claim holds it and its lease has not run out. Any
+	// other error is an outage: do not acknowledge. The ID is then free, or its
+	// claim ends with the lease.
+	//
+	// Claim says [ErrDone] and [ErrConflict] only of what is as durable as the store
+	// can make it.
 	//
 	// A store keeps the Mark of the claim that was confirmed; if that was zero, it
 	// keeps the first other Mark that is presented later.
 	Claim(ctx context.Context, id ID, lease time.Duration) (Claim, error)
 }
 
-// Claim is the right to handle an ID. It is for one goroutine at a time, and
-// must be ended by Confirm or Release; otherwise it ends with its lease.
+// Claim is the right to handle an ID. It is for one goroutine at a time. End it
+// by Confirm or Release; otherwise it ends with its lease.
 //
-// A claim whose lease ran out and that nobody has taken over yet may still be
-// confirmed, if the store can tell; a claim that was taken over never.
+// A claim whose lease ran out may still be confirmed as long as no other claim
+// has taken the ID, if the store can tell.
 type Claim interface {
-	// Confirm makes the ID done. Only after a nil may a delivery be acknowledged.
-	// Confirm may be repeated, after an error or after success. It returns
-	// [ErrLost] if the claim is not held any more; another error leaves open
-	// whether the ID is done.
+	// Confirm makes the ID done. Acknowledge a delivery only after a nil. Confirm
+	// may be repeated, after an error and after success. It returns an error that
+	// matches [ErrLost] if the claim is not held any more. After any other error it
+	// is unknown whether the ID is done.
 	Confirm(ctx context.Context) error
 
-	// Release gives the ID back, so that the next delivery is handled. It returns
-	// [ErrLost], and changes nothing, if the claim is not held any more, which
-	// includes that it was confirmed.
+	// Release gives the ID back, so that the next delivery is handled. If the claim
+	// is not held any more, or was confirmed, it changes nothing and returns an
+	// error that matches [ErrLost].
 	Release(ctx context.Context) error
 }
 
@@ -148,6 +148,5 @@ type Contexter interface {
 	Context(ctx context.Context) context.Context
 }
 
-// errLease says that a lease was zero or negative, which is a mistake of the
-// caller.
+// errLease says that a lease was zero or negative: a mistake of the caller.
 var errLease = errors.New("dedupe: lease is not positive")

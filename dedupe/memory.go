@@ -8,34 +8,33 @@ import (
 	"time"
 )
 
-// ErrFull says that a [Memory] holds nothing but claims in flight and has no
-// room for another. It is an outage: the delivery is to be sent again later.
+// ErrFull says that a [Memory] is full of claims in flight. It is an outage: the
+// delivery must come again later.
 var ErrFull = errors.New("dedupe: memory store is full of claims in flight")
 
-// DefaultCapacity is the number of IDs that a [Memory] keeps unless told
-// otherwise.
+// DefaultCapacity is the number of IDs that a [Memory] keeps by default.
 const DefaultCapacity = 1 << 18
 
 // MemoryConfig configures [NewMemory]. Its zero value works.
 type MemoryConfig struct {
 	// Capacity is the largest number of IDs to keep, confirmed and in flight
-	// together. At the limit the ID whose confirmation is longest ago is
-	// forgotten, and one of its deliveries that comes again would be handled
-	// again. Zero or less means [DefaultCapacity].
+	// together. At the limit the ID that was confirmed longest ago is forgotten. If
+	// a delivery of it comes again, it is handled again. Zero or less means
+	// [DefaultCapacity].
 	Capacity int
 
 	// Now is the clock of the leases. If nil, time.Now.
 	Now func() time.Time
 }
 
-// Memory is a [Store] in the memory of one process: for tests, and for a
-// service of one process whose handler is harmless when repeated. It knows
-// nothing of other replicas and forgets everything when the process ends, so
-// that every callback of the past can be replayed after a restart.
+// Memory is a [Store] in the memory of one process. It is for tests, and for a
+// service of one process whose handler is harmless when repeated. It does not
+// know of other replicas. It forgets everything when the process ends: after a
+// restart every callback of the past can be replayed.
 //
-// It is bounded: at Capacity it forgets the oldest confirmed ID, never one in
-// flight, and it refuses with [ErrFull] when there are none but those. An ID
-// costs about 190 bytes, which are allocated as they are needed and kept.
+// It is bounded. At Capacity it forgets the ID that was confirmed longest ago,
+// never one in flight. If there are only IDs in flight, Claim returns [ErrFull].
+// An ID takes about 190 bytes, which are allocated when they are needed and kept.
 //
 // Memory is safe for concurrent use.
 type Memory struct {
@@ -134,7 +133,7 @@ func (m *Memory) Look(ctx context.Context, id ID) error {
 	return m.refuse(m.at(i), id, 0)
 }
 
-// refuse says why the entry may not be claimed, or nil.
+// refuse returns why the entry may not be claimed, or nil.
 func (m *Memory) refuse(e *entry, id ID, now int64) error {
 	if !e.confirmed {
 		if now < e.until {
@@ -159,8 +158,8 @@ func endOf(now int64, lease time.Duration) int64 {
 	return math.MaxInt64
 }
 
-// room returns an unused entry: one that was given back, a new one, or the one
-// of the ID that can best be forgotten. It returns 0 if there is none.
+// room returns an unused entry: one that was given back, a new one, or that of
+// the ID that is forgotten for it. It returns 0 if there is none.
 func (m *Memory) room(now int64) int32 {
 	if i := m.free.first; i != 0 {
 		m.unlink(&m.free, i)
@@ -245,8 +244,8 @@ type memoryClaim struct {
 	token uint64
 }
 
-// held reports whether the claim's entry is still the claim's. Tokens are never
-// used again, so that an entry which was given to another ID does not have it.
+// held reports whether the entry is still this claim's. Tokens are never used
+// again, so that an entry of another ID has another token.
 func (c *memoryClaim) held() bool { return c.m.at(c.at).token == c.token }
 
 func (c *memoryClaim) Confirm(context.Context) error {

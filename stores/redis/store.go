@@ -1,23 +1,23 @@
 // Package redisstore keeps the claims of package dedupe in Redis, 5.0 and later,
 // or a server that speaks its protocol and runs its Lua.
 //
-// Redis answers sooner than a database, and may forget what it answered. Know
-// what it can lose before it guards payments:
+// Redis is faster than a database, and may forget what it has answered. Know what
+// it can lose before it guards payments:
 //
-//   - Replication is asynchronous. A confirmation that was answered is gone when
-//     the primary fails before its replica has it; then a delivery that comes
-//     again is handled again. The same goes for a claim: two processes may hold
-//     one at a time across a failover.
+//   - Replication is asynchronous. If the primary fails before its replica has a
+//     confirmation, the confirmation is lost, and the delivery is handled again if
+//     it comes again. The same is true of a claim: across a failover, two
+//     processes may hold the same ID.
 //   - Without persistence a restart forgets everything. With an append-only file
-//     and appendfsync everysec, the default, it forgets up to a second or two.
-//   - With a maxmemory-policy other than noeviction Redis drops keys when memory
-//     is short: confirmations and claims alike.
+//     and appendfsync everysec, the default, it forgets up to two seconds.
+//   - With a maxmemory-policy other than noeviction, Redis drops keys when memory
+//     is short, confirmations and claims alike.
 //
-// [Store.Check] looks for the last two. What is forgotten is handled again; it
-// is never acknowledged without having been handled. A handler that is not
-// harmless when repeated wants dedupe.SQL in transactional mode.
+// [Store.Check] looks for the last two. What is forgotten is handled again. It is
+// never acknowledged without having been handled. If the handler must not run
+// twice, use dedupe.SQL in transactional mode.
 //
-// A confirmed id costs about 240 bytes of the server's memory, and is kept for
+// A confirmed ID takes about 240 bytes of the server's memory, and is kept for
 // good by default.
 package redisstore
 
@@ -40,27 +40,27 @@ import (
 
 // Config configures [New]. Its zero value works.
 type Config struct {
-	// Prefix is put before each key. It must hold no braces, which are the hash
-	// tag's. Defaults to "ottpay:dedupe:".
+	// Prefix is put before each key. It must not hold braces, which mark the hash
+	// tag. Defaults to "ottpay:dedupe:".
 	Prefix string
 
-	// Retention is how long confirmed ids are kept. A delivery that comes again
-	// later is handled again, and an envelope carries no time that would bound a
-	// replay. Defaults to zero: for good.
+	// Retention is how long confirmed IDs are kept. A delivery that comes again
+	// after that is handled again, and an envelope carries no time that would bound
+	// a replay. Defaults to zero: for good.
 	Retention time.Duration
 
 	// Random is the source of the fencing tokens. If nil, crypto/rand.Reader.
 	Random io.Reader
 }
 
-// Store is a [dedupe.Store] in Redis. Each id is one key with the id as its hash
-// tag, changed by scripts, so that a cluster serves as well as a single server.
-// Leases are counted by the server's clock. A claim has a random fencing token
-// of 16 bytes, so that an owner whose lease was taken over can neither confirm
-// nor release.
+// Store is a [dedupe.Store] in Redis. Each ID is one key, with the ID as its hash
+// tag, and only scripts change it. So it works with a cluster as with a single
+// server. Leases are counted by the server's clock. A claim has a random fencing
+// token of 16 bytes, so that an owner whose lease was taken over can neither
+// confirm nor release.
 //
-// When the process dies between the end of the work and the confirmation, the
-// delivery is handled again after the lease: at least once.
+// It is at-least-once: if the process dies between the end of the work and the
+// confirmation, the delivery is handled again after the lease.
 //
 // Store is safe for concurrent use.
 type Store struct {
@@ -82,17 +82,18 @@ var (
 )
 
 var (
-	// ErrEvicts says that the server drops keys when its memory is short.
+	// ErrEvicts says that the server drops keys when memory is short.
 	ErrEvicts = errors.New("redisstore: maxmemory-policy is not noeviction")
 
-	// ErrForgets says that the server writes no append-only file, so that a crash
-	// forgets at least what was confirmed since its last snapshot.
+	// ErrForgets says that the server writes no append-only file: a crash loses what
+	// was confirmed since the last snapshot.
 	ErrForgets = errors.New("redisstore: appendonly is off")
 )
 
-// New returns a store on the client: a *redis.Client, also one for Sentinel, or
-// a *redis.ClusterClient. The caller keeps the client and closes it. The
-// client's own time-outs and repetitions apply, and are safe.
+// New returns a store on the client: a *redis.Client, also one for Sentinel, or a
+// *redis.ClusterClient. The caller keeps the client and closes it. The client's
+// own time-outs and repetitions apply. Repetitions are safe. No operation takes
+// longer than its context.
 func New(client redis.UniversalClient, cfg Config) (*Store, error) {
 	if client == nil {
 		return nil, errors.New("redisstore: no client")
@@ -148,7 +149,9 @@ func (s *Store) Claim(ctx context.Context, id dedupe.ID, lease time.Duration) (d
 // Look implements [dedupe.Looker]. It reads only: the mark of an id that was
 // confirmed without one is kept by Claim.
 func (s *Store) Look(ctx context.Context, id dedupe.ID) error {
-	kept, err := s.client.HMGet(ctx, s.Key(id), "mark", "lease").Result()
+	kept, err := bounded(ctx, func() ([]any, error) {
+		return s.client.HMGet(ctx, s.Key(id), "mark", "lease").Result()
+	})
 	if err != nil {
 		return fmt.Errorf("redisstore: look: %w", err)
 	}
@@ -205,22 +208,48 @@ func (c *claim) Release(ctx context.Context) error {
 
 // run runs a script on the claim's key.
 func (c *claim) run(ctx context.Context, script *redis.Script, args ...any) (string, error) {
-	return script.Run(ctx, c.store.client, []string{c.key}, args...).Text()
+	return bounded(ctx, func() (string, error) {
+		return script.Run(ctx, c.store.client, []string{c.key}, args...).Text()
+	})
+}
+
+// bounded runs f and waits for it no longer than ctx. Unless it is told to,
+// go-redis looks at a context between its attempts only, each of which takes
+// seconds on a network that swallows packets. f ends by the client's time-outs.
+func bounded[T any](ctx context.Context, f func() (T, error)) (result T, err error) {
+	if err := ctx.Err(); err != nil {
+		return result, err
+	}
+	type answer struct {
+		result T
+		err    error
+	}
+	answered := make(chan answer, 1)
+	go func() {
+		r, err := f()
+		answered <- answer{r, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.result, a.err
+	case <-ctx.Done():
+		return result, ctx.Err()
+	}
 }
 
 // Ping reports whether the server answers, for readiness checks.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.client.Ping(ctx).Err(); err != nil {
+	if _, err := bounded(ctx, func() (string, error) { return s.client.Ping(ctx).Result() }); err != nil {
 		return fmt.Errorf("redisstore: ping: %w", err)
 	}
 	return nil
 }
 
 // Check reports whether the server, or each primary of a cluster, is configured
-// to keep what it is told: an error that matches [ErrEvicts], [ErrForgets] or
-// both says that it is not. It asks with INFO, which managed services allow,
-// too. Call it at the start, and log or refuse. It cannot see how often the
-// append-only file is synced, nor what replication may lose.
+// to keep what it is told. If not, the error matches [ErrEvicts], [ErrForgets] or
+// both. It uses INFO, which managed services allow. Call it at the start of the
+// program, and log or refuse. It cannot see how often the append-only file is
+// synced, nor what replication may lose.
 func (s *Store) Check(ctx context.Context) error {
 	if cluster, ok := s.client.(*redis.ClusterClient); ok {
 		return cluster.ForEachMaster(ctx, check)
