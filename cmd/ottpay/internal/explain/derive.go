@@ -27,6 +27,9 @@ type derivation struct {
 	key  []byte
 }
 
+// dev is not inlined: hundreds of literals would double the code of this package.
+//
+//go:noinline
 func dev(code Code, why, fix string, also ...Code) *deviation {
 	return &deviation{code: code, also: also, why: why, fix: fix}
 }

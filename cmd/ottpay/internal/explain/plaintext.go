@@ -9,9 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"golang.org/x/text/encoding/charmap"
-	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
 // readPlaintext reads what was encrypted. It returns the object if there is
@@ -159,7 +156,7 @@ func (r *run) notUTF8(o *opening, text []byte) (value, bool) {
 		why: "the plaintext is not UTF-8: " + guessEncoding(text),
 		fix: "encrypt the bytes of the text in UTF-8: getBytes(StandardCharsets.UTF_8), mb_convert_encoding, .encode('utf-8')",
 	}
-	object, sure := r.inEncoding(text)
+	object, sure := r.inEncoding(text, narrowEncodings())
 	if !sure && o.ecb {
 		m.codes = append(m.codes, "altered-data")
 	}
@@ -170,9 +167,12 @@ func (r *run) notUTF8(o *opening, text []byte) (value, bool) {
 
 // inEncoding reads text in the encodings that senders use by mistake. It is
 // sure if the digest fits.
-func (r *run) inEncoding(text []byte) (value, bool) {
+func (r *run) inEncoding(text []byte, encodings []narrowEncoding) (value, bool) {
 	var last value
-	for _, e := range narrowEncodings() {
+	if !bytes.ContainsFunc(text, func(c rune) bool { return c > 0x7e }) {
+		return last, false // ASCII is the same in all of them
+	}
+	for _, e := range encodings {
 		decoded, ok := e.decode(text)
 		if !ok {
 			continue
@@ -194,47 +194,6 @@ func (r *run) inEncoding(text []byte) (value, bool) {
 	}
 	return last, false
 }
-
-// narrowEncoding is an encoding besides UTF-8.
-type narrowEncoding struct {
-	name   string
-	decode func([]byte) (string, bool)
-	encode func(string) (string, bool)
-}
-
-func narrowEncodings() []narrowEncoding {
-	clean := func(s string, err error) (string, bool) {
-		return s, err == nil && !strings.ContainsRune(s, utf8.RuneError)
-	}
-	return []narrowEncoding{
-		{"GBK", func(b []byte) (string, bool) {
-			out, err := simplifiedchinese.GBK.NewDecoder().Bytes(b)
-			return clean(string(out), err)
-		}, func(s string) (string, bool) {
-			return clean2(simplifiedchinese.GBK.NewEncoder().String(s))
-		}},
-		{"GB 18030", func(b []byte) (string, bool) {
-			out, err := simplifiedchinese.GB18030.NewDecoder().Bytes(b)
-			return clean(string(out), err)
-		}, func(s string) (string, bool) {
-			return clean2(simplifiedchinese.GB18030.NewEncoder().String(s))
-		}},
-		{"Latin-1 (Windows-1252)", func(b []byte) (string, bool) {
-			out, err := charmap.Windows1252.NewDecoder().Bytes(b)
-			return clean(string(out), err)
-		}, func(s string) (string, bool) {
-			return clean2(charmap.Windows1252.NewEncoder().String(s))
-		}},
-		{"Latin-1", func(b []byte) (string, bool) {
-			out, err := charmap.ISO8859_1.NewDecoder().Bytes(b)
-			return clean(string(out), err)
-		}, func(s string) (string, bool) {
-			return clean2(charmap.ISO8859_1.NewEncoder().String(s))
-		}},
-	}
-}
-
-func clean2(s string, err error) (string, bool) { return s, err == nil }
 
 // guessEncoding says where bytes stop being UTF-8, and what they may be.
 func guessEncoding(b []byte) string {

@@ -754,7 +754,6 @@ func plaintextMistakes() []mistake {
 	p := func(name string, f func([]byte) []byte) mistake {
 		return mistake{name: name, code: "plaintext", plant: plain(f)}
 	}
-	enc := func(f func([]byte) []byte) func(message) bool { _ = f; return has("wide") }
 	return []mistake{
 		p("a trailing comma", func(b []byte) []byte { return append(b[:len(b)-1], ",}"...) }),
 		p("printed by Python", func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(`"`), []byte("'")) }),
@@ -784,12 +783,16 @@ func plaintextMistakes() []mistake {
 		p("compressed", packed(func(z *bytes.Buffer, b []byte) { w := gzip.NewWriter(z); _, _ = w.Write(b); w.Close() })),
 		p("a comment", func(b []byte) []byte { return append([]byte("{/* x */"), b[1:]...) }),
 		{name: "GBK", code: "plaintext", plant: plain(func(b []byte) []byte {
-			out, err := simplifiedchinese.GBK.NewEncoder().Bytes(b)
-			if err != nil {
-				out, _ = simplifiedchinese.GB18030.NewEncoder().Bytes(b)
+			return []byte(gbk(string(b)))
+		}), only: both(has("wide"), func(m message) bool {
+			return !slices.ContainsFunc(m.members, func(x member) bool { return strings.Contains(gbk(x.text), "?") })
+		})},
+		{name: "GBK that is UTF-8", code: "plaintext", plant: func(s *sender) {
+			s.members = append(s.members, str("attach", "谢谢"))
+			s.plaintext = func(ms []member) []byte {
+				return bytes.Replace(plainJSON(ms), []byte("谢谢"), []byte(gbk("谢谢")), 1)
 			}
-			return out
-		}), only: enc(nil)},
+		}, only: func(m message) bool { return m.name == "callback" }},
 		{name: "Latin-1", code: "plaintext", plant: func(s *sender) {
 			s.members = append(s.members, str("remarks_2", "Café Zoë, naïve"))
 			s.plaintext = func(ms []member) []byte {
@@ -808,6 +811,19 @@ func plaintextMistakes() []mistake {
 			}
 		}},
 	}
+}
+
+// gbk encodes as Java does: what GBK does not have becomes a question mark.
+func gbk(s string) string {
+	var out strings.Builder
+	for _, c := range s {
+		b, err := simplifiedchinese.GBK.NewEncoder().String(string(c))
+		if err != nil {
+			b = "?"
+		}
+		out.WriteString(b)
+	}
+	return out.String()
 }
 
 // digestMistakes are made in the digest.
@@ -954,7 +970,7 @@ func digestMistakes() []mistake {
 		}),
 		text("escaped slashes", "digest-encoding", "url", func(s string) string { return strings.ReplaceAll(s, "/", `\/`) }),
 		text("escaped for HTML", "digest-encoding", "query", html.EscapeString),
-		text("GBK", "digest-encoding", "wide", func(s string) string { out, _ := simplifiedchinese.GB18030.NewEncoder().String(s); return out }),
+		text("GBK", "digest-encoding", "wide", gbk),
 		{name: "UTF-16", code: "digest-encoding", plant: func(s *sender) {
 			s.digestOf = func(j string) string { return md5Text(string(utf16Of(j, false, false))) }
 		}},
