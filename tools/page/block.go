@@ -7,8 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/yuin/goldmark"
 	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/parser"
 	"github.com/yuin/goldmark/text"
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
@@ -74,6 +74,14 @@ var (
 	tabTitle    = regexp.MustCompile(`title="([^"]*)"`)
 )
 
+// blockParser parses a page. It is goldmark's default parser, made here because
+// package goldmark brings its renderer along.
+var blockParser = parser.NewParser(
+	parser.WithBlockParsers(parser.DefaultBlockParsers()...),
+	parser.WithInlineParsers(parser.DefaultInlineParsers()...),
+	parser.WithParagraphTransformers(parser.DefaultParagraphTransformers()...),
+)
+
 // blank replaces text by the line feeds in it, so that lines keep their numbers.
 func blank(s string) string { return strings.Repeat("\n", strings.Count(s, "\n")) }
 
@@ -90,7 +98,7 @@ func (b *blocker) markdown(source string) {
 		return blank(tag)
 	})
 	b.source = []byte(b.cutTables(source))
-	root := goldmark.DefaultParser().Parse(text.NewReader(b.source))
+	root := blockParser.Parse(text.NewReader(b.source))
 	b.walk(root)
 }
 

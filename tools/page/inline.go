@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/yuin/goldmark/ast"
-	"github.com/yuin/goldmark/extension"
 	"github.com/yuin/goldmark/parser"
 	"github.com/yuin/goldmark/text"
 	"github.com/yuin/goldmark/util"
@@ -15,8 +14,12 @@ import (
 // inlines parses the inside of one line or cell.
 var inlines = parser.NewParser(
 	parser.WithBlockParsers(util.Prioritized(parser.NewParagraphParser(), 100)),
-	parser.WithInlineParsers(append(parser.DefaultInlineParsers(), util.Prioritized(extension.NewStrikethroughParser(), 500))...),
+	parser.WithInlineParsers(parser.DefaultInlineParsers()...),
 )
+
+// strike matches text between single or double tildes, which GitHub's dialect
+// shows struck out. Goldmark's own extension for it brings a renderer along.
+var strike = regexp.MustCompile("(^|[^\\\\~`])(?:~~([^\\s~`](?:[^~`]*[^\\s~`])?)~~|~([^\\s~`](?:[^~`]*[^\\s~`])?)~)")
 
 // inlineText returns the text that a reader sees of a line of Markdown: escapes
 // and entities are resolved, emphasis, links and tags are gone. A break inside
@@ -30,7 +33,7 @@ func inlineText(markdown string) string {
 	if !strings.ContainsAny(markdown, "\\&*_`[<~!:") {
 		return tidy(markdown)
 	}
-	source := []byte(markdown)
+	source := []byte(strike.ReplaceAllString(markdown, "$1$2$3"))
 	var b strings.Builder
 	skip := 0 // depth inside an element whose text is not shown
 	_ = ast.Walk(inlines.Parse(text.NewReader(source)), func(n ast.Node, entering bool) (ast.WalkStatus, error) {
