@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"sort"
 
 	"github.com/ottpaykit/ottpay/field"
 )
@@ -276,7 +277,7 @@ func (g *Gateway) take(b *book) error {
 		m.operator, m.currency, m.fee = j.Operator, j.Currency, field.Cents(j.Fee)
 	}
 	g.list = rows
-	slices.SortStableFunc(b.events, func(a, b Event) int { return bySeq(a, b.Seq) })
+	sort.SliceStable(b.events, func(i, j int) bool { return b.events[i].Seq < b.events[j].Seq })
 	for _, r := range rows {
 		g.orders[r.key()] = r
 		r.asked = g.asked.add(asked[r])

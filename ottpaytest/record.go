@@ -3,7 +3,6 @@ package ottpaytest
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -318,21 +318,23 @@ func (g *Gateway) delta(c changes) *delta {
 			d.Rows = append(d.Rows, g.rowJSON(r, isNew))
 		}
 	}
-	slices.SortFunc(d.Rows, func(a, b rowJSON) int { return cmp.Compare(a.Seq, b.Seq) })
+	sort.Slice(d.Rows, func(i, j int) bool { return d.Rows[i].Seq < d.Rows[j].Seq })
 	for del, r := range c.deliveries {
 		if !r.gone {
 			d.Deliveries = append(d.Deliveries, del.json(r))
 		}
 	}
-	slices.SortFunc(d.Deliveries, func(a, b deliveryJSON) int { return cmp.Compare(a.Seq, b.Seq) })
+	sort.Slice(d.Deliveries, func(i, j int) bool { return d.Deliveries[i].Seq < d.Deliveries[j].Seq })
 	for m, isNew := range c.messages {
 		d.Messages = append(d.Messages, m.json(isNew))
 	}
-	slices.SortFunc(d.Messages, func(a, b messageJSON) int { return cmp.Compare(a.Seq, b.Seq) })
+	sort.Slice(d.Messages, func(i, j int) bool { return d.Messages[i].Seq < d.Messages[j].Seq })
 	for id := range c.attempts {
 		d.Attempts = append(d.Attempts, attemptsJSON{id.merchant, id.id, g.attempts[id]})
 	}
-	slices.SortFunc(d.Attempts, func(a, b attemptsJSON) int { return strings.Compare(a.Merchant+"/"+a.Order, b.Merchant+"/"+b.Order) })
+	sort.Slice(d.Attempts, func(i, j int) bool {
+		return d.Attempts[i].Merchant+"/"+d.Attempts[i].Order < d.Attempts[j].Merchant+"/"+d.Attempts[j].Order
+	})
 	if c.faults {
 		all := make([]faultJSON, 0, len(g.faults))
 		for _, f := range g.faults {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -120,7 +121,7 @@ func (a *app) conformance(ctx context.Context, p *plan) error {
 	honest := ottpaytest.FaultInfo{Name: string(ottpaytest.CallbackNone), Direction: ottpaytest.ToShop, Sentence: "an honest callback", Correct: "takes it",
 		Expect: ottpaytest.Expectation{Statuses: []int{http.StatusOK}, Handled: 1}}
 	if p.order != "" {
-		slices.SortStableFunc(faults, func(x, y ottpaytest.FaultInfo) int { return place(x) - place(y) })
+		sort.SliceStable(faults, func(i, j int) bool { return place(faults[i]) < place(faults[j]) })
 		i := slices.IndexFunc(faults, func(f ottpaytest.FaultInfo) bool { return place(f) > 0 })
 		faults = slices.Insert(faults, max(i, 0), honest)
 	} else {

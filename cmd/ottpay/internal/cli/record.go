@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -160,10 +161,9 @@ func readRecord(text []byte) ([]recordedMessage, bool, error) {
 		return nil, true, configf("the record cannot be read: %v", err)
 	}
 	var list []recordedMessage
-	for _, m := range messages {
-		list = append(list, m)
+	for _, seq := range slices.Sorted(maps.Keys(messages)) {
+		list = append(list, messages[seq])
 	}
-	slices.SortFunc(list, func(a, b recordedMessage) int { return int(int64(a.Seq) - int64(b.Seq)) })
 	return list, true, nil
 }
 

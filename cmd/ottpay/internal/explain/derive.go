@@ -376,12 +376,8 @@ func sha1PRNG(seed string) []byte {
 
 // otherKeys are keys that are not cut from a hash of the md5 and the sign key.
 func otherKeys(md5Text, signKey string) []derivation {
-	var list []derivation
-	add := func(key []byte, code Code, why string, also ...Code) {
-		if len(key) == 16 || len(key) == 24 || len(key) == 32 {
-			list = append(list, derivation{[]*deviation{dev(code, why, fixHash, also...)}, key})
-		}
-	}
+	var list keyList
+	add := list.add
 	fill := func(s string, size int, with byte) []byte {
 		key := bytes.Repeat([]byte{with}, size)
 		copy(key, s)
@@ -420,6 +416,15 @@ func otherKeys(md5Text, signKey string) []derivation {
 		add(raw, "key-no-md5", "the 16 bytes of the md5 are the AES key", "key-bytes")
 	}
 	return list
+}
+
+// keyList collects derivations whose key has a length that AES takes.
+type keyList []derivation
+
+func (l *keyList) add(key []byte, code Code, why string, also ...Code) {
+	if len(key) == 16 || len(key) == 24 || len(key) == 32 {
+		*l = append(*l, derivation{[]*deviation{dev(code, why, fixHash, also...)}, key})
+	}
 }
 
 // saltedKey derives key and vector as OpenSSL's command and CryptoJS do from a

@@ -13,6 +13,7 @@ import (
 	"html"
 	"net/url"
 	"slices"
+	"sort"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -377,14 +378,7 @@ func (s *search) orders() []choice[[]int] {
 	members := s.object.members
 	right := keyOrder(members)
 	list := []choice[[]int]{{right, nil}}
-	add := func(order []int, what string) {
-		for _, have := range list {
-			if slices.Equal(have.is, order) {
-				return
-			}
-		}
-		list = append(list, choice[[]int]{order, dev("digest-order", "the values were joined "+what+"; they must be in key order", fixDigestOrder)})
-	}
+	add := func(order []int, what string) { list = addOrder(list, order, what) }
 	sorted := func(compare func(a, b pair) int) []int {
 		order := make([]int, len(members))
 		for i := range order {
@@ -455,6 +449,16 @@ func (s *search) orders() []choice[[]int] {
 	return list
 }
 
+// addOrder adds an order that is none of those before.
+func addOrder(list []choice[[]int], order []int, what string) []choice[[]int] {
+	for _, have := range list {
+		if slices.Equal(have.is, order) {
+			return list
+		}
+	}
+	return append(list, choice[[]int]{order, dev("digest-order", "the values were joined "+what+"; they must be in key order", fixDigestOrder)})
+}
+
 // javaBucket returns the bucket of a name in a HashMap that holds n names.
 func javaBucket(name string, n int) int {
 	var h uint32
@@ -509,20 +513,8 @@ func glues() []choice[glue] {
 
 func (s *search) drops() []choice[omission] {
 	list := []choice[omission]{{omission{func(pair, string) bool { return false }}, nil}}
-	has := func(f func(p pair, text string) bool) bool {
-		st := plainStyle()
-		for _, p := range s.object.members {
-			if f(p, st.text(p.value)) {
-				return true
-			}
-		}
-		return false
-	}
-	add := func(what string, f func(p pair, text string) bool) {
-		if has(f) {
-			list = append(list, choice[omission]{omission{f}, dev("digest-dropped", what, fixDigestDropped)})
-		}
-	}
+	has := func(f func(p pair, text string) bool) bool { return s.hasMember(f) }
+	add := func(what string, f func(p pair, text string) bool) { list = s.addDrop(list, what, f) }
 	empty := func(p pair, text string) bool { return p.value.kind == 's' && text == "" }
 	null := func(p pair, _ string) bool { return p.value.kind == 'z' }
 	add("empty values were left out", empty)
@@ -544,6 +536,25 @@ func (s *search) drops() []choice[omission] {
 	nested := func(p pair, _ string) bool { return p.value.kind == 'o' || p.value.kind == 'a' }
 	add("nested values were left out", nested)
 	return list
+}
+
+// hasMember reports whether f is true of a member and its text.
+func (s *search) hasMember(f func(p pair, text string) bool) bool {
+	st := plainStyle()
+	for i := range s.object.members {
+		if f(s.object.members[i], st.text(s.object.members[i].value)) {
+			return true
+		}
+	}
+	return false
+}
+
+// addDrop adds an omission that makes a difference to this message.
+func (s *search) addDrop(list []choice[omission], what string, f func(p pair, text string) bool) []choice[omission] {
+	if !s.hasMember(f) {
+		return list
+	}
+	return append(list, choice[omission]{omission{f}, dev("digest-dropped", what, fixDigestDropped)})
 }
 
 // styles are the ways to write what is not a string, one deviation each.
@@ -1424,8 +1435,8 @@ func printable(s string) string {
 // may have happened, the others as what follows.
 func (r *run) reportRule(s *search, found []rule) {
 	order := digestRanks()
-	slices.SortStableFunc(found, func(a, b rule) int {
-		return slices.Index(order, a.devs[0].code) - slices.Index(order, b.devs[0].code)
+	sort.SliceStable(found, func(i, j int) bool {
+		return slices.Index(order, found[i].devs[0].code) < slices.Index(order, found[j].devs[0].code)
 	})
 	first := found[0]
 	m := mistake{step: StepDigest, why: first.devs[0].why, fix: first.devs[0].fix}

@@ -198,22 +198,8 @@ func forgive(schema *api.Schema, object value, broken *api.SchemaError) (value, 
 	if !ok {
 		return value{}, ""
 	}
-	set := func(v value) value {
-		out := object
-		out.members = nil
-		done := false
-		for _, p := range object.members {
-			if p.name == m.Name || slices.Contains(m.Aliases, p.name) {
-				p.value, done = v, true
-			}
-			out.members = append(out.members, p)
-		}
-		if !done {
-			out.members = append(out.members, pair{name: m.Name, value: v})
-		}
-		return out
-	}
-	example := value{kind: 's', text: strings.Trim(m.Example, `"`)}
+	set := func(text string) value { return object.with(m, text) }
+	example := strings.Trim(m.Example, `"`)
 	v, present := object.member(m.Name)
 	for _, alias := range m.Aliases {
 		if !present {
@@ -222,30 +208,48 @@ func forgive(schema *api.Schema, object value, broken *api.SchemaError) (value, 
 	}
 	switch {
 	case !present && m.Role == api.RoleOperator && schema.Name == "ActivePayRequest":
-		return set(value{kind: 's', text: "0000000001"}), "operator_id is missing; the page requires it, and ACTIVEPAY is seen to work without"
+		return set("0000000001"), "operator_id is missing; the page requires it, and ACTIVEPAY is seen to work without"
 	case !present && m.Role == api.RoleOrderID && schema.Name != "StatusQueryRequest" && schema.Name != "CardQueryRequest":
 		return set(example), broken.Member + " is missing; the page makes it optional, and without it an unclear outcome cannot be asked for"
 	case !present && m.Name == "app_id":
 		if id, ok := object.member("appId"); ok && id.kind == 's' && id.text != "" {
-			return set(value{kind: 's', text: id.text}), "appId stands for app_id, as in the page's example; the page's table says app_id"
+			return set(id.text), "appId stands for app_id, as in the page's example; the page's table says app_id"
 		}
 	case present && v.kind == 'n' && (m.Kind == api.MemberAmount || m.Kind == api.MemberText || m.Kind == api.MemberRate) && broken.Rule == "string":
-		return set(value{kind: 's', text: v.text}), broken.Member + " is a number; the page says String, and the digest fits"
+		return set(v.text), broken.Member + " is a number; the page says String, and the digest fits"
 	case present && v.kind == 'z' && !m.Required:
-		out := object
-		out.members = slices.DeleteFunc(slices.Clone(object.members), func(p pair) bool { return p.name == m.Name || slices.Contains(m.Aliases, p.name) })
-		return out, broken.Member + " is null; leave out what is absent"
+		return object.without(m), broken.Member + " is null; leave out what is absent"
 	case present && m.Role == api.RoleTip && (v.text == "0" || v.text == "0.0"):
-		out := object
-		out.members = slices.DeleteFunc(slices.Clone(object.members), func(p pair) bool { return p.name == m.Name || slices.Contains(m.Aliases, p.name) })
-		return out, broken.Member + " is 0; leave it out where there is none"
+		return object.without(m), broken.Member + " is 0; leave it out where there is none"
 	case present && v.kind == 's' && strings.HasPrefix(m.Pattern, "^(https://") && broken.Rule == "httpsurl":
 		if u, err := url.Parse(v.text); err == nil && u.Scheme == "http" && u.Host != "" && !strings.ContainsAny(v.text, " \t\r\n") {
 			u.Scheme = "https"
-			return set(value{kind: 's', text: u.String()}), broken.Member + " is plain http: whoever is on the way reads the callbacks"
+			return set(u.String()), broken.Member + " is plain http: whoever is on the way reads the callbacks"
 		}
 	}
 	return value{}, ""
+}
+
+// names reports whether a name is one of the member's.
+func names(m api.Member, name string) bool { return m.Name == name || slices.Contains(m.Aliases, name) }
+
+// without returns an object without a member.
+func (v value) without(m api.Member) value {
+	out := v
+	out.members = nil
+	for i := range v.members {
+		if !names(m, v.members[i].name) {
+			out.members = append(out.members, v.members[i])
+		}
+	}
+	return out
+}
+
+// with returns an object with a text as the value of a member.
+func (v value) with(m api.Member, text string) value {
+	out := v.without(m)
+	out.members = append(out.members, pair{name: m.Name, value: value{kind: 's', text: text}})
+	return out
 }
 
 // schemaMistake reports a member that breaks the action's page.
@@ -395,9 +399,7 @@ func (r *run) callbackMembers(object value) {
 			return
 		}
 		r.note("%s does not fit the page (%s); nothing rests on it", printableName(broken.Member), broken.Rule)
-		out := object
-		out.members = slices.DeleteFunc(slices.Clone(object.members), func(p pair) bool { return p.name == m.Name || slices.Contains(m.Aliases, p.name) })
-		object = out
+		object = object.without(m)
 		payload = jsonOptions{}.append(nil, object, 0)
 	}
 }

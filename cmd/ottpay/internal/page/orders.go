@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -107,7 +108,7 @@ func creating() []api.ActionInfo {
 			out = append(out, a)
 		}
 	}
-	slices.SortFunc(out, func(a, b api.ActionInfo) int { return strings.Compare(string(a.Name), string(b.Name)) })
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out
 }
 

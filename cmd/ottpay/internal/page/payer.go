@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -103,7 +104,7 @@ func (p *page) pay(r *request) error {
 		for name, values := range u.Query() {
 			v.Params = append(v.Params, pairText{name, strings.Join(values, ", ")})
 		}
-		slices.SortFunc(v.Params, func(a, b pairText) int { return strings.Compare(a.Name, b.Name) })
+		sort.Slice(v.Params, func(i, j int) bool { return v.Params[i].Name < v.Params[j].Name })
 	}
 	if o.Open() {
 		code, err := qrCode(v.Link)

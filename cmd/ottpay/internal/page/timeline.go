@@ -1,7 +1,7 @@
 package page
 
 import (
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -40,7 +40,7 @@ func (s step) Who() string {
 // steps makes the timeline of an order from the events about it. A message and
 // its answer are one row.
 func steps(events []ottpaytest.Event, o ottpaytest.Order) []step {
-	slices.SortFunc(events, func(a, b ottpaytest.Event) int { return int(int64(a.Seq) - int64(b.Seq)) })
+	sort.Slice(events, func(i, j int) bool { return events[i].Seq < events[j].Seq })
 	var out []step
 	sent := make(map[uint64]int) // by message: the row of a callback
 	for _, e := range events {
