@@ -9,15 +9,15 @@ import (
 	"github.com/ottpaykit/ottpay/wire"
 )
 
-// Form is the canonical form under which an envelope's digest fitted: how
-// numbers and top-level nulls became text before they were hashed
-// (docs/protocol.md, 4.5). Forms that coincide for a message, as they always
-// do when it holds strings alone, count as FormJava.
+// Form is the canonical form with which the digest of an envelope is right: how
+// numbers and top-level nulls become text before they are hashed
+// (docs/protocol.md, 4.5). If several forms give a message the same digest, the
+// first one counts. A message of strings alone is always in FormJava.
 type Form int
 
 const (
-	// FormJava is the gateway's own rule: every number is a Java double, so
-	// that 1 is hashed as 1.0, and null as the four letters.
+	// FormJava is the gateway's own rule: every number is a Java double, so 1
+	// is hashed as 1.0, and null is hashed as the four letters.
 	FormJava Form = iota
 	// FormRaw hashes numbers as they are written.
 	FormRaw
@@ -61,8 +61,8 @@ func fit(m *wire.Members, want [md5.Size]byte, text []byte) (form Form, ok bool)
 	return 0, false
 }
 
-// appendDigested appends what the digest is taken of: the texts of the members
-// in key order, nothing between them.
+// appendDigested appends the text that is hashed: the texts of the members in
+// key order, with nothing between them.
 func appendDigested(dst []byte, m *wire.Members, form Form) []byte {
 	for n := range m.Len() {
 		dst = appendMember(dst, m, m.Sorted(n), form)

@@ -1,23 +1,23 @@
-// Package envelope seals and opens OTT Pay's messages: an encrypted JSON
-// object and the digest of its values, both under the merchant's sign key.
+// Package envelope seals and opens OTT Pay's messages. A message is a JSON object
+// that is encrypted under the merchant's sign key, and a digest of its values.
 //
-// There is one way in, [Key.Seal], and one way out, [Key.Open], which hands out
-// no byte of plaintext before the digest agrees. How the outer JSON is read is
-// the business of [ReadRequest], [ReadResponse] and [ReadAnswer].
+// [Key.Seal] encrypts a message and [Key.Open] decrypts one. Open returns no byte
+// of plaintext unless the digest is right. [ReadRequest], [ReadResponse] and
+// [ReadAnswer] read the JSON around the encrypted data.
 //
 // # What an opened envelope proves
 //
-// That somebody who knows the sign key once sealed these values, and nothing
-// beyond it. The scheme is AES-128 in ECB mode with a key that is derived from
-// an MD5 digest of the values. The digest is neither a signature nor a MAC: it
-// does not cover the names, nor the boundaries between values, nor anything
-// outside data: not rsp_code, not merchant_id, not the direction or the time.
-// MD5 and ECB are the gateway's choice and cannot be exchanged from this side.
-// SECURITY.md says what follows from it.
+// Someone who knows the sign key sealed these values. It proves nothing else.
+// The encryption is AES-128 in ECB mode, under a key that is derived from an MD5
+// digest of the values. The digest is neither a signature nor a MAC. It does not
+// cover the names of members, the boundaries between values, or anything outside
+// the data: not rsp_code, not merchant_id, not the direction and not the time.
+// The gateway requires MD5 and ECB; a merchant cannot replace them. SECURITY.md
+// explains what follows from this.
 //
-// Facts about the wire are from OTT Pay's "Appendix A" (encryption) and its
-// action pages; docs/protocol.md, sections 3 and 4, has them all with our
-// decisions where they are silent.
+// The facts about the wire are from OTT Pay's "Appendix A" (encryption) and its
+// action pages. docs/protocol.md, sections 3 and 4, lists them, with our
+// decisions where the vendor says nothing.
 package envelope
 
 import (
@@ -31,18 +31,18 @@ import (
 	"github.com/ottpaykit/ottpay/wire"
 )
 
-// Sealed is what the sign key protects of a message.
+// Sealed is the part of a message that the sign key protects.
 type Sealed struct {
-	// Data is the Base64 text of the encrypted JSON object. White space that
-	// the gateway's encoder puts into it is tolerated when reading.
+	// Data is the Base64 text of the encrypted JSON object. White space in it
+	// is ignored when reading: the gateway's encoder writes some.
 	Data string `json:"data"`
-	// MD5 is the digest of the object's values, 32 hexadecimal digits. It
-	// also takes part in the AES key, so its letters' case matters.
+	// MD5 is the digest of the object's values, 32 hexadecimal digits. The AES
+	// key is derived from this text, so the case of its letters matters.
 	MD5 string `json:"md5"`
 }
 
-// Request is what a merchant posts to the gateway. Nothing outside Sealed is
-// authenticated.
+// Request is the envelope that a merchant posts to the gateway. Nothing outside
+// Sealed is authenticated.
 type Request struct {
 	Action     string `json:"action"`
 	Version    string `json:"version"`
@@ -52,8 +52,8 @@ type Request struct {
 	Sealed
 }
 
-// Response is what the gateway answers to a request and, in the same shape,
-// what it posts to a callback URL. Nothing outside Sealed is authenticated.
+// Response is the envelope of the gateway's answer to a request. Callbacks have
+// the same shape. Nothing outside Sealed is authenticated.
 type Response struct {
 	Code       string `json:"rsp_code"`
 	Message    string `json:"rsp_msg"`
@@ -61,7 +61,7 @@ type Response struct {
 	Sealed
 }
 
-// Payload is a verified plaintext.
+// Payload is a verified plaintext. Its zero value is empty.
 type Payload struct {
 	JSON []byte // one strict JSON object, as it was sealed
 	Form Form   // how its digest was computed
@@ -69,9 +69,9 @@ type Payload struct {
 	members *wire.Members
 }
 
-// Members returns the members of the payload as [Key.Open] found them, so that
-// nothing has to read the JSON again. It is nil for a Payload that Open did not
-// return. It refers to JSON, which must not be changed.
+// Members returns the index of the payload's members that [Key.Open] made, so
+// that the JSON need not be parsed again. It is nil for a Payload that Open did
+// not return. It refers to JSON, which must not be changed.
 func (p Payload) Members() *wire.Members { return p.members }
 
 // Member returns the value of a top-level member as it is written in JSON, and
@@ -84,8 +84,8 @@ func (p Payload) Member(name string) (value []byte, ok bool) {
 	return p.members.Value(i), true
 }
 
-// ReadRequest reads the body of a request, for the gateway's side of the wire.
-// The error matches [ErrMalformed].
+// ReadRequest reads the body of a request. It is for the gateway's side of the
+// wire. The error matches [ErrMalformed].
 func ReadRequest(body []byte) (Request, error) {
 	var o outer
 	if err := o.read(body); err != nil {
@@ -105,17 +105,17 @@ func ReadRequest(body []byte) (Request, error) {
 	return r, nil
 }
 
-// ReadResponse reads the body of a callback or of an answer that must carry
-// data (docs/protocol.md, 3.5): strict JSON of at most 1 MiB, one object,
-// exact and unique member names, data and md5 present and well-formed. Unknown
-// members are ignored. The error matches [ErrMalformed].
+// ReadResponse reads the body of a callback, or of an answer that must have data
+// (docs/protocol.md, 3.5). The body is one JSON object that [wire.Parse] accepts,
+// with well-formed data and md5. Unknown members are ignored. The error matches
+// [ErrMalformed].
 func ReadResponse(body []byte) (Response, error) {
 	return readResponse(body, false)
 }
 
-// ReadAnswer reads what the gateway answers to a request. It is
-// [ReadResponse], but an answer whose code is not SUCCESS may come without
-// data; Sealed is then zero and nothing in the answer is authenticated.
+// ReadAnswer reads the gateway's answer to a request. It is [ReadResponse], but
+// an answer whose code is not SUCCESS may have no data. Sealed is then zero, and
+// nothing in the answer is authenticated.
 func ReadAnswer(body []byte) (Response, error) {
 	return readResponse(body, true)
 }
@@ -139,7 +139,7 @@ func readResponse(body []byte, mayFail bool) (Response, error) {
 	return r, nil
 }
 
-// outer is the JSON of an envelope: its members and the first fault found in
+// outer is the JSON around the data: its members, and the last fault found in
 // them.
 type outer struct {
 	members wire.Members
@@ -261,7 +261,7 @@ func appendHex(dst, b []byte) []byte {
 	return dst
 }
 
-// isBase64 tells the letters of the alphabet.
+// isBase64 reports whether a byte is a letter of the alphabet.
 var isBase64 = func() (is [256]bool) {
 	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/" {
 		is[c] = true
@@ -287,17 +287,17 @@ var hexValues = func() (values [256]byte) {
 	return values
 }()
 
-// Format writes how long the sealed data is, whatever the verb: envelopes have
-// no place in logs.
+// Format writes the length of the sealed data, whatever the verb: envelopes do
+// not belong in logs.
 func (s Sealed) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "envelope(%d bytes)", len(s.Data)) }
 
-// LogValue returns how long the sealed data is.
+// LogValue returns the length of the sealed data.
 func (s Sealed) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
 
-// Format writes how long the payload is, whatever the verb.
+// Format writes the length of the payload, whatever the verb.
 func (p Payload) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "payload(%d bytes, %s)", len(p.JSON), p.Form)
 }
 
-// LogValue returns how long the payload is.
+// LogValue returns the length of the payload.
 func (p Payload) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(p)) }

@@ -6,14 +6,14 @@ import (
 	"github.com/ottpaykit/ottpay/wire"
 )
 
-// ErrMalformed is matched by every error that says: these bytes are not an
-// envelope (docs/protocol.md, 3.5). Nothing was decrypted.
+// ErrMalformed matches every error that means: these bytes are not an envelope
+// (docs/protocol.md, 3.5). Nothing was decrypted.
 var ErrMalformed = errors.New("envelope: malformed")
 
-// ErrUnauthentic is matched by every error that says: the envelope does not
-// open under this key (docs/protocol.md, 4.6). A wrong key, broken padding, a
-// plaintext that is not one strict JSON object and a digest that does not fit
-// are one error with one text.
+// ErrUnauthentic matches every error that means: the envelope does not open
+// under this key (docs/protocol.md, 4.6). The text is the same for a wrong key,
+// broken padding, a plaintext that is not one strict JSON object and a wrong
+// digest.
 var ErrUnauthentic = errors.New("envelope: not authentic")
 
 // failure is an error of this package: a sentinel for the caller and a word
@@ -76,10 +76,9 @@ func malformed(err error) *failure {
 	return errNotJSON
 }
 
-// Reason returns one word of a closed list that says why err came about, or ""
-// if err is not an error of this package. It is meant for logs and counters
-// alone: to tell a stranger whether the padding or the digest was wrong is to
-// help him.
+// Reason returns the cause of err as one word of a closed list, or "" if err is
+// not an error of this package. It is for logs and metrics only: exposing the
+// reason to the sender would be a padding oracle.
 //
 // The words for [ErrMalformed] are too-large, not-json, not-an-object,
 // trailing-bytes, duplicate-name, too-deep, not-utf-8, number-range,

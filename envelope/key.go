@@ -20,12 +20,12 @@ import (
 // redacted is what every formatting of a Key shows.
 const redacted = "envelope.Key(redacted)"
 
-// Key is a merchant's sign key. It is safe for concurrent use and costs one
-// word to copy. Its zero value seals and opens nothing.
+// Key is a merchant's sign key. It is safe for concurrent use and may be copied.
+// The zero Key is not usable: Seal and Open return an error.
 //
-// No formatting shows the sign key: not fmt's verbs, not JSON or text
-// marshalling, not slog, and not a struct that holds the Key in an unexported
-// field.
+// No way of printing a Key shows the sign key: not the verbs of package fmt, not
+// JSON or text marshalling, not slog, and not a struct that has the Key in an
+// unexported field.
 type Key struct {
 	secret *secret
 }
@@ -40,13 +40,13 @@ type secret struct {
 type scratch struct {
 	members wire.Members
 	plain   []byte // the data without Base64, encrypted or not
-	text    []byte // what the digest is taken of
+	text    []byte // the text that is hashed
 }
 
-// NewKey takes the sign key as OTT Pay hands it out. It is used as it is, to
-// the letter: it is neither trimmed nor changed in case nor measured. An empty
-// key and one with white space around it are refused, for they come from a
-// slip in the configuration. NewKey also fails where the program may not use MD5
+// NewKey takes the sign key as OTT Pay gives it. It is used unchanged: NewKey
+// does not trim it, change its case or check its length. An empty key, and one
+// with white space around it, are errors, because they come from mistakes in the
+// configuration. NewKey also fails if the program may not use MD5
 // (GODEBUG=fips140=only).
 func NewKey(signKey string) (Key, error) {
 	if signKey == "" {
@@ -73,10 +73,10 @@ var errZeroKey = errors.New("envelope: the Key is its zero value; use NewKey")
 // IsZero reports whether k is the zero Key.
 func (k Key) IsZero() bool { return k.secret == nil }
 
-// Seal encrypts plaintext, which must be one strict JSON object of any
-// spelling and member order, and computes its digest in [FormJava]. Nothing of
-// plaintext is kept. A plaintext that [Key.Open] would refuse is an error that
-// matches [ErrMalformed].
+// Seal encrypts plaintext and computes its digest in [FormJava]. The plaintext
+// must be one JSON object that [wire.Parse] accepts; its spelling and the order
+// of its members do not matter. Seal keeps no reference to it. A plaintext that
+// [Key.Open] would refuse is an error that matches [ErrMalformed].
 func (k Key) Seal(plaintext []byte) (Sealed, error) {
 	if k.IsZero() {
 		return Sealed{}, errZeroKey
@@ -101,8 +101,8 @@ func (k Key) Seal(plaintext []byte) (Sealed, error) {
 	return Sealed{Data: sealed[digest:], MD5: sealed[:digest]}, nil
 }
 
-// Open decrypts s and verifies its digest. There is no other way to the
-// plaintext. The error matches [ErrMalformed] or [ErrUnauthentic].
+// Open decrypts s and verifies its digest. The error matches [ErrMalformed] or
+// [ErrUnauthentic], and the payload is then zero.
 func (k Key) Open(s Sealed) (Payload, error) {
 	if k.IsZero() {
 		return Payload{}, errZeroKey

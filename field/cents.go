@@ -13,15 +13,15 @@ import (
 // MaxCents is the largest amount that is read: fifteen digits.
 const MaxCents Cents = 999_999_999_999_999
 
-// Cents is an amount in the smallest unit of its currency, 100 for 1.00 dollar
-// and 1 for one yen. On the wire it is a string of digits; a JSON number with
-// an integral value is tolerated when reading. docs/protocol.md, section 5.
+// Cents is an amount in the smallest unit of its currency: 100 is 1.00 dollar,
+// and 1 is one yen. On the wire it is a string of digits. A JSON number with an
+// integral value is read as well. See docs/protocol.md, section 5.
 type Cents int64
 
-// AmountError says that a text is no amount. Its message does not quote the
-// text, so that it may be logged; Raw has it.
+// AmountError means that a text is not an amount. Its message does not quote the
+// text, so it may be logged.
 type AmountError struct {
-	// Raw is the text as it stood, JSON quotes included where there were any.
+	// Raw is the text as it came, with its JSON quotation marks if it had any.
 	Raw string
 }
 
@@ -43,9 +43,9 @@ func ParseCents(digits string) (Cents, error) {
 	return Cents(n), nil
 }
 
-// ParseDecimal reads what people write, "12.34", "12.3" or "12", as an amount
-// of a currency with two decimals. It takes no sign, no blank, no thousands
-// separator and no third decimal. The error is an *AmountError.
+// ParseDecimal reads an amount of a currency with two decimals as people write
+// it: "12.34", "12.3" or "12". Signs, blanks, thousands separators and a third
+// decimal are errors. The error is an *AmountError.
 func ParseDecimal(text string) (Cents, error) {
 	whole, part, point := strings.Cut(text, ".")
 	switch {
@@ -63,15 +63,15 @@ func ParseDecimal(text string) (Cents, error) {
 	return Cents(n), nil
 }
 
-// String returns the digits, as they stand on the wire.
+// String returns the digits, as they are on the wire.
 func (c Cents) String() string { return strconv.FormatInt(int64(c), 10) }
 
-// Decimal returns the amount for people, of a currency with two decimals:
-// "12.34".
+// Decimal returns an amount of a currency with two decimals as people write it,
+// such as "12.34".
 func (c Cents) Decimal() string { return decimal(int64(c), 2) }
 
-// AppendText appends the digits. An amount below zero or above MaxCents cannot
-// stand on the wire and is an *AmountError.
+// AppendText appends the digits. An amount below zero or above MaxCents cannot be
+// sent: the error is an *AmountError.
 func (c Cents) AppendText(b []byte) ([]byte, error) {
 	if c < 0 || c > MaxCents {
 		return b, &AmountError{Raw: c.String()}
@@ -88,8 +88,8 @@ func (c Cents) MarshalJSON() ([]byte, error) {
 	return append(b, '"'), nil
 }
 
-// UnmarshalJSON reads a string of 1 to 15 ASCII digits, or a number of
-// integral value in that range. Anything else, null among it, is an
+// UnmarshalJSON reads a string of 1 to 15 ASCII digits, or a number with an
+// integral value in that range. For anything else, null included, the error is an
 // *AmountError.
 func (c *Cents) UnmarshalJSON(data []byte) error {
 	n, ok := parseInteger(data)
@@ -100,8 +100,8 @@ func (c *Cents) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// UnmarshalDigits reads an amount as a request spells it: a JSON string of 1 to
-// 15 ASCII digits of which the first is not 0. Anything else is an
+// UnmarshalDigits reads an amount of a request: a JSON string of 1 to 15 ASCII
+// digits, the first of which is not 0. For anything else the error is an
 // *AmountError.
 func (c *Cents) UnmarshalDigits(data []byte) error {
 	text := textOf(data)
@@ -113,17 +113,17 @@ func (c *Cents) UnmarshalDigits(data []byte) error {
 	return nil
 }
 
-// Rate is an exchange rate in CNY, times ten to the eighth: 650000000 for 6.5.
-// On the wire it is as Cents.
+// Rate is an exchange rate in CNY, times ten to the eighth: 650000000 is 6.5. On
+// the wire it looks like Cents.
 type Rate int64
 
 // Decimal returns the rate with its eight decimals: "6.50000000".
 func (r Rate) Decimal() string { return decimal(int64(r), 8) }
 
-// String returns the digits, as they stand on the wire.
+// String returns the digits, as they are on the wire.
 func (r Rate) String() string { return strconv.FormatInt(int64(r), 10) }
 
-// AppendText appends the digits. A rate that cannot stand on the wire is an
+// AppendText appends the digits. The error of a rate that cannot be sent is an
 // *AmountError.
 func (r Rate) AppendText(b []byte) ([]byte, error) { return Cents(r).AppendText(b) }
 
@@ -184,9 +184,8 @@ func textOf(value []byte) []byte {
 	return []byte(text)
 }
 
-// parseWhole turns a JSON number, already known to be one and not negative,
-// into the integer it stands for: 1, 1.0, 1e2 and 100e-2 have one, 1.5 has
-// none.
+// parseWhole returns the value of a JSON number that is not negative, if it is
+// whole: 1, 1.0, 1e2 and 100e-2 are, 1.5 is not.
 func parseWhole(number string) (int64, bool) {
 	mantissa, exponent, _ := strings.Cut(strings.ToLower(number), "e")
 	whole, part, _ := strings.Cut(mantissa, ".")

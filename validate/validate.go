@@ -1,9 +1,9 @@
-// Package validate checks the generated types by their struct tags, which come
-// from openapi/ottpay.yaml as the types do.
+// Package validate checks the generated types by their struct tags. The tags come
+// from openapi/ottpay.yaml, as the types do.
 //
-// New returns a plain *validator.Validate, so that a program may add rules of
-// its own. Explain turns its errors into messages that name the wire's member
-// and the rule, and never a value.
+// New returns a *validator.Validate, to which a program may add rules. Explain
+// turns its errors into messages that name the member and the rule, and hold no
+// value.
 package validate
 
 import (
@@ -47,9 +47,8 @@ func New() *validator.Validate {
 	return v
 }
 
-// additional checks the additional members of a request, and what no rule of a
-// single member can say: a refund under its payment's id could never be told
-// from it.
+// additional checks the additional members of a request. It also refuses a refund
+// under the id of its payment: a query could not tell the two apart.
 func additional(sl validator.StructLevel) {
 	if r, ok := sl.Current().Interface().(api.RefundRequest); ok && r.OrderID != "" && r.OrderID == r.OriOrderID {
 		sl.ReportError(r.OrderID, "order_id", "OrderID", "nefield", "ori_order_id")
@@ -66,7 +65,7 @@ func additional(sl validator.StructLevel) {
 	}
 }
 
-// Error lists what is wrong with a value of a generated type. It holds no
+// Error lists the rules that a value of a generated type breaks. It holds no
 // value.
 type Error struct {
 	Violations []Violation

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/wire"
@@ -93,6 +92,32 @@ var (
 	errNotJSON   = errors.New("neither a string nor an object with members")
 	errRule      = errors.New("breaks a rule of the schema")
 )
+
+// unmarshal reads one strict JSON object and replaces all of v.
+func unmarshal[T any, P interface {
+	*T
+	object
+}](s *Schema, data []byte, v *T) error {
+	var m wire.Members
+	if err := wire.Parse(data, &m); err != nil {
+		return fmt.Errorf("api: %s: %w", s.Name, err)
+	}
+	return unmarshalMembers[T, P](s, &m, v)
+}
+
+// unmarshalMembers replaces all of v. If there is an error, v is as it was.
+func unmarshalMembers[T any, P interface {
+	*T
+	object
+}](s *Schema, m *wire.Members, v *T) error {
+	old := *v
+	*v = *new(T)
+	err := decode(s, m, P(v))
+	if err != nil {
+		*v = old
+	}
+	return err
+}
 
 // decode reads the members of m into v, which must be zero.
 func decode(s *Schema, m *wire.Members, v object) error {
@@ -211,22 +236,6 @@ func (d *decoder) string(v object, m *wire.Members, k key, i int, p *string) err
 	*p = text
 	if about.Respell && k.alias > 0 {
 		*v.(respelled).spelling(int(k.member)) = k.name
-	}
-	return nil
-}
-
-// admits says why the text of a value that is not a string may not be kept as
-// the member's text.
-func (m *Member) admits(raw string) error {
-	switch {
-	case m.Kind == MemberJSON:
-		if raw[0] != '{' || strings.TrimSpace(raw[1:]) == "}" {
-			return errNotJSON
-		}
-	case !m.Number:
-		return errNotString
-	case !wire.IsNumber(raw):
-		return errNotText
 	}
 	return nil
 }

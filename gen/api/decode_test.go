@@ -172,10 +172,11 @@ func TestHandWrittenSchema(t *testing.T) {
 	t.Parallel()
 	s := api.Schema{Name: "Own", Members: []api.Member{
 		{Name: "id", Kind: api.MemberString, Required: true, MinLength: 2, MaxLength: 3},
+		{Name: "code", Kind: api.MemberString, Pattern: "^[a-z]*$", Rule: "lower"},
 		{Name: "size", Aliases: []string{"Size", "sz"}, Kind: api.MemberAmount, Number: true, Min: 1},
 	}}
 	for object, want := range map[string]string{
-		`{"id":"ab"}`: "", `{"id":"ab","sz":5}`: "", `{"id":"ab","Size":"5","x":1}`: "", `{"id":"éèê"}`: "",
+		`{"id":"ab"}`: "", `{"id":"ab","sz":5}`: "", `{"id":"ab","Size":"5","x":1}`: "", `{"id":"éèê"}`: "", `{"id":"ab","code":"x"}`: "", `{"id":"ab","code":"X"}`: "api: Own: code: lower",
 		`{}`: "api: Own: id: required", `{"id":""}`: "api: Own: id: required", `{"id":"a"}`: "api: Own: id: min", `{"id":"é"}`: "api: Own: id: min", `{"id":"abcd"}`: "api: Own: id: max", `{"id":5}`: "api: Own: id: string", `{"id":null}`: "api: Own: id: null",
 		`{"id":"ab","sz":0}`: "api: Own: size: min", `{"id":"ab","size":"x"}`: "api: Own: size: amount", `{"id":"ab","sz":5,"size":0}`: "api: Own: size: min", `{"id":"ab","size":0,"sz":5}`: "api: Own: size: min",
 		`{"id":"ab","ID":1}`: "api: Own: wire: two member names differ in case only", `[]`: "api: Own: wire: not a JSON object", `{"id":"ab","id":"ab"}`: "api: Own: wire: a member name stands twice",
@@ -202,7 +203,7 @@ func TestCheckNamesTheRule(t *testing.T) {
 	schema, _ := api.LookupSchema("PassivePayRequest")
 	for change, want := range map[[2]string]string{
 		{"order_id", `"a b"`}: "order_id: orderid", {"operator_id", `"` + strings.Repeat("x", 65) + `"`}: "operator_id: max", {"amount", `"0"`}: "amount: requestamount", {"amount", `5`}: "amount: string", {"amount", `"` + strings.Repeat("9", 13) + `"`}: "amount: max", {"amount", `"x"`}: "amount: amount",
-		{"biz_type", `"PAYPAL"`}: "biz_type: enum", {"tip", `"\u0030"`}: "tip: ", {"sale_num", `true`}: "sale_num: string", {"cc_number", `"4111"`}: "bears card data",
+		{"biz_type", `"PAYPAL"`}: "biz_type: enum", {"tip", `"\u0030"`}: "tip: ", {"sale_num", `true`}: "sale_num: string", {"cc_number", `"4111"`}: "holds card data",
 	} {
 		err := schema.Check([]byte(with(t, schema.Example, change[0], change[1])))
 		if err == nil || !strings.Contains(err.Error(), strings.TrimSuffix(want, "requestamount")) {

@@ -14,22 +14,12 @@ import (
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *ActivePayRequest) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: ActivePayRequest: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaActivePayRequest, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *ActivePayRequest) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = ActivePayRequest{}
-	if err := decode(&schemaActivePayRequest, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaActivePayRequest, m, v)
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
@@ -72,22 +62,12 @@ func (v *ActivePayRequest) rest() *map[string]json.RawMessage { return &v.Additi
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *ActivePayResponse) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: ActivePayResponse: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaActivePayResponse, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *ActivePayResponse) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = ActivePayResponse{}
-	if err := decode(&schemaActivePayResponse, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaActivePayResponse, m, v)
 }
 
 // Misfits returns the names of the members that do not fit the schema and on
@@ -126,22 +106,12 @@ func (v *ActivePayResponse) rest() *map[string]json.RawMessage { return &v.Addit
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *CardNotification) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: CardNotification: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaCardNotification, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *CardNotification) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = CardNotification{}
-	if err := decode(&schemaCardNotification, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaCardNotification, m, v)
 }
 
 // Misfits returns the names of the members that do not fit the schema and on
@@ -202,22 +172,12 @@ func (v *CardNotification) rest() *map[string]json.RawMessage { return &v.Additi
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *CardPreauthRequest) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: CardPreauthRequest: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaCardPreauthRequest, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *CardPreauthRequest) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = CardPreauthRequest{}
-	if err := decode(&schemaCardPreauthRequest, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaCardPreauthRequest, m, v)
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
@@ -274,22 +234,12 @@ func (v *CardPreauthRequest) spelling(i int) *string {
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *CardPreauthResponse) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: CardPreauthResponse: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaCardPreauthResponse, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *CardPreauthResponse) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = CardPreauthResponse{}
-	if err := decode(&schemaCardPreauthResponse, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaCardPreauthResponse, m, v)
 }
 
 // Misfits returns the names of the members that do not fit the schema and on
@@ -336,22 +286,12 @@ func (v *CardPreauthResponse) rest() *map[string]json.RawMessage { return &v.Add
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *CardPurchaseRequest) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: CardPurchaseRequest: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaCardPurchaseRequest, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *CardPurchaseRequest) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = CardPurchaseRequest{}
-	if err := decode(&schemaCardPurchaseRequest, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaCardPurchaseRequest, m, v)
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
@@ -408,22 +348,12 @@ func (v *CardPurchaseRequest) spelling(i int) *string {
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *CardPurchaseResponse) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: CardPurchaseResponse: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaCardPurchaseResponse, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *CardPurchaseResponse) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = CardPurchaseResponse{}
-	if err := decode(&schemaCardPurchaseResponse, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaCardPurchaseResponse, m, v)
 }
 
 // Misfits returns the names of the members that do not fit the schema and on
@@ -470,22 +400,12 @@ func (v *CardPurchaseResponse) rest() *map[string]json.RawMessage { return &v.Ad
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *CardQueryRequest) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: CardQueryRequest: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaCardQueryRequest, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *CardQueryRequest) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = CardQueryRequest{}
-	if err := decode(&schemaCardQueryRequest, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaCardQueryRequest, m, v)
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
@@ -514,22 +434,12 @@ func (v *CardQueryRequest) rest() *map[string]json.RawMessage { return &v.Additi
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *CardQueryResponse) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: CardQueryResponse: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaCardQueryResponse, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *CardQueryResponse) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = CardQueryResponse{}
-	if err := decode(&schemaCardQueryResponse, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaCardQueryResponse, m, v)
 }
 
 // Misfits returns the names of the members that do not fit the schema and on
@@ -584,22 +494,12 @@ func (v *CardQueryResponse) rest() *map[string]json.RawMessage { return &v.Addit
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *CheckoutNotification) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: CheckoutNotification: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaCheckoutNotification, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *CheckoutNotification) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = CheckoutNotification{}
-	if err := decode(&schemaCheckoutNotification, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaCheckoutNotification, m, v)
 }
 
 // Misfits returns the names of the members that do not fit the schema and on
@@ -662,22 +562,12 @@ func (v *CheckoutNotification) rest() *map[string]json.RawMessage { return &v.Ad
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *ExchangeRateQueryRequest) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: ExchangeRateQueryRequest: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaExchangeRateQueryRequest, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *ExchangeRateQueryRequest) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = ExchangeRateQueryRequest{}
-	if err := decode(&schemaExchangeRateQueryRequest, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaExchangeRateQueryRequest, m, v)
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
@@ -712,22 +602,12 @@ func (v *ExchangeRateQueryRequest) rest() *map[string]json.RawMessage { return &
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *ExchangeRateQueryResponse) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: ExchangeRateQueryResponse: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaExchangeRateQueryResponse, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *ExchangeRateQueryResponse) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = ExchangeRateQueryResponse{}
-	if err := decode(&schemaExchangeRateQueryResponse, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaExchangeRateQueryResponse, m, v)
 }
 
 // Misfits returns the names of the members that do not fit the schema and on
@@ -772,22 +652,12 @@ func (v *ExchangeRateQueryResponse) rest() *map[string]json.RawMessage {
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *H5PayRequest) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: H5PayRequest: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaH5PayRequest, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *H5PayRequest) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = H5PayRequest{}
-	if err := decode(&schemaH5PayRequest, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaH5PayRequest, m, v)
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
@@ -834,22 +704,12 @@ func (v *H5PayRequest) rest() *map[string]json.RawMessage { return &v.Additional
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *H5PayResponse) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: H5PayResponse: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaH5PayResponse, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *H5PayResponse) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = H5PayResponse{}
-	if err := decode(&schemaH5PayResponse, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaH5PayResponse, m, v)
 }
 
 // Misfits returns the names of the members that do not fit the schema and on
@@ -892,22 +752,12 @@ func (v *H5PayResponse) rest() *map[string]json.RawMessage { return &v.Additiona
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *MiniProgramPayRequest) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: MiniProgramPayRequest: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaMiniProgramPayRequest, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *MiniProgramPayRequest) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = MiniProgramPayRequest{}
-	if err := decode(&schemaMiniProgramPayRequest, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaMiniProgramPayRequest, m, v)
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
@@ -956,22 +806,12 @@ func (v *MiniProgramPayRequest) rest() *map[string]json.RawMessage { return &v.A
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *MiniProgramPayResponse) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: MiniProgramPayResponse: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaMiniProgramPayResponse, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *MiniProgramPayResponse) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = MiniProgramPayResponse{}
-	if err := decode(&schemaMiniProgramPayResponse, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaMiniProgramPayResponse, m, v)
 }
 
 // Misfits returns the names of the members that do not fit the schema and on
@@ -1020,22 +860,12 @@ func (v *MiniProgramPayResponse) rest() *map[string]json.RawMessage { return &v.
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *Notification) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: Notification: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaNotification, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *Notification) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = Notification{}
-	if err := decode(&schemaNotification, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaNotification, m, v)
 }
 
 // Misfits returns the names of the members that do not fit the schema and on
@@ -1094,22 +924,12 @@ func (v *Notification) rest() *map[string]json.RawMessage { return &v.Additional
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *PassivePayRequest) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: PassivePayRequest: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaPassivePayRequest, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *PassivePayRequest) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = PassivePayRequest{}
-	if err := decode(&schemaPassivePayRequest, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaPassivePayRequest, m, v)
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
@@ -1150,22 +970,12 @@ func (v *PassivePayRequest) rest() *map[string]json.RawMessage { return &v.Addit
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *PassivePayResponse) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: PassivePayResponse: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaPassivePayResponse, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *PassivePayResponse) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = PassivePayResponse{}
-	if err := decode(&schemaPassivePayResponse, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaPassivePayResponse, m, v)
 }
 
 // Misfits returns the names of the members that do not fit the schema and on
@@ -1213,23 +1023,11 @@ func (v *PassivePayResponse) rest() *map[string]json.RawMessage { return &v.Addi
 
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
-func (v *PayInfo) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: PayInfo: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
-}
+func (v *PayInfo) UnmarshalJSON(data []byte) error { return unmarshal(&schemaPayInfo, data, v) }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *PayInfo) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = PayInfo{}
-	if err := decode(&schemaPayInfo, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaPayInfo, m, v)
 }
 
 // Misfits returns the names of the members that do not fit the schema and on
@@ -1272,22 +1070,12 @@ func (v *PayInfo) rest() *map[string]json.RawMessage { return &v.AdditionalPrope
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *PrepayInitRequest) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: PrepayInitRequest: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaPrepayInitRequest, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *PrepayInitRequest) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = PrepayInitRequest{}
-	if err := decode(&schemaPrepayInitRequest, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaPrepayInitRequest, m, v)
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
@@ -1340,22 +1128,12 @@ func (v *PrepayInitRequest) rest() *map[string]json.RawMessage { return &v.Addit
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *PrepayInitResponse) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: PrepayInitResponse: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaPrepayInitResponse, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *PrepayInitResponse) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = PrepayInitResponse{}
-	if err := decode(&schemaPrepayInitResponse, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaPrepayInitResponse, m, v)
 }
 
 // Misfits returns the names of the members that do not fit the schema and on
@@ -1396,22 +1174,12 @@ func (v *PrepayInitResponse) rest() *map[string]json.RawMessage { return &v.Addi
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *PrepayQueryRequest) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: PrepayQueryRequest: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaPrepayQueryRequest, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *PrepayQueryRequest) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = PrepayQueryRequest{}
-	if err := decode(&schemaPrepayQueryRequest, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaPrepayQueryRequest, m, v)
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
@@ -1446,22 +1214,12 @@ func (v *PrepayQueryRequest) rest() *map[string]json.RawMessage { return &v.Addi
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *PrepayQueryResponse) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: PrepayQueryResponse: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaPrepayQueryResponse, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *PrepayQueryResponse) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = PrepayQueryResponse{}
-	if err := decode(&schemaPrepayQueryResponse, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaPrepayQueryResponse, m, v)
 }
 
 // Misfits returns the names of the members that do not fit the schema and on
@@ -1542,22 +1300,12 @@ func (v *PrepayQueryResponse) rest() *map[string]json.RawMessage { return &v.Add
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *RefundRequest) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: RefundRequest: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaRefundRequest, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *RefundRequest) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = RefundRequest{}
-	if err := decode(&schemaRefundRequest, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaRefundRequest, m, v)
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
@@ -1590,22 +1338,12 @@ func (v *RefundRequest) rest() *map[string]json.RawMessage { return &v.Additiona
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *RefundResponse) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: RefundResponse: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaRefundResponse, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *RefundResponse) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = RefundResponse{}
-	if err := decode(&schemaRefundResponse, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaRefundResponse, m, v)
 }
 
 // Misfits returns the names of the members that do not fit the schema and on
@@ -1656,22 +1394,12 @@ func (v *RefundResponse) rest() *map[string]json.RawMessage { return &v.Addition
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *StatusQueryRequest) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: StatusQueryRequest: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaStatusQueryRequest, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *StatusQueryRequest) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = StatusQueryRequest{}
-	if err := decode(&schemaStatusQueryRequest, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaStatusQueryRequest, m, v)
 }
 
 // MarshalJSON writes the members that are set, as strings. It refuses
@@ -1720,22 +1448,12 @@ func (v *StatusQueryRequest) spelling(i int) *string {
 // UnmarshalJSON reads one strict JSON object and replaces all of v. If it
 // returns an error, v is as it was.
 func (v *StatusQueryResponse) UnmarshalJSON(data []byte) error {
-	var m wire.Members
-	if err := wire.Parse(data, &m); err != nil {
-		return fmt.Errorf("api: StatusQueryResponse: %w", err)
-	}
-	return v.UnmarshalMembers(&m)
+	return unmarshal(&schemaStatusQueryResponse, data, v)
 }
 
 // UnmarshalMembers is UnmarshalJSON of an object whose members are known already.
 func (v *StatusQueryResponse) UnmarshalMembers(m *wire.Members) error {
-	old := *v
-	*v = StatusQueryResponse{}
-	if err := decode(&schemaStatusQueryResponse, m, v); err != nil {
-		*v = old
-		return err
-	}
-	return nil
+	return unmarshalMembers(&schemaStatusQueryResponse, m, v)
 }
 
 // Misfits returns the names of the members that do not fit the schema and on

@@ -30,8 +30,8 @@ func generate(t *testing.T, root string) (map[string][]byte, error) {
 	return render(m, root)
 }
 
-// TestUpToDate fails when somebody changed the document, a template or a
-// generated file without running go generate.
+// TestUpToDate fails when the document, a template or a generated file was
+// changed without running go generate.
 func TestUpToDate(t *testing.T) {
 	root := filepath.Join("..", "..")
 	files, err := generate(t, root)

@@ -26,10 +26,10 @@ func models(m *model, root string) (string, error) {
 }
 
 // structs has oapi-codegen write the types of the model's schemas. Decoding and
-// encoding are ours.
+// encoding are in wire.gen.go.
 func structs(m *model, cfg codegen.Configuration) (string, error) {
 	cfg.OutputOptions.UserTemplates = map[string]string{
-		"additional-properties.tmpl": "{{/* ours: wire.tmpl */}}{{\"\"}}\n", // a text without an action would leave the stock one in place
+		"additional-properties.tmpl": "{{/* see wire.tmpl */}}{{\"\"}}\n", // a text without an action would leave the stock one in place
 		"imports.tmpl":               importsTemplate,
 	}
 	spec := &openapi3.T{
