@@ -160,6 +160,23 @@ func TestRestart(t *testing.T) {
 	p.clean("ERR_CONNECTION", "ERR_INCOMPLETE_CHUNKED", "ERR_EMPTY_RESPONSE", "Failed to load resource")
 }
 
+// TestReset: what a page shows is forgotten, and the page says so.
+func TestReset(t *testing.T) {
+	t.Parallel()
+	b := newBox(t, nil)
+	id := b.make(api.ActionH5PAY, nil)
+	p := newTab(t, b.url, desktop)
+	p.open(orderPath(id))
+	p.live("live")
+	other := p.beside(desktop)
+	other.open("/")
+	other.press("Reset")
+	other.leave(func() { other.press("Forget everything") })
+	other.says("No order yet")
+	p.says("There is no order " + id)
+	p.clean("404")
+}
+
 // TestPolling: where the stream is blocked, the page asks each second.
 func TestPolling(t *testing.T) {
 	t.Parallel()

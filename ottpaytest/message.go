@@ -30,7 +30,7 @@ type Message struct {
 	Callback bool
 
 	Merchant string // as the envelope names it
-	Order    string // as the payload names it
+	Order    string // as the payload names it, or as the gateway made it up
 	Action   string // of a request
 	Version  string // of a request
 	// TerminalNo and OperatorID are those outside of the data.

@@ -95,6 +95,9 @@ func (g *Gateway) answer(m *message, read func(*message) (asked, envelope.Key, *
 	m.seq = e.Seq
 	f, faultID := g.strike(ToClient, Fault{Merchant: m.merchant, Action: api.Action(m.action), Order: m.order}, g.fitsRequest(a, refused))
 	s, made := g.effect(a, key, refused, f, base)
+	if made != nil && m.order == "" {
+		m.order = made.ID // which the gateway made up
+	}
 	o := g.outgoing(s, f, m.body, uri)
 	o.lenient = m.lenient
 
@@ -110,6 +113,7 @@ func (g *Gateway) answer(m *message, read func(*message) (asked, envelope.Key, *
 	g.changes.message(m, true)
 
 	e = g.event(m.seq)
+	e.Order = m.order
 	e.Message, e.Code, e.Fault, e.FaultID, e.MS = m.seq, s.code, m.fault, faultID, m.ms
 	if r := g.of(m.merchant, m.order); r != nil && a.schema != nil {
 		e.Amount, e.Currency = r.Total(), r.Currency

@@ -186,6 +186,11 @@ func TestNewOrder(t *testing.T) {
 			t.Errorf("%s leads to %s:\n%s", action, to, seen(text))
 		}
 	}
+	// An order whose id the gateway made up still has its request.
+	unnamed := s.get(s.post("/new", url.Values{"merchant": {merchantID}, "action": {"H5PAY"}, "amount": {"12.50"}, "currency": {"CAD"}}), http.StatusOK)
+	if !strings.Contains(unnamed, `href="/messages/`) || !strings.Contains(unnamed, "client.H5Pay(") {
+		t.Errorf("an order without an id lost its request:\n%s", seen(unnamed))
+	}
 	again := s.refused("/new", url.Values{"merchant": {merchantID}, "action": {"H5PAY"}, "amount": {"12.50"}, "currency": {"CAD"}, "id": {"NH5PAY"}}, http.StatusUnprocessableEntity)
 	if !has(again, "ORDER_USED") || !strings.Contains(again, `value="NH5PAY"`) {
 		t.Errorf("a used id is not explained, or the form is empty:\n%s", seen(again))

@@ -1,9 +1,9 @@
 package page
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -24,7 +24,6 @@ type deliveryRow struct {
 	Fault       string
 	At, Due     time.Time
 	Status      int
-	MS          int64
 	Answer      string
 	Line        string
 	Bad         bool
@@ -79,7 +78,7 @@ func fitsFilter(d ottpaytest.Delivery, filter string) bool {
 func rowOf(d ottpaytest.Delivery) deliveryRow {
 	row := deliveryRow{
 		Seq: d.Seq, Order: d.OrderID, Kind: string(d.Kind), Try: d.Try, Fault: string(d.Fault), At: d.At,
-		Status: d.Status, MS: d.MS, Bad: !d.Acknowledged() && !d.Pending,
+		Status: d.Status, Bad: !d.Acknowledged() && !d.Pending,
 	}
 	line, _, _ := strings.Cut(strings.TrimSpace(d.Body), "\n")
 	if runes := []rune(line); len(runes) > 80 {
@@ -97,9 +96,9 @@ func rowOf(d ottpaytest.Delivery) deliveryRow {
 			row.Line = d.Err.Error()
 		}
 	case d.Acknowledged():
-		row.Answer = strconv.Itoa(d.Status) + " acknowledged"
+		row.Answer = fmt.Sprintf("%d acknowledged · %d ms", d.Status, d.MS)
 	default:
-		row.Answer = strconv.Itoa(d.Status) + " refused"
+		row.Answer = fmt.Sprintf("%d refused · %d ms", d.Status, d.MS)
 	}
 	return row
 }

@@ -168,7 +168,7 @@ func (p *page) asked(r *request, merchant string, info api.ActionInfo, sample bo
 		value, known := roles[m.Role]
 		switch {
 		case m.Name == info.OrderMember:
-			value = text("id", "")
+			value = text("id", "SAMPLE"+strconv.FormatUint(p.Gateway.Seq(), 10))
 		case !known && m.Required:
 			value = example(m)
 		}

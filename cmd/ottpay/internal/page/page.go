@@ -242,7 +242,7 @@ func (p *page) fail(r *request, err error) {
 		Hint    string
 		Near    []link
 	}{p.shell(r, r.nav, http.StatusText(e.status)), e.status, e.message, e.hint, nil}
-	if e.status == http.StatusNotFound && v.Nav != "" {
+	if e.status == http.StatusNotFound && v.Nav != "" { // a payer is not told of the orders of others
 		v.Class = "list" // with the search, on a phone, too
 		v.Near = p.nearest(r.PathValue("merchant"), r.PathValue("id"))
 	}

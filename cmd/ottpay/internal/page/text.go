@@ -133,7 +133,11 @@ func statusOf(s api.OrderStatus) condition {
 func zones(t time.Time) string {
 	const layout = "2006-01-02 15:04:05"
 	china := time.FixedZone("China", 8*60*60)
-	return t.Local().Format(layout+" MST") + " · " + t.UTC().Format(layout) + " UTC · " + t.In(china).Format(layout) + " China"
+	local := ""
+	if name, offset := t.Local().Zone(); offset != 0 {
+		local = t.Local().Format(layout) + " " + name + " · "
+	}
+	return local + t.UTC().Format(layout) + " UTC · " + t.In(china).Format(layout) + " China"
 }
 
 // dict makes a map of names and values, for templates that take several.

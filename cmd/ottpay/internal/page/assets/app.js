@@ -73,8 +73,9 @@ async function refresh(force) {
   let next;
   try {
     const r = await fetch(location.href, {headers: {'Ottpay-Live': '1'}, cache: 'no-store'});
-    if (!r.ok && r.status !== 404) return;
+    if ($('.error') || !r.ok && r.status !== 404) return;
     next = new DOMParser().parseFromString(await r.text(), 'text/html');
+    if (!r.ok) $('main').replaceWith(next.querySelector('main')); // what was shown is gone
   } catch { return; } // the stream tells when the server is back
   cost = performance.now() - started;
   const held = [];
