@@ -118,13 +118,12 @@ func (a Answer) refundMismatch(w Wanted) Reason {
 		}
 		return ""
 	}
-	saysNone := a.Returned != nil && !returned
 	switch {
 	case a.Status.Held(), a.Status.Refunded(), !fits(a.Returned), !fits(a.Amount):
 		return ReasonAnswerOfAPayment
 	case returned, amount && a.Status.Closed(): // a closed one returned nothing, whichever of the two it is
 		return ""
-	case amount && (!w.Sent || a.Status.Paid() && saysNone), a.Status.Paid() && saysNone:
+	case amount && !w.Sent, a.Status.Paid() && a.Returned != nil: // nothing was returned, it says
 		return ReasonAnswerOfAPayment
 	case amount:
 		return ""
