@@ -186,7 +186,7 @@ const (
 	staying     = -0.2 // the next table belongs to the same part
 	skipping    = -0.3 // for each part that is passed over
 	going       = -1.5 // back to an earlier part
-	switching   = -2.5 // to another part inside a table
+	switching   = -1.5 // to another part inside a table
 	turning     = -0.2 // against the order of the schema
 	outside     = -0.1 // a row that belongs to no part
 )
@@ -248,19 +248,41 @@ func (r *reading) align(rows []param, in []section, first []bool) []*slot {
 	return path
 }
 
-// part moves the border between two parts of one table before a member that
-// stands twice: the second one belongs to the second part, if that has it. A new
-// member between an envelope and its data belongs to the data.
+// part moves the border between two parts of one table. A member that stands
+// twice belongs to the second part, if that has it. A new name at the border
+// belongs to the part that lacks a member, which then has another name; and if
+// none does, to the data, because envelopes hardly change.
 func (r *reading) part(rows []param, path []*slot) {
+	lacks := func(s *slot) bool {
+		for _, m := range s.schema.members {
+			found := r.absent(s, m)
+			for i := range rows {
+				found = found || path[i] == s && s.schema.reads(rows[i].Name) == m
+			}
+			if !found {
+				return true
+			}
+		}
+		return false
+	}
 	for i := 1; i < len(rows); i++ {
 		a, b := path[i-1], path[i]
 		if a == b || a == nil || b == nil || rows[i].table != rows[i-1].table {
 			continue
 		}
-		if a.where == InEnvelope && b.where != InEnvelope {
+		la, lb := lacks(a), lacks(b)
+		if lb && !la || la == lb && b.where != InEnvelope && a.where == InEnvelope {
 			for j := i - 1; j > 0 && path[j] == a && rows[j].table == rows[i].table && a.schema.reads(rows[j].Name) == nil; j-- {
-				path[j] = b // a new member at the border: envelopes hardly change
+				path[j] = b
 			}
+		}
+		if la && !lb || la == lb && a.where != InEnvelope && b.where == InEnvelope {
+			for j := i; j < len(rows)-1 && path[j] == b && rows[j].table == rows[i].table && b.schema.reads(rows[j].Name) == nil; j++ {
+				path[j] = a
+			}
+		}
+		if path[i] == a {
+			continue
 		}
 		for j := i - 1; j >= 0 && path[j] == a && rows[j].table == rows[i].table && b.schema.reads(rows[j].Name) != nil; j-- {
 			twice := false

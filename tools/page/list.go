@@ -104,6 +104,9 @@ func (r Reader) unstack(all []block) []block {
 	return out
 }
 
+// bulleted is an item that begins with a name in code.
+var bulleted = regexp.MustCompile("^\\s*(?:[-*+•·]\\s+)?`[A-Za-z_$][A-Za-z0-9_$]*`")
+
 var itemFlag = regexp.MustCompile(`(?i)\b(required|mandatory|optional|not required|必填|选填|可选|必须)\b|[(\[|,–—-]\s*(Y|N|yes|no|M|O|是|否)\s*(?:[)\]|,.:–—-]|$)`)
 
 // items reads lists of parameters: "order_id (optional): the order". A list
@@ -131,7 +134,7 @@ func (r Reader) items(all []block) []*Table {
 		}
 		words := b.words()
 		m := listItem.FindStringSubmatch(words)
-		if m == nil || !r.known(m[1]) && (current == nil || !itemFlag.MatchString(m[2])) {
+		if m == nil || !r.known(m[1]) && (!itemFlag.MatchString(m[2]) || current == nil && !bulleted.MatchString(words)) {
 			end()
 			heading = append(heading, words)
 			continue
@@ -149,7 +152,7 @@ func (r Reader) items(all []block) []*Table {
 			p.Required, _ = parseFlag(word)
 			rest = strings.TrimSpace(strings.Replace(m[2], f[0], " ", 1))
 		}
-		p.Notes = strings.Trim(rest, ":：-–—|,() ")
+		p.Notes = strings.TrimRight(strings.TrimLeft(rest, ":：-–—|,() "), ":：-–—|,( ")
 		current.Params = append(current.Params, p)
 		if r.known(m[1]) {
 			known++

@@ -238,6 +238,9 @@ func isHeader(cells []string) bool {
 			found = append(found, r)
 		}
 	}
+	if !slices.Contains(found, nameRole) && !slices.Contains(found, descriptionRole) {
+		return false // "remarks | … | N | Number" is a member
+	}
 	return len(found) >= 3 || len(found) == 2 && len(cells) <= 3 && (slices.Contains(found, nameRole) || slices.Contains(found, requiredRole))
 }
 
