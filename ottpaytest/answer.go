@@ -139,7 +139,7 @@ func (t teller) byRole(m api.Member) (string, bool) {
 	case api.RoleChannelID:
 		return t.channelID(m), true
 	case api.RoleLink:
-		return pageURL(t.base, t.row.Order), true
+		return pageURL(t.base, t.row.order()), true
 	}
 	return "", false
 }

@@ -123,8 +123,10 @@ func (g *Gateway) fitsRequest(a asked, refused *refusal) func(Fault) bool {
 	}
 }
 
-// show changes what a query says about an order.
+// show changes what a query says about an order, whose row is a copy.
 func (f Fault) show(r *row) {
+	more := *r.rowMore
+	r.rowMore = &more
 	switch {
 	case f.Kind == FaultAnotherOrder:
 		r.ID = another(r.ID)

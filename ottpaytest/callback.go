@@ -333,11 +333,12 @@ func (g *Gateway) deliver(ctx context.Context, e *errand) Delivery {
 	}
 	m.pending = true
 	g.messages.add(m)
-	r.deliveries = append(r.deliveries, d)
+	more := r.own()
+	more.deliveries = append(more.deliveries, d)
 	g.changes.message(m, true)
 	g.changes.delivery(r, d)
-	r.Callbacks.Tries++
-	r.Callbacks.Due = time.Time{}
+	more.Callbacks.Tries++
+	more.Callbacks.Due = time.Time{}
 	r.Changed = d.seq
 	g.unlock()
 
@@ -367,15 +368,15 @@ func (g *Gateway) deliver(ctx context.Context, e *errand) Delivery {
 	switch {
 	case errors.Is(err, ErrBlocked):
 		ev.Type, ev.Why, ev.URL = EventDeliveryBlocked, why(err), d.url
-		r.Callbacks.Blocked = true
+		more.Callbacks.Blocked = true
 	case err != nil:
 		ev.Type, ev.Why = EventDeliveryFailed, why(err)
 	}
 	m.err, m.verdict = ev.Why, verdict(ev)
 	g.changes.delivery(r, d)
 	g.changes.message(m, false)
-	r.Callbacks.Status = status
-	r.Callbacks.Acknowledged = r.Callbacks.Acknowledged || ev.Acknowledged
+	more.Callbacks.Status = status
+	more.Callbacks.Acknowledged = more.Callbacks.Acknowledged || ev.Acknowledged
 	r.Changed = g.emit(ev).Seq
 	return g.delivery(r, d)
 }

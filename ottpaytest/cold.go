@@ -256,7 +256,7 @@ type texts struct {
 }
 
 // add keeps a text and returns its number, from 1.
-func (t *texts) add(text []byte) int {
+func (t *texts) add(text []byte) int32 {
 	if len(text) == 0 {
 		return 0
 	}
@@ -266,7 +266,7 @@ func (t *texts) add(text []byte) int {
 		t.groups = append(t.groups, deflate(join(t.hot)))
 		t.hot = nil
 	}
-	return n
+	return int32(n)
 }
 
 // join writes texts one after the other, each with its length.
@@ -290,10 +290,11 @@ func split(b []byte) (all [][]byte) {
 }
 
 // get returns the text of a number, nil for 0.
-func (t *texts) get(n int) []byte {
-	if n == 0 {
+func (t *texts) get(number int32) []byte {
+	if number == 0 {
 		return nil
 	}
+	n := int(number)
 	group, i := (n-1)/groupSize, (n-1)%groupSize
 	if group == len(t.groups) {
 		return t.hot[i]

@@ -267,7 +267,8 @@ func (c *courier) done(e, next *errand) {
 
 // dispatch puts a new errand into the queue. g.mu is held.
 func (g *Gateway) dispatch(e *errand) {
-	e.row.errands = append(e.row.errands, *e)
+	more := e.row.own()
+	more.errands = append(more.errands, *e)
 	g.changes.row(e.row)
 	g.courier.send(e)
 }
@@ -279,9 +280,10 @@ func (g *Gateway) attempt(ctx context.Context, e *errand) *errand {
 	next := g.try(ctx, e)
 	g.lock()
 	defer g.unlock()
-	e.row.errands = slices.DeleteFunc(e.row.errands, func(x errand) bool { return x.id == e.id })
+	more := e.row.own()
+	more.errands = slices.DeleteFunc(more.errands, func(x errand) bool { return x.id == e.id })
 	if next != nil {
-		e.row.errands = append(e.row.errands, *next)
+		more.errands = append(more.errands, *next)
 	}
 	g.changes.row(e.row)
 	return next
@@ -317,7 +319,7 @@ func (g *Gateway) next(e *errand) *errand {
 
 // schedule notes when an errand is due. g.mu is held.
 func (g *Gateway) schedule(e *errand) {
-	e.row.Callbacks.Due = e.due
+	e.row.own().Callbacks.Due = e.due
 	e.row.Changed = g.emit(Event{
 		Type: EventDeliveryScheduled, Merchant: e.row.MerchantID, Order: e.row.ID, Kind: e.kind, Try: e.try + 1, Due: e.due,
 	}).Seq

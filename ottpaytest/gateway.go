@@ -144,6 +144,7 @@ type Gateway struct {
 	messages  messageLog
 	asked     texts // the decrypted requests that made orders
 	intern    intern
+	kinds     map[rowKind]*rowKind
 	changes   changes
 	state     *stateFile // the feeder's; nil if there is none
 	stateErr  error
@@ -406,7 +407,7 @@ func (g *Gateway) forget(merchant string) {
 		g.list, g.expiries = nil, nil
 		g.dropFaults(func(*fault) bool { return true })
 		g.messages = messageLog{keys: g.keysOf}
-		g.asked, g.intern = texts{}, intern{}
+		g.asked, g.intern, g.kinds = texts{}, intern{}, nil
 		g.log.forget("")
 		g.log.floor = g.log.seq
 		return

@@ -245,7 +245,17 @@ func (g *Gateway) take(b *book) error {
 	rows := make([]*row, 0, len(b.rows))
 	asked := make(map[*row][]byte)
 	for key, j := range b.rows {
-		r := &row{Order: j.orderJSON.order(), payment: j.Payment.payment(), deliveries: b.dels[key], heap: -1}
+		o := j.orderJSON.order()
+		for _, text := range []*string{&o.MerchantID, &o.CallbackURL, &o.RedirectURL} {
+			*text = g.intern.text(*text)
+		}
+		r := g.row(o)
+		if j.Payment != nil {
+			r.own().payment = j.Payment.payment()
+		}
+		if len(b.dels[key]) > 0 {
+			r.own().deliveries = b.dels[key]
+		}
 		slices.SortFunc(r.deliveries, func(a, b *delivery) int { return int(a.seq) - int(b.seq) })
 		if j.Asked != nil {
 			asked[r] = opened(g.keysOf(r.MerchantID), *j.Asked)
@@ -260,7 +270,8 @@ func (g *Gateway) take(b *book) error {
 			if e.Plain {
 				again.fault.Callback = CallbackNone
 			}
-			r.errands = append(r.errands, again)
+			more := r.own()
+			more.errands = append(more.errands, again)
 		}
 		rows = append(rows, r)
 	}

@@ -130,16 +130,105 @@ type (
 	}
 )
 
-// row is an Order with what only the gateway needs.
+// row is an Order with what only the gateway needs, in a form that is small while
+// nothing has happened to the order yet: a sandbox may hold many of those.
 type row struct {
-	Order
-	asked      int // the decrypted request, in Gateway.asked
-	payment    Payment
-	deliveries []*delivery
-	errands    []errand // what is to be sent, or is under way; copies
-	heap       int      // its place among those that expire; -1 if it does not
-	gone       bool     // it is in the book no more
+	*rowKind // never changed: rows of one kind share it
+	*rowMore // never nil; changed by way of own alone
+
+	ID, ChannelID, CallbackURL string
+	Status                     api.OrderStatus
+	Amount, Fee                field.Cents
+	Created                    time.Time
+	Seq, Changed               uint64
+
+	asked int32 // the decrypted request, in Gateway.asked
+	heap  int32 // its place among those that expire; -1 if it does not
+	gone  bool  // it is in the book no more
 }
+
+// rowKind is what many orders have in common.
+type rowKind struct {
+	MerchantID       string
+	Action           api.Action
+	Effect           api.Effect
+	Currency, Method string
+}
+
+// rowMore is what an order has that something has happened to.
+type rowMore struct {
+	Tip, Refunded                                  field.Cents
+	OriginalID, CheckoutID, PaymentID, RedirectURL string
+	Finished, Expires                              time.Time
+	again                                          int // how often the id was used again
+	Callbacks                                      Callbacks
+	payment                                        Payment
+	deliveries                                     []*delivery
+	errands                                        []errand // what is to be sent, or is under way; copies
+}
+
+// nothingYet is the rowMore of orders that nothing has happened to.
+var nothingYet = new(rowMore)
+
+// own returns the row's rowMore for a change.
+func (r *row) own() *rowMore {
+	if r.rowMore == nothingYet {
+		r.rowMore = new(rowMore)
+	}
+	return r.rowMore
+}
+
+// be makes the row one of a kind. g.mu is held.
+func (g *Gateway) be(r *row, kind rowKind) {
+	shared := g.kinds[kind]
+	if shared == nil {
+		shared = &kind
+		if g.kinds == nil {
+			g.kinds = make(map[rowKind]*rowKind)
+		}
+		if len(g.kinds) < maxInterned {
+			g.kinds[kind] = shared
+		}
+	}
+	r.rowKind = shared
+}
+
+// row returns the row of an order. g.mu is held.
+func (g *Gateway) row(o Order) *row {
+	r := &row{
+		rowMore: nothingYet, ID: o.ID, ChannelID: o.ChannelID, CallbackURL: o.CallbackURL, Status: o.Status, Amount: o.Amount, Fee: o.Fee,
+		Created: o.Created, Seq: o.Seq, Changed: o.Changed, heap: -1,
+	}
+	g.be(r, rowKind{o.MerchantID, o.Action, o.Effect, o.Currency, o.Method})
+	more := rowMore{
+		Tip: o.Tip, Refunded: o.Refunded, OriginalID: o.OriginalID, CheckoutID: o.CheckoutID, PaymentID: o.PaymentID,
+		RedirectURL: o.RedirectURL, Finished: o.Finished, Expires: o.Expires, again: o.Effects - 1, Callbacks: o.Callbacks,
+	}
+	if o.Tip != 0 || o.Refunded != 0 || o.OriginalID+o.CheckoutID+o.PaymentID+o.RedirectURL != "" || !o.Finished.IsZero() || !o.Expires.IsZero() ||
+		more.again != 0 || o.Callbacks != (Callbacks{}) {
+		r.rowMore = &more
+	}
+	return r
+}
+
+// order returns what may be seen of the row.
+func (r *row) order() Order {
+	return Order{
+		ID: r.ID, MerchantID: r.MerchantID, Action: r.Action, Effect: r.Effect, Status: r.Status, Amount: r.Amount, Tip: r.Tip,
+		Fee: r.Fee, Refunded: r.Refunded, Currency: r.Currency, Method: r.Method, ChannelID: r.ChannelID, OriginalID: r.OriginalID,
+		CheckoutID: r.CheckoutID, PaymentID: r.PaymentID, CallbackURL: r.CallbackURL, RedirectURL: r.RedirectURL, Created: r.Created,
+		Finished: r.Finished, Expires: r.Expires, Effects: r.again + 1, Seq: r.Seq, Changed: r.Changed, Callbacks: r.Callbacks,
+	}
+}
+
+// Total is what the payer pays, but for a tip.
+func (r *row) Total() field.Cents { return r.Amount + r.Fee }
+
+// Open reports whether it can still be paid.
+func (r *row) Open() bool { return Order{Status: r.Status}.Open() }
+
+// Checkout reports whether it is a checkout.
+func (r *row) Checkout() bool { return r.Effect == api.EffectCreateCheckout }
 
 func (r *row) key() orderKey { return orderKey{r.MerchantID, r.ID, r.Checkout()} }
 
@@ -306,7 +395,7 @@ func (g *Gateway) drop(r *row) {
 		g.list = slices.Delete(g.list, i, i+1)
 	}
 	if r.heap >= 0 {
-		heap.Remove(&g.expiries, r.heap)
+		heap.Remove(&g.expiries, int(r.heap))
 	}
 }
 
@@ -315,7 +404,7 @@ func (g *Gateway) become(r *row, status api.OrderStatus, by string) {
 	from := r.Status
 	r.Status = status
 	if r.heap >= 0 && !r.Open() {
-		heap.Remove(&g.expiries, r.heap)
+		heap.Remove(&g.expiries, int(r.heap))
 	}
 	amount := r.Total()
 	if r.Status == api.StatusPartialRefunded || r.Status == api.StatusFullyRefunded {
@@ -345,13 +434,13 @@ func (h expiries) Len() int           { return len(h) }
 func (h expiries) Less(i, j int) bool { return h[i].Expires.Before(h[j].Expires) }
 func (h expiries) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].heap, h[j].heap = i, j
+	h[i].heap, h[j].heap = int32(i), int32(j)
 }
 
 // init makes a heap of what is there.
 func (h expiries) init() {
 	for i, r := range h {
-		r.heap = i
+		r.heap = int32(i)
 	}
 	heap.Init(&h)
 }
@@ -359,7 +448,7 @@ func (h expiries) init() {
 // Push is for container/heap.
 func (h *expiries) Push(x any) {
 	r := x.(*row)
-	r.heap = len(*h)
+	r.heap = int32(len(*h))
 	*h = append(*h, r)
 }
 
@@ -381,9 +470,9 @@ func (g *Gateway) create(a asked, f Fault) (*row, *refusal) {
 	r.Fee = g.merchants[a.merchant].fee
 	if a.action.Effect == api.EffectPayNow {
 		authCode, _ := a.role(api.RoleAuthCode)
-		switch code := g.cfg.Scan(r.Order, authCode); code {
+		switch code := g.cfg.Scan(r.order(), authCode); code {
 		case api.CodeSuccess:
-			r.Status, r.Finished = api.StatusSuccess, r.Created
+			r.Status, r.own().Finished = api.StatusSuccess, r.Created
 		case api.CodeProcessing:
 			r.Status = api.StatusProcessing
 		default:
@@ -393,7 +482,10 @@ func (g *Gateway) create(a asked, f Fault) (*row, *refusal) {
 		r.Status = api.StatusProcessing
 	}
 	if f.Kind == FaultProcessing {
-		r.Status, r.Finished = api.StatusProcessing, time.Time{}
+		r.Status = api.StatusProcessing
+		if !r.Finished.IsZero() {
+			r.own().Finished = time.Time{}
+		}
 	}
 	g.enter(r)
 	return r, nil
@@ -456,36 +548,39 @@ func scan(o Order, authCode string) api.Code {
 // draft makes a new row, which is not in the book yet. Its id must not have
 // been used.
 func (g *Gateway) draft(a asked) (*row, *refusal) {
-	r := &row{asked: g.asked.add(a.plain), Order: Order{
-		ID:         a.orderID(),
-		MerchantID: g.intern.text(a.merchant),
-		Action:     a.action.Name,
-		Effect:     a.action.Effect,
-		Status:     api.StatusInit,
-		Amount:     a.cents(api.RoleAmount),
-		Tip:        a.cents(api.RoleTip),
-		Created:    g.now(),
-		Effects:    1,
-	}}
 	text := func(role api.Role) string {
 		s, _ := a.role(role)
 		return g.intern.text(s)
 	}
-	r.Currency, r.CallbackURL, r.RedirectURL = text(api.RoleCurrency), text(api.RoleCallbackURL), text(api.RoleRedirectURL)
-	r.Method = g.intern.text(method(a.members))
-	r.ChannelID = channelPrefix(r.Method) + g.newID()
+	o := Order{
+		ID:          a.orderID(),
+		MerchantID:  g.intern.text(a.merchant),
+		Action:      a.action.Name,
+		Effect:      a.action.Effect,
+		Status:      api.StatusInit,
+		Amount:      a.cents(api.RoleAmount),
+		Tip:         a.cents(api.RoleTip),
+		Currency:    text(api.RoleCurrency),
+		Method:      g.intern.text(method(a.members)),
+		CallbackURL: text(api.RoleCallbackURL),
+		RedirectURL: text(api.RoleRedirectURL),
+		Created:     g.now(),
+		Effects:     1,
+	}
+	o.ChannelID = channelPrefix(o.Method) + g.newID()
 	if life, _ := a.role(api.RoleExpiry); life != "" {
 		if seconds, err := time.ParseDuration(life + "s"); err == nil {
-			r.Expires = r.Created.Add(seconds)
+			o.Expires = o.Created.Add(seconds)
 		}
 	}
-	if r.ID == "" {
-		r.ID = g.newID()
+	if o.ID == "" {
+		o.ID = g.newID()
 	}
+	r := g.row(o)
 	if old := g.find(r.key()); old != nil {
 		switch {
 		case g.settings.Reuse:
-			r.Effects = old.Effects + 1
+			r.own().again = old.again + 1
 			r.deliveries = old.deliveries
 		case old.Effect != api.EffectRefund && (old.Status.Paid() || old.Status.Refunded()):
 			return nil, refuse(api.CodeOrderPaid, "")
@@ -493,6 +588,7 @@ func (g *Gateway) draft(a asked) (*row, *refusal) {
 			return nil, refuse(api.CodeOrderUsed, "")
 		}
 	}
+	r.asked = g.asked.add(a.plain)
 	return r, nil
 }
 
@@ -521,11 +617,11 @@ func (g *Gateway) refund(a asked, by string) (*row, *refusal) {
 	if refused != nil {
 		return nil, refused
 	}
-	r.Status, r.Finished, r.OriginalID = api.StatusSuccess, r.Created, original
-	r.Refunded = amount
-	r.Currency, r.Method = paid.Currency, paid.Method
+	more := r.own()
+	r.Status, more.Finished, more.OriginalID, more.Refunded = api.StatusSuccess, r.Created, original, amount
+	g.be(r, rowKind{r.MerchantID, r.Action, r.Effect, paid.Currency, paid.Method})
 	g.enter(r)
-	paid.Refunded += amount
+	paid.own().Refunded += amount
 	status := api.StatusPartialRefunded
 	if paid.Refunded == paid.Total() {
 		status = api.StatusFullyRefunded
@@ -618,7 +714,7 @@ func (g *Gateway) pay(r *row) (api.OrderStatus, error) {
 	if !r.Open() {
 		return "", fmt.Errorf("%w: %s is %s and cannot be paid", ErrState, r.ID, r.Status)
 	}
-	r.Finished = g.now()
+	r.own().Finished = g.now()
 	if r.Effect == api.EffectAuthorise {
 		return api.StatusAuthfinish, nil
 	}
@@ -704,7 +800,7 @@ func (g *Gateway) giveBack(find finder, amount field.Cents, by string) (Order, e
 		}
 		return Order{}, fmt.Errorf("%w: %s is %s: %s", ErrState, paid.ID, paid.Status, detail)
 	}
-	return r.Order, nil
+	return r.order(), nil
 }
 
 // turn changes the state of an order and sends the callback for it.
@@ -728,13 +824,15 @@ func (g *Gateway) turned(r *row, p Payment, by string, change func(*row) (api.Or
 		return nil, err
 	}
 	if p.Tip != 0 {
-		r.Tip = p.Tip
+		r.own().Tip = p.Tip
 	}
 	if p.Method != "" {
-		r.Method = p.Method
+		g.be(r, rowKind{r.MerchantID, r.Action, r.Effect, r.Currency, p.Method})
 		r.ChannelID = channelPrefix(p.Method) + r.ChannelID[2:]
 	}
-	r.payment = p
+	if r.payment.json() != nil || p.json() != nil {
+		r.own().payment = p
+	}
 	g.become(r, status, by)
 	if r.Checkout() && r.Status == api.StatusSuccess {
 		r = g.settle(r)
@@ -780,12 +878,12 @@ func (g *Gateway) payment(find finder) *row {
 
 // settle enters the payment of a checkout that has just been paid.
 func (g *Gateway) settle(checkout *row) *row {
-	r := &row{Order: checkout.Order, asked: checkout.asked, payment: checkout.payment}
-	r.ID, r.Callbacks = g.newID(), Callbacks{}
-	r.Effect = api.EffectCreateOrder
-	r.CheckoutID = checkout.ID
-	r.Expires = time.Time{}
-	checkout.PaymentID = r.ID
+	o := checkout.order()
+	o.ID, o.Callbacks = g.newID(), Callbacks{}
+	o.Effect, o.CheckoutID, o.Expires = api.EffectCreateOrder, checkout.ID, time.Time{}
+	r := g.row(o)
+	r.asked, r.own().payment = checkout.asked, checkout.payment
+	checkout.own().PaymentID = r.ID
 	g.enter(r)
 	return r
 }
@@ -801,7 +899,7 @@ func (g *Gateway) snapshot(find finder) (Order, bool) {
 	if r == nil {
 		return Order{}, false
 	}
-	return r.Order, true
+	return r.order(), true
 }
 
 // Orders returns everything in the book, oldest first.
@@ -845,7 +943,7 @@ func (g *Gateway) List(q Query) (orders []Order, total int) {
 		}
 		total++
 		if (q.Before == 0 || r.Seq < q.Before) && (q.Limit == 0 || len(orders) < q.Limit) {
-			orders = append(orders, r.Order)
+			orders = append(orders, r.order())
 		}
 	}
 	return orders, total

@@ -432,7 +432,7 @@ func (g *Gateway) clockJSON() *clockJSON {
 }
 
 func (g *Gateway) rowJSON(r *row, isNew bool) rowJSON {
-	j := rowJSON{orderJSON: r.Order.json(), Payment: r.payment.json()}
+	j := rowJSON{orderJSON: r.order().json(), Payment: r.payment.json()}
 	if keys := g.keysOf(r.MerchantID); isNew && len(keys) > 0 && r.asked != 0 {
 		if sealed, err := keys[0].Seal(g.asked.get(r.asked)); err == nil {
 			j.Asked = &sealed
