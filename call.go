@@ -261,7 +261,7 @@ func (a *attempt) finish(panicked any, err error) (result error) {
 		failed = a.complete(a.panicked(panicked))
 		err = failed
 	case errors.As(err, &failed):
-		a.complete(failed)
+		_ = a.complete(failed) // it is failed
 	}
 	a.log(failed)
 	return err

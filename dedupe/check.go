@@ -94,7 +94,7 @@ func (s *SQL) sharesCache(ctx context.Context) error {
 	case <-time.After(readTime):
 		// A driver may wait for the writer, whatever the context says.
 		_ = tx.Rollback()
-		<-read
+		<-read //nolint:errcheck // the answer is known
 		return ErrSharedCache
 	}
 	if sqldb.SQLite.LockTimeout(err) {

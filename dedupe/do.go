@@ -169,10 +169,10 @@ func (b Bracket) confirm(ctx context.Context, claim Claim) error {
 		}
 		wait := pause/2 + rand.N(pause) // many claims wait for the same server
 		if left := time.Until(end); wait >= left {
-			time.Sleep(left)
+			<-time.After(left)
 			return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 		}
-		time.Sleep(wait)
+		<-time.After(wait)
 		if b.ConfirmFailed != nil {
 			b.ConfirmFailed(err)
 		}

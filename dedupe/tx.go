@@ -122,7 +122,7 @@ func (c *txClaim) begin(ctx context.Context) (err error) {
 		return nil
 	}
 	if c.tx == nil {
-		c.finish(ctx, ctx.Err) // no time to restore the session is no time to keep it
+		_ = c.finish(ctx, ctx.Err) // no time to restore the session is no time to keep it
 		return err
 	}
 	if errors.Is(err, ErrDone) { // which a duplicate is told after it has waited for the row
@@ -132,7 +132,7 @@ func (c *txClaim) begin(ctx context.Context) (err error) {
 		}
 		return c.table.Run(ctx, c.lookAgain)
 	}
-	c.rollback(ctx)
+	_ = c.rollback(ctx) // err is what counts
 	return err
 }
 
@@ -204,7 +204,7 @@ func (c *txClaim) setLocal(ctx context.Context) (restore func() error, err error
 // arm ends the claim at the end of its lease, should its owner not do so.
 // database/sql has rolled back when it is over.
 func (c *txClaim) arm() {
-	c.stop = context.AfterFunc(c.life, func() { c.settle(c.tx.Rollback) })
+	c.stop = context.AfterFunc(c.life, func() { _ = c.settle(c.tx.Rollback) })
 }
 
 // disarm undoes arm. It reports false if that is too late: then the connection
@@ -259,7 +259,7 @@ func (c *txClaim) endBy(ctx context.Context, statement string) error {
 	if errors.Is(err, sql.ErrTxDone) {
 		err = nil
 	}
-	go c.settle(func() error { return cmp.Or(c.tx.Rollback(), err) })
+	go func() { _ = c.settle(func() error { return cmp.Or(c.tx.Rollback(), err) }) }()
 	c.leaveKey()
 	return err
 }
@@ -321,7 +321,7 @@ func (c *txClaim) confirm(ctx context.Context) error {
 	}
 	if err != nil || n == 0 {
 		c.state = txOver
-		c.rollback(ctx)
+		_ = c.rollback(ctx)
 		if err == nil || c.life.Err() != nil {
 			return ErrLost
 		}
@@ -345,7 +345,7 @@ func (c *txClaim) commit(ctx context.Context) error {
 func (c *txClaim) confirmCommitted(ctx context.Context) error {
 	c.state = txUnknown
 	err := c.row.confirm(ctx, c.session.Conn)
-	c.finish(ctx, func() error { return err })
+	_ = c.finish(ctx, func() error { return err })
 	return err
 }
 
@@ -363,7 +363,7 @@ func (c *txClaim) Release(ctx context.Context) error {
 	if c.cfg.Dialect == MySQL {
 		// This is undone with the rest, unless DDL in the handler has committed the
 		// row. After the rollback it would wait for whoever claims the row next.
-		sqldb.Exec(ctx, c.tx, c.releaseRow, c.id.Key[:], c.token)
+		_, _ = sqldb.Exec(ctx, c.tx, c.releaseRow, c.id.Key[:], c.token)
 	}
 	if err := c.rollback(ctx); err != nil {
 		return fmt.Errorf("dedupe: release: %w", err)

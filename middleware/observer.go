@@ -44,6 +44,7 @@ type CallOutcome struct {
 // Result is how a delivery ended, as a word of a closed list.
 type Result string
 
+// The results.
 const (
 	ResultHandled   Result = "handled"   // the handler's work is kept; acknowledged
 	ResultDuplicate Result = "duplicate" // handled before; acknowledged

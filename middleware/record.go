@@ -45,7 +45,7 @@ func (w *Webhook) begin(rec *record) {
 // about completes a refusal with what is known of the delivery.
 func (w *Webhook) about(rec *record, refusal *Refusal) *Refusal {
 	if d := rec.delivery; d != nil {
-		refusal.about(d)
+		_ = refusal.about(d)
 	}
 	if isMerchant(rec.unverified) { // or it is not for a log
 		refusal.UnverifiedMerchant = rec.unverified
@@ -76,7 +76,7 @@ func (w *Webhook) source(r *http.Request) string {
 // tell reports a delivery that was not let through, and returns the status to
 // answer. A panic in what is told does not keep the others from being told.
 func (w *Webhook) tell(rec *record, refusal *Refusal) (status int) {
-	w.about(rec, refusal)
+	_ = w.about(rec, refusal)
 	defer func() { refusal.body = nil }() // its room is used again
 	rec.result, status = refusal.result, refusal.Status
 	ctx := rec.request.Context()
@@ -85,14 +85,14 @@ func (w *Webhook) tell(rec *record, refusal *Refusal) (status int) {
 		if panicked == nil {
 			return
 		}
-		w.about(rec, panicked)
+		_ = w.about(rec, panicked)
 		rec.result, status = panicked.result, panicked.Status
-		guarded(func() *Refusal { rec.log(w, ctx, panicked, 0); return nil }) // the log itself may be what panics
+		_ = guarded(func() *Refusal { rec.log(ctx, w, panicked, 0); return nil }) // the log itself may be what panics
 	}
 	dropped, told := 0, true
 	tell(func() { dropped, told = w.lines.take(rec.kind(refusal), rec.start) })
 	if told {
-		tell(func() { rec.log(w, ctx, refusal, dropped) })
+		tell(func() { rec.log(ctx, w, refusal, dropped) })
 	}
 	if w.cfg.OnRefused != nil && (told || !refusal.Authentic()) {
 		tell(func() { w.cfg.OnRefused(ctx, refusal) })
@@ -107,7 +107,7 @@ func (rec *record) kind(refusal *Refusal) sampled {
 	switch {
 	case rec.delivery != nil:
 		k.id.Key = dedupe.Identify(rec.delivery.Merchant, refusal.OrderID, rec.delivery.Kind).Key
-	case refusal.Err == errNeverOpened:
+	case errors.Is(refusal.Err, errNeverOpened):
 		k.merchant = refusal.UnverifiedMerchant
 	}
 	return k
@@ -174,10 +174,10 @@ func (rec *record) observe(reason Reason, status int) {
 // log writes the line of a refusal. What a stranger can bring about is a
 // warning; what concerns an authentic notification or the shop's own parts is
 // an error, but for what another delivery or the payer is at work on.
-func (rec *record) log(w *Webhook, ctx context.Context, refusal *Refusal, dropped int) {
+func (rec *record) log(ctx context.Context, w *Webhook, refusal *Refusal, dropped int) {
 	level := slog.LevelError
 	switch {
-	case refusal.Err == errNeverOpened:
+	case errors.Is(refusal.Err, errNeverOpened):
 	case refusal.result == ResultRefused && !refusal.Authentic(), refusal.result == ResultLimited:
 		level = slog.LevelWarn
 	case refusal.result == ResultInFlight, refusal.Reason == ReasonNotPaidYet, refusal.Reason == ReasonShutdown:

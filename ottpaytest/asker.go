@@ -29,7 +29,7 @@ func (a Asker) Ask(_ context.Context, d *middleware.Delivery) (middleware.Answer
 	if answer.Status == "" {
 		answer.Status = api.StatusSuccess
 		if d.Notification.OrderStatus != "" {
-			answer.Status = api.OrderStatus(d.Notification.OrderStatus)
+			answer.Status = d.Notification.OrderStatus
 		}
 	}
 	if a.Amount == 0 {

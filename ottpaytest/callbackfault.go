@@ -3,6 +3,7 @@ package ottpaytest
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -125,7 +126,7 @@ func (p parcel) request(to string, sleep func(time.Duration) bool) (*http.Reques
 	case p.chunked:
 		body = io.MultiReader(body) // hides the length
 	}
-	r, err := http.NewRequest(p.method, to, body)
+	r, err := http.NewRequestWithContext(context.Background(), p.method, to, body)
 	if err != nil {
 		return nil, fmt.Errorf("ottpaytest: the callback URL is none")
 	}

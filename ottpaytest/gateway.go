@@ -275,7 +275,7 @@ func newServer(cfg Config, encrypted bool) *Gateway {
 // certificate if it has one.
 func (g *Gateway) Client() *http.Client {
 	if g.server == nil {
-		return http.DefaultClient
+		return &http.Client{}
 	}
 	return g.server.Client()
 }

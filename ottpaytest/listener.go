@@ -1,6 +1,7 @@
 package ottpaytest
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -109,7 +110,7 @@ func (d *door) admit() {
 			d.mu.Unlock()
 			return
 		}
-		l, err := net.Listen(d.network, d.addr.String())
+		l, err := (&net.ListenConfig{}).Listen(context.Background(), d.network, d.addr.String())
 		if err == nil {
 			d.inner, d.shut = l, false
 			close(d.opened)
@@ -118,7 +119,7 @@ func (d *door) admit() {
 		if err == nil {
 			return
 		}
-		time.Sleep(time.Duration(i) * time.Millisecond)
+		<-time.After(time.Duration(i) * time.Millisecond)
 	}
 }
 

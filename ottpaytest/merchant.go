@@ -303,7 +303,7 @@ func (m Merchant) Open(s envelope.Sealed) (Opened, error) {
 	m.g.mu.Lock()
 	keys := m.g.keysOf(m.id)
 	m.g.mu.Unlock()
-	err := error(ErrNoMerchant)
+	err := ErrNoMerchant
 	for i, key := range keys {
 		var p envelope.Payload
 		if p, err = key.Open(s); err == nil {

@@ -1,6 +1,7 @@
 package ottpaytest
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -71,7 +72,7 @@ func NewNotification(n Notification) *http.Request {
 	if err != nil {
 		panic(err)
 	}
-	r := httptest.NewRequest(p.method, to, sent.Body)
+	r := httptest.NewRequestWithContext(context.Background(), p.method, to, sent.Body)
 	r.ContentLength, r.Header = sent.ContentLength, sent.Header
 	return r
 }

@@ -302,23 +302,23 @@ func (g *Gateway) refuse(a asked, key envelope.Key, r *refusal) sealedAnswer {
 }
 
 // seal writes an answer.
-func (a sealedAnswer) seal() ([]byte, error) {
-	if a.plain {
-		return a.quirks.escape(a.payload), nil
+func (s sealedAnswer) seal() ([]byte, error) {
+	if s.plain {
+		return s.quirks.escape(s.payload), nil
 	}
-	out := []pair{{"rsp_code", quoted(a.code)}, {"rsp_msg", quoted(a.message)}}
-	if a.merchant != "" {
-		out = append(out, pair{"merchant_id", quoted(a.merchant)})
+	out := []pair{{"rsp_code", quoted(s.code)}, {"rsp_msg", quoted(s.message)}}
+	if s.merchant != "" {
+		out = append(out, pair{"merchant_id", quoted(s.merchant)})
 	}
-	if a.payload != nil {
-		sealed, err := a.key.Seal(a.quirks.escape(a.payload))
+	if s.payload != nil {
+		sealed, err := s.key.Seal(s.quirks.escape(s.payload))
 		if err != nil {
 			return nil, fmt.Errorf("ottpaytest: %w", err)
 		}
-		sealed = a.quirks.wrap(sealed)
+		sealed = s.quirks.wrap(sealed)
 		out = append(out, pair{"data", quoted(sealed.Data)}, pair{"md5", quoted(sealed.MD5)})
 	}
-	return a.quirks.escape(object(out)), nil
+	return s.quirks.escape(object(out)), nil
 }
 
 // withoutSecret hides the value of wxapikey, a secret of the merchant's that

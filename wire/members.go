@@ -330,7 +330,8 @@ func (p *parser) value(depth int) Error {
 	if p.at == len(p.b) {
 		return ErrSyntax
 	}
-	start, end := p.at, -1
+	start := p.at
+	var end int
 	switch p.b[p.at] {
 	case '"':
 		_, err := p.str()

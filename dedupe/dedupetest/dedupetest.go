@@ -136,7 +136,7 @@ func refused(t *testing.T, s dedupe.Store, id dedupe.ID, want error) {
 	}
 	c, err := s.Claim(t.Context(), id, lease)
 	if err == nil {
-		c.Release(t.Context())
+		_ = c.Release(t.Context())
 		t.Fatalf("Claim succeeded, want %v", want)
 	}
 	if c != nil {
@@ -289,7 +289,7 @@ func lateAlone(t *testing.T, h Harness) {
 
 	id = newID()
 	owner := h.late(t, id)
-	owner.Release(t.Context()) // whatever it says, the id is free
+	_ = owner.Release(t.Context()) // whatever it says, the id is free
 	release(t, h.heir(t, id, lease))
 }
 
@@ -432,7 +432,7 @@ func extremeLeases(t *testing.T, h Harness) {
 	// The shortest lease is over at once or soon; that must not lose anything.
 	id = newID()
 	if c, err = h.Store.Claim(t.Context(), id, 1); err == nil {
-		c.Release(t.Context())
+		_ = c.Release(t.Context())
 	}
 	if h.Expire != nil {
 		h.Expire(t, id)
@@ -563,7 +563,7 @@ func storm(t *testing.T, h Harness) {
 		}
 		if err != nil { // such as a commit that could not be serialized
 			s.unclear = true
-			c.Release(ctx)
+			_ = c.Release(ctx)
 			return false, nil
 		}
 		s.success++
@@ -629,7 +629,7 @@ func contextEnds(t *testing.T, h Harness) {
 	id = newID()
 	c = claim(t, h.Store, id)
 	if err := c.Release(ctx); err != nil {
-		c.Release(t.Context())
+		_ = c.Release(t.Context())
 	}
 	confirm(t, claim(t, h.Store, id))
 }

@@ -153,10 +153,9 @@ func textLen(text []byte) int {
 	return utf8.RuneCount(text)
 }
 
-// first and last are the first and the last block boundary in or at the end of
-// the value; first is beyond its end if there is none.
+// first is the first block boundary in or at the end of the value. It is beyond
+// its end if there is none.
 func (m *member) first() int { return (m.at + cipherBlock - 1) / cipherBlock * cipherBlock }
-func (m *member) last() int  { return m.end / cipherBlock * cipherBlock }
 
 // watched reports whether a shop rests a decision on the member.
 func (m *member) watched() bool {

@@ -114,6 +114,6 @@ func (s *Session) Close() {
 // open on it: database/sql would wait for its end.
 func (s *Session) Discard() {
 	s.undo = nil
-	s.Conn.Raw(func(any) error { return driver.ErrBadConn }) // closes it, and returns the same error
+	_ = s.Conn.Raw(func(any) error { return driver.ErrBadConn }) // closes it, and returns the same error
 	s.Conn.Close()
 }
