@@ -104,7 +104,7 @@ func TestExamplesOfTheDocument(t *testing.T) {
 			notify = example[m.Name]
 		}
 		back := notify
-		if m, ok := schema.WithRole(api.RoleRedirectURL); ok {
+		if m, ok := schema.WithRole(api.RoleRedirectURL); ok && example[m.Name] != "" {
 			back = example[m.Name]
 		}
 		for _, page := range []interface{ URL() (string, error) }{

@@ -291,7 +291,7 @@ func (r *reading) differs(orderID lengths) bool {
 		}
 		differs = differs || m.watched()
 	}
-	return differs && (there == 0 || there < here)
+	return differs && there <= here
 }
 
 // admits reports whether the gateway could have written the value.

@@ -388,7 +388,7 @@ func newSearch(t *testing.T, r *row) *search {
 	s := &search{t: t, row: r, key: mustKey(t, publishedKey)}
 	s.webhook = newWebhook(t, func(cfg *middleware.Config) {
 		cfg.Store = nothing{}
-		cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { s.reason = string(r.Reason) }
+		cfg.Observer = reasons{s} // OnRefused is a sample: an order that was refused ten times is not told again
 	})
 	s.handler = map[string]http.Handler{
 		"Notification":         middleware.Handle(s.webhook, func(ctx context.Context, _ *api.Notification) error { return s.keep(ctx) }),
@@ -396,6 +396,17 @@ func newSearch(t *testing.T, r *row) *search {
 		"CheckoutNotification": middleware.Handle(s.webhook, func(ctx context.Context, _ *api.CheckoutNotification) error { return s.keep(ctx) }),
 	}
 	return s
+}
+
+// reasons keeps why the last delivery was refused.
+type reasons struct{ *search }
+
+func (r reasons) Delivery(req *http.Request) (context.Context, func(middleware.DeliveryOutcome)) {
+	return req.Context(), func(o middleware.DeliveryOutcome) { r.reason = string(o.Reason) }
+}
+
+func (r reasons) Call(req *http.Request, _, _ string) (context.Context, func(middleware.CallOutcome)) {
+	return req.Context(), func(middleware.CallOutcome) {}
 }
 
 func (s *search) keep(ctx context.Context) error {
