@@ -100,7 +100,7 @@ func TestExamplesOfTheDocument(t *testing.T) {
 			o.OrderID = example[m.Name]
 		}
 		notify := "https://shop.example/ottpay"
-		if m, ok := schema.WithRole(api.RoleCallbackURL); ok {
+		if m, ok := schema.WithRole(api.RoleCallbackURL); ok && example[m.Name] != "" {
 			notify = example[m.Name]
 		}
 		back := notify
