@@ -1,13 +1,64 @@
 //go:build !race
 
+// Under the race detector sync.Pool drops at random what it is given, so that
+// allocations cannot be counted.
+
 package middleware_test
 
 import (
 	"bytes"
+	"context"
+	"encoding/binary"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"testing"
+
+	"github.com/ottpaykit/ottpay/dedupe"
+	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/middleware"
 )
+
+// TestAllocations gates what the benchmarks show.
+func TestAllocations(t *testing.T) {
+	check := func(w *middleware.Webhook) http.Handler {
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = w.Check(r) })
+	}
+	handle := func(w *middleware.Webhook) http.Handler {
+		return middleware.Handle(w, func(context.Context, *api.Notification) error { return nil })
+	}
+	var n uint64
+	everyOne := func(cfg *middleware.Config) { // or all but the first are duplicates
+		cfg.Identify = func(*middleware.Delivery) (id dedupe.ID) {
+			n++
+			binary.BigEndian.PutUint64(id.Key[:], n)
+			return id
+		}
+	}
+	forged := callbackWith(t, "wrong", envelope.Response{Code: "SUCCESS", MerchantID: merchant}, seedPayload)
+	for _, c := range []struct {
+		name string
+		most float64
+		h    http.Handler
+		body []byte
+	}{
+		{"body to notification", 8, check(newWebhook(t, nil)), callback(t, seedPayload)},
+		{"a forgery, checked", 4, check(newWebhook(t, nil)), forged},
+		{"a forgery, refused", 6, handle(newWebhook(t, nil)), forged},
+		{"the whole path on a memory store", 20, handle(newWebhook(t, everyOne)), callback(t, seedPayload)},
+	} {
+		body, r, rw := &rewindBody{}, httptest.NewRequest(http.MethodPost, "/", nil), discard{http.Header{}}
+		r.ContentLength = int64(len(c.body))
+		if got := testing.AllocsPerRun(200, func() {
+			body.Reset(c.body)
+			r.Body = body
+			c.h.ServeHTTP(rw, r)
+		}); got > c.most {
+			t.Errorf("%s: %.1f allocations, want at most %.0f", c.name, got, c.most)
+		}
+	}
+}
 
 // TestTransportAllocations gates what the Transport adds to a round trip over a
 // base that answers from memory: deadline, key derivation, sealing, the request

@@ -63,7 +63,7 @@ func everyOne() func(*middleware.Delivery) dedupe.ID {
 // confirming answer serves its window, any other one less than a second.
 func TestAskOnce(t *testing.T) {
 	t.Parallel()
-	const deliveries = 10_000
+	const deliveries = 2_000
 	for _, c := range []struct {
 		name   string
 		answer func(*middleware.Delivery) (middleware.Answer, error)

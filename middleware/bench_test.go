@@ -3,13 +3,11 @@ package middleware_test
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"io"
 	"net/http"
-	"time"
-
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/envelope"
@@ -113,43 +111,3 @@ type discard struct{ header http.Header }
 func (d discard) Header() http.Header         { return d.header }
 func (d discard) Write(b []byte) (int, error) { return io.Discard.Write(b) }
 func (d discard) WriteHeader(int)             {}
-
-// TestAllocations gates what the benchmarks show.
-func TestAllocations(t *testing.T) {
-	check := func(w *middleware.Webhook) http.Handler {
-		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = w.Check(r) })
-	}
-	handle := func(w *middleware.Webhook) http.Handler {
-		return middleware.Handle(w, func(context.Context, *api.Notification) error { return nil })
-	}
-	var n uint64
-	everyOne := func(cfg *middleware.Config) { // or all but the first are duplicates
-		cfg.Identify = func(*middleware.Delivery) (id dedupe.ID) {
-			n++
-			binary.BigEndian.PutUint64(id.Key[:], n)
-			return id
-		}
-	}
-	forged := callbackWith(t, "wrong", envelope.Response{Code: "SUCCESS", MerchantID: merchant}, seedPayload)
-	for _, c := range []struct {
-		name string
-		most float64
-		h    http.Handler
-		body []byte
-	}{
-		{"body to notification", 8, check(newWebhook(t, nil)), callback(t, seedPayload)},
-		{"a forgery, checked", 4, check(newWebhook(t, nil)), forged},
-		{"a forgery, refused", 6, handle(newWebhook(t, nil)), forged},
-		{"the whole path on a memory store", 20, handle(newWebhook(t, everyOne)), callback(t, seedPayload)},
-	} {
-		body, r, rw := &rewindBody{}, httptest.NewRequest(http.MethodPost, "/", nil), discard{http.Header{}}
-		r.ContentLength = int64(len(c.body))
-		if got := testing.AllocsPerRun(200, func() {
-			body.Reset(c.body)
-			r.Body = body
-			c.h.ServeHTTP(rw, r)
-		}); got > c.most {
-			t.Errorf("%s: %.1f allocations, want at most %.0f", c.name, got, c.most)
-		}
-	}
-}

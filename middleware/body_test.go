@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -113,14 +114,23 @@ func TestSilentConnections(t *testing.T) {
 	}
 	w := newWebhook(t, nil)
 	held := func(h http.Handler) int {
-		server := quiet(t, h, nil)
+		var reads atomic.Int32
+		reading := make(chan struct{})
+		server := quiet(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			r.Body = &readHook{r.Body, func() {
+				if reads.Add(1) == int32(n) {
+					close(reading)
+				}
+			}}
+			h.ServeHTTP(rw, r)
+		}), nil)
 		before := inUse()
 		conns := make([]net.Conn, n)
 		for i := range conns {
 			conns[i] = dial(t, server)
 			fmt.Fprint(conns[i], "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n\r\n")
 		}
-		time.Sleep(time.Second) // until the handlers read
+		<-reading // all of them hold what they read into
 		held := inUse() - before
 		for _, conn := range conns {
 			conn.Close()
@@ -142,4 +152,18 @@ func inUse() int {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int(m.HeapAlloc + m.StackInuse)
+}
+
+// readHook is a body that tells of its first Read.
+type readHook struct {
+	io.ReadCloser
+	first func()
+}
+
+func (h *readHook) Read(p []byte) (int, error) {
+	if h.first != nil {
+		h.first()
+		h.first = nil
+	}
+	return h.ReadCloser.Read(p)
 }
