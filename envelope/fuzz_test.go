@@ -8,21 +8,17 @@ import (
 	"testing"
 
 	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/internal/vectors"
 )
 
 // FuzzDigest: the digest and what is refused are those of the slow version, in
 // every form.
 func FuzzDigest(f *testing.F) {
-	var digests []digestVector
-	var rejects []rejectVector
-	t := &testing.T{}
-	if !readVectors(t, "digest.json", &digests) || !readVectors(t, "reject.json", &rejects) {
-		f.Skip("the vectors are elsewhere")
-	}
-	for _, v := range digests {
+	set := vectors.Read(f)
+	for _, v := range set.Digests {
 		f.Add([]byte(v.JSON))
 	}
-	for _, v := range rejects {
+	for _, v := range set.Rejects {
 		f.Add([]byte(v.Wire))
 	}
 	for _, s := range []string{`{"a":[{"b":1,"b":2}]}`, `{"a":1e400}`, `{"a":"\ud800"}`, `{"a":1,}`, `{"a":[1 , 2]	}`, `{"a":-0.0e-5}`} {
@@ -86,16 +82,11 @@ func FuzzSealOpen(f *testing.F) {
 // FuzzRead: no body panics; what is read opens or is refused with one of the
 // two sentinels and a reason; what opens has the digest that it says.
 func FuzzRead(f *testing.F) {
-	var envelopes []envelopeVector
-	var rejects []rejectVector
-	t := &testing.T{}
-	if !readVectors(t, "envelopes.json", &envelopes) || !readVectors(t, "reject.json", &rejects) {
-		f.Skip("the vectors are elsewhere")
-	}
-	for _, v := range envelopes {
+	set := vectors.Read(f)
+	for _, v := range set.Envelopes {
 		f.Add([]byte(v.Wire))
 	}
-	for _, v := range rejects {
+	for _, v := range set.Rejects {
 		f.Add([]byte(v.Wire))
 	}
 	key := mustKey(f, "6698851A525C9433")

@@ -1,72 +1,13 @@
 package envelope_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/internal/vectors"
 )
-
-// vectorDir is where TestVectors reads: the package's own files, or foreign
-// ones of the formats in testdata/vectors/README.md.
-func vectorDir() string {
-	if dir := os.Getenv("OTTPAY_VECTORS"); filepath.IsAbs(dir) {
-		return dir
-	} else if dir != "" {
-		return filepath.Join("..", dir) // as seen from where go test ./envelope is typed
-	}
-	return filepath.Join("testdata", "vectors")
-}
-
-// readVectors decodes one file strictly: a member that this test does not know
-// is a demand that it does not check. A file that a foreign directory lacks is
-// no failure as long as one is there.
-func readVectors(t *testing.T, name string, into any) bool {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(vectorDir(), name))
-	if errors.Is(err, os.ErrNotExist) && os.Getenv("OTTPAY_VECTORS") != "" {
-		return false
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return true
-}
-
-type digestVector struct {
-	Name, JSON, Text, MD5 string
-	Other                 map[string]string
-}
-
-type envelopeVector struct {
-	Name      string
-	SignKey   string `json:"sign_key"`
-	Form      string
-	Plaintext string
-	MD5       string
-	AESKey    string `json:"aes_key"`
-	Data      string
-	Wire      string
-}
-
-type rejectVector struct {
-	Name       string
-	SignKey    string `json:"sign_key"`
-	MerchantID string `json:"merchant_id"`
-	Stage      string
-	Reason     string
-	Wire       string
-}
 
 func mustKey(t testing.TB, signKey string) envelope.Key {
 	t.Helper()
@@ -79,31 +20,14 @@ func mustKey(t testing.TB, signKey string) envelope.Key {
 
 func TestVectors(t *testing.T) {
 	t.Parallel()
-	var (
-		digests   []digestVector
-		envelopes []envelopeVector
-		rejects   []rejectVector
-	)
-	ran := 0
-	if readVectors(t, "digest.json", &digests) {
-		ran++
-		t.Run("digest", func(t *testing.T) { testDigests(t, digests) })
-	}
-	if readVectors(t, "envelopes.json", &envelopes) {
-		ran++
-		t.Run("envelopes", func(t *testing.T) { testEnvelopes(t, envelopes) })
-	}
-	if readVectors(t, "reject.json", &rejects) {
-		ran++
-		t.Run("reject", func(t *testing.T) { testRejects(t, rejects) })
-	}
-	if ran == 0 {
-		t.Fatalf("%s: no vector file", vectorDir())
-	}
+	set := vectors.Read(t)
+	t.Run("digest", func(t *testing.T) { testDigests(t, set.Digests) })
+	t.Run("envelopes", func(t *testing.T) { testEnvelopes(t, set.Envelopes) })
+	t.Run("reject", func(t *testing.T) { testRejects(t, set.Rejects) })
 }
 
-func testDigests(t *testing.T, vectors []digestVector) {
-	for _, v := range vectors {
+func testDigests(t *testing.T, all []vectors.Digest) {
+	for _, v := range all {
 		t.Run(v.Name, func(t *testing.T) {
 			t.Parallel()
 			for _, form := range envelope.Forms {
@@ -145,8 +69,8 @@ func formOf(name string) envelope.Form {
 	return -1
 }
 
-func testEnvelopes(t *testing.T, vectors []envelopeVector) {
-	for _, v := range vectors {
+func testEnvelopes(t *testing.T, all []vectors.Envelope) {
+	for _, v := range all {
 		t.Run(v.Name, func(t *testing.T) {
 			t.Parallel()
 			key := mustKey(t, v.SignKey)
@@ -190,8 +114,8 @@ func testEnvelopes(t *testing.T, vectors []envelopeVector) {
 	}
 }
 
-func testRejects(t *testing.T, vectors []rejectVector) {
-	for _, v := range vectors {
+func testRejects(t *testing.T, all []vectors.Reject) {
+	for _, v := range all {
 		t.Run(v.Name, func(t *testing.T) {
 			t.Parallel()
 			key := mustKey(t, v.SignKey)
@@ -225,16 +149,9 @@ func testRejects(t *testing.T, vectors []rejectVector) {
 // its mini-program page. Its sign key is not published.
 func TestSeedCallback(t *testing.T) {
 	t.Parallel()
-	var seed struct {
-		Name, Action, JSON, Text, MD5, Wire string
-		Values                              json.RawMessage
-	}
-	b, err := os.ReadFile(filepath.Join("testdata", "vectors", "seed_callback.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(b, &seed); err != nil {
-		t.Fatal(err)
+	seed := vectors.Read(t).Seed
+	if seed.JSON == "" {
+		t.Skip("a foreign directory without the callback")
 	}
 	text, sum, err := envelope.Digest([]byte(seed.JSON), envelope.FormJava)
 	if err != nil || text != seed.Text || sum != seed.MD5 {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/internal/vectors"
 	"github.com/ottpaykit/ottpay/limit"
 	"github.com/ottpaykit/ottpay/middleware"
 )
@@ -251,9 +252,9 @@ func TestAttack(t *testing.T) {
 		{"another digest", relabelled(func(r *envelope.Response) { r.MD5 = strings.Repeat("0", 32) }), nil, 401, false},
 		{"a bit", relabelled(func(r *envelope.Response) { r.Data = flip(r.Data, 3) }), nil, 401, false},
 		{"the last bit", relabelled(func(r *envelope.Response) { r.Data = flip(r.Data, len(r.Data)-6) }), nil, 401, false},
-		{"blocks swapped", splice(t, paid, moved(len(paid)/16, 3, 1)...), nil, 401, false},
-		{"a block left out", splice(t, paid, without(len(paid)/16, 2)...), nil, 401, false},
-		{"a block twice", splice(t, paid, inserted(len(paid)/16, 2, 4)...), nil, 401, false},
+		{"blocks swapped", splice(t, paid, vectors.Moved(len(paid)/16, 3, 1)...), nil, 401, false},
+		{"a block left out", splice(t, paid, vectors.Without(len(paid)/16, 2)...), nil, 401, false},
+		{"a block twice", splice(t, paid, vectors.Inserted(len(paid)/16, 2, 4)...), nil, 401, false},
 		{"all but a block", splice(t, paid, len(paid)/16), nil, 401, false},
 		{"zeros", relabelled(func(r *envelope.Response) { r.Data = base64.StdEncoding.EncodeToString(make([]byte, 160)) }), nil, 401, false},
 

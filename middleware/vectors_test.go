@@ -4,62 +4,22 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/internal/vectors"
 	"github.com/ottpaykit/ottpay/middleware"
 )
-
-// vectorFile reads a vector file of package envelope, or a foreign one of the
-// same format. It reports false if a foreign directory lacks it.
-func vectorFile(t *testing.T, name string, into any) bool {
-	t.Helper()
-	dir := os.Getenv("OTTPAY_VECTORS")
-	foreign := dir != ""
-	switch {
-	case foreign && !filepath.IsAbs(dir):
-		dir = filepath.Join("..", dir) // as seen from where go test ./middleware is typed
-	case !foreign:
-		dir = filepath.Join("..", "envelope", "testdata", "vectors")
-	}
-	b, err := os.ReadFile(filepath.Join(dir, name))
-	if errors.Is(err, os.ErrNotExist) && foreign {
-		return false
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return true
-}
 
 // TestVectors posts the vectors as callbacks: what must be refused is, with the
 // answer that its stage asks for; what opens and is a callback is handled.
 func TestVectors(t *testing.T) {
 	t.Parallel()
-	var rejects []struct {
-		Name       string
-		SignKey    string `json:"sign_key"`
-		MerchantID string `json:"merchant_id"`
-		Stage      string
-		Reason     string
-		Wire       string
-	}
-	ran := 0
-	if vectorFile(t, "reject.json", &rejects) {
-		ran++
-	}
-	for _, v := range rejects {
+	set := vectors.Read(t)
+	for _, v := range set.Rejects {
 		t.Run("reject/"+v.Name, func(t *testing.T) {
 			t.Parallel()
 			status, runs := deliver(t, v.SignKey, v.MerchantID, v.Wire)
@@ -84,20 +44,7 @@ func TestVectors(t *testing.T) {
 		})
 	}
 
-	var envelopes []struct {
-		Name      string
-		SignKey   string `json:"sign_key"`
-		Form      string
-		Plaintext string
-		MD5       string
-		AESKey    string `json:"aes_key"`
-		Data      string
-		Wire      string
-	}
-	if vectorFile(t, "envelopes.json", &envelopes) {
-		ran++
-	}
-	for _, v := range envelopes {
+	for _, v := range set.Envelopes {
 		t.Run("envelopes/"+v.Name, func(t *testing.T) {
 			t.Parallel()
 			var outer struct {
@@ -121,9 +68,6 @@ func TestVectors(t *testing.T) {
 				t.Errorf("answer %d, %d runs; want %d, %d", status, runs, want, wantRuns)
 			}
 		})
-	}
-	if ran == 0 {
-		t.Fatal("no vector file")
 	}
 }
 
