@@ -57,5 +57,9 @@ func (a Answer) mismatch(d *Delivery) Reason {
 	if a.OrderID == "" {
 		return ReasonAnswerWithoutOrder
 	}
-	return a.Mismatch(Wanted{OrderID: d.OrderID, Merchant: d.Merchant, Kind: d.Kind, Amount: d.amountIs})
+	w := Wanted{OrderID: d.OrderID, Merchant: d.Merchant, Kind: d.Kind, Amount: d.amountIs}
+	if d.Notification != nil {
+		w.Checkout = d.Notification.PrepayOrderID
+	}
+	return a.Mismatch(w)
 }

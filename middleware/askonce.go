@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,6 +46,11 @@ type question struct {
 	merchant, order, checkout string
 	query                     api.Action
 	settle                    bool // no notification asks
+}
+
+func (q question) clone() question {
+	q.merchant, q.order, q.checkout = strings.Clone(q.merchant), strings.Clone(q.order), strings.Clone(q.checkout)
+	return q
 }
 
 // asking is one query and what it learned.
@@ -94,6 +100,7 @@ func (o *askOnce) join(ctx context.Context, q question, d *Delivery) *asking {
 	// The query belongs to everybody who waits for it: it has a time of its
 	// own, and ends early only when all of them have gone.
 	query, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.timeout)
+	q = q.clone() // it is kept, and d's texts share the memory of a whole message
 	a := &asking{question: q, start: o.now(), waiting: 1, cancel: cancel, finished: make(chan struct{})}
 	o.asked[q] = a
 	alone := *d // whoever handles d may go, and write to it, before the query ends
@@ -105,8 +112,12 @@ func (o *askOnce) join(ctx context.Context, q question, d *Delivery) *asking {
 func (o *askOnce) leave(a *asking) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if a.waiting--; a.waiting == 0 {
-		a.cancel()
+	if a.waiting--; a.waiting > 0 {
+		return
+	}
+	a.cancel()
+	if a.end.IsZero() && o.asked[a.question] == a {
+		delete(o.asked, a.question) // its error would be that of who gave up
 	}
 }
 
@@ -142,6 +153,9 @@ func (o *askOnce) finish(a *asking) {
 	defer o.mu.Unlock()
 	a.end = o.now()
 	close(a.finished)
+	if o.asked[a.question] != a {
+		return // given up
+	}
 	if o.window <= 0 || errors.Is(a.err, errNotPut) {
 		delete(o.asked, a.question)
 		return

@@ -394,3 +394,37 @@ type lending struct{ dedupe.Claim }
 func (lending) Context(ctx context.Context) context.Context {
 	return context.WithValue(ctx, lent{}, true)
 }
+
+// TestAskOnceGivenUp: the error of a query that was given up is not that of the
+// next one who asks.
+func TestAskOnceGivenUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := new(shop)
+		w := newWebhook(t, func(cfg *middleware.Config) {
+			cfg.Asker = askerFunc(func(ctx context.Context, d *middleware.Delivery) (middleware.Answer, error) {
+				select {
+				case <-ctx.Done():
+					time.Sleep(time.Millisecond) // it takes a moment to notice
+					return middleware.Answer{}, ctx.Err()
+				case <-time.After(time.Second):
+					return answer("success", 1999)(d)
+				}
+			})
+		})
+		order := middleware.Order{Merchant: merchant, ID: "T1", Amount: 1999}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		if result, err := w.Settle(ctx, order, s.handle); err == nil {
+			t.Fatalf("%s in half the time that the query takes", result)
+		}
+		for range 2 {
+			if _, err := w.Settle(t.Context(), order, s.handle); err != nil {
+				t.Error(err)
+			}
+		}
+		if s.runs.Load() != 1 {
+			t.Errorf("handled %d times", s.runs.Load())
+		}
+	})
+}

@@ -152,6 +152,9 @@ func TestUnusual(t *testing.T) {
 		reason  string
 	}{
 		{"another merchant", payload(merchant, "HK00000001"), 1999, "WX240102030405000001", "merchant"},
+		{"no channel at all", payload(`"bizpay_order_id":"WX240102030405000001",`, ""), 1999, "", "bizpay_order_id"},
+		{"a blank status", payload(`"tip"`, `"order_status":" ","tip"`), 1999, "WX240102030405000001", "kind"},
+		{"a status of control characters", payload(`"tip"`, `"order_status":"\u0000\ufeff","tip"`), 1999, "WX240102030405000001", "kind"},
 		{"dollars", payload(`"1999"`, `"19.99"`), 1999, "WX240102030405000001", "amount"},
 		{"dollars, one decimal", payload(`"1999"`, `"19.9"`), 1990, "WX240102030405000001", "amount"},
 		{"a sale without a channel", payload(`"bizpay_order_id":"WX240102030405000001"`, `"sale_num":"7"`), 1999, "", "bizpay_order_id"},
@@ -194,5 +197,49 @@ func TestUnusual(t *testing.T) {
 				t.Errorf("the member is not named: %s", log)
 			}
 		})
+	}
+}
+
+// TestBlankStatus: a status that says nothing is not confirmed by every answer,
+// and without an Asker it is no payment, also for who requires a status.
+func TestBlankStatus(t *testing.T) {
+	t.Parallel()
+	body := callback(t, strings.Replace(paid, `"tip"`, `"order_status":" ","tip"`, 1))
+	for _, status := range []api.OrderStatus{"notpay", "authorised", "failure", "fully_refunded", ""} {
+		s := new(shop)
+		h := s.behind(newWebhook(t, func(cfg *middleware.Config) {
+			cfg.Asker = askerFunc(func(_ context.Context, d *middleware.Delivery) (middleware.Answer, error) {
+				return answer(status, 1999)(d)
+			})
+		}))
+		if code := post(h, body).Code; code != 503 || s.runs.Load() != 0 {
+			t.Errorf("the query says %q: answer %d, handled %d times", status, code, s.runs.Load())
+		}
+	}
+	trusting := middleware.Handle(newWebhook(t, nil), func(context.Context, *api.CardNotification) error {
+		t.Error("handled on the callback's word")
+		return nil
+	})
+	if code := post(trusting, body).Code; code != 503 {
+		t.Errorf("without an Asker: answer %d", code)
+	}
+}
+
+// TestCheckoutOfTheAnswer: a query that names a checkout confirms no other one.
+func TestCheckoutOfTheAnswer(t *testing.T) {
+	t.Parallel()
+	body := callback(t, strings.Replace(paid, `"tip"`, `"prepay_order_id":"P1","tip"`, 1))
+	for checkout, want := range map[string]int{"P1": 200, "": 200, "P2": 503} {
+		s := new(shop)
+		h := s.behind(newWebhook(t, func(cfg *middleware.Config) {
+			cfg.Asker = askerFunc(func(_ context.Context, d *middleware.Delivery) (middleware.Answer, error) {
+				a, err := answer("success", 1999)(d)
+				a.Checkout = checkout
+				return a, err
+			})
+		}))
+		if code := post(h, body).Code; code != want {
+			t.Errorf("the answer names %q: %d, want %d", checkout, code, want)
+		}
 	}
 }

@@ -51,6 +51,9 @@ func (w *Webhook) readBody(rw http.ResponseWriter, rec *record) *Refusal {
 	case err == nil, errors.Is(err, http.ErrBodyReadAfterClose):
 		// The server itself would have said unexpected EOF.
 		return failed(ReasonBodyConsumed, errors.New("something in front of the webhook has read the request's body; mount the webhook before it"))
+	case errors.As(err, new(*http.MaxBytesError)):
+		// Not ours: a real callback may be longer than that.
+		return failed(ReasonBodyConsumed, errors.New("something in front of the webhook limits the request's body; let 64 KiB through"))
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(r.Context().Err(), context.DeadlineExceeded):
 		return refused(http.StatusRequestTimeout, ReasonBodySlow)
 	}

@@ -14,8 +14,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/middleware"
 )
 
@@ -166,4 +168,41 @@ func (h *readHook) Read(p []byte) (int, error) {
 		h.first = nil
 	}
 	return h.ReadCloser.Read(p)
+}
+
+// TestLimitInFront: a body that something in front cuts off may be a real
+// callback: it is asked for again, and the line says what to do.
+func TestLimitInFront(t *testing.T) {
+	t.Parallel()
+	var refusals []error
+	s := new(shop)
+	h := s.behind(newWebhook(t, func(cfg *middleware.Config) {
+		cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { refusals = append(refusals, r.Err) }
+	}))
+	if code := post(http.MaxBytesHandler(h, 100), callback(t, paid)).Code; code != 503 {
+		t.Errorf("answer %d", code)
+	}
+	if len(refusals) != 1 || refusals[0] == nil || !strings.Contains(refusals[0].Error(), "limits the request's body") {
+		t.Errorf("told %v", refusals)
+	}
+	if code := post(h, callback(t, paid)).Code; code != 200 || s.runs.Load() != 1 {
+		t.Errorf("without the limit: %d", code)
+	}
+}
+
+// TestKeysTakeTooLong: a key store that hangs ends with Config.Timeout.
+func TestKeysTakeTooLong(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWebhook(t, func(cfg *middleware.Config) {
+			cfg.Keys = keysFunc(func(ctx context.Context, _ string) ([]envelope.Key, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			})
+		})
+		start := time.Now()
+		if code := post(new(shop).behind(w), callback(t, paid)).Code; code != 503 || time.Since(start) != 10*time.Second {
+			t.Errorf("answer %d after %s", code, time.Since(start))
+		}
+	})
 }

@@ -31,7 +31,7 @@ func (w *Webhook) open(ctx context.Context, rec *record) *Refusal {
 	}
 	var keys []envelope.Key
 	if merchant == w.cfg.Merchant || isMerchant(merchant) {
-		keys, err = w.cfg.Keys.Keys(ctx, merchant)
+		keys, err = w.keys(ctx, merchant)
 	}
 	if err != nil {
 		return failed(ReasonKeysUnavailable, err)
@@ -68,6 +68,16 @@ func (w *Webhook) open(ctx context.Context, rec *record) *Refusal {
 	return refusal
 }
 
+// keys looks the merchant's keys up, for no longer than the rest may take.
+func (w *Webhook) keys(ctx context.Context, merchant string) ([]envelope.Key, error) {
+	if known, ok := w.cfg.Keys.(StaticKeys); ok {
+		return known.Keys(ctx, merchant)
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.Timeout)
+	defer cancel()
+	return w.cfg.Keys.Keys(ctx, merchant)
+}
+
 var (
 	errZeroKey     = errors.New("Keys returned a zero Key: use envelope.NewKey")
 	errNeverOpened = errors.New("no callback has opened under this merchant's sign key since the program started: is the sign key right?")
@@ -95,24 +105,24 @@ func isMerchant(id string) bool {
 // word makes it believed.
 func (d *Delivery) identify() *Refusal {
 	m := d.Payload.Members()
-	checkout := has(m, "prepay_order_id")
 	switch {
 	case !has(m, "finish_time"):
 		return &Refusal{Status: http.StatusBadRequest, Reason: ReasonFinishTime, result: ResultRefused}
-	case !has(m, "order_id") && checkout:
-		return deferred(ReasonOrderID, errors.New("a checkout's callback without an order_id"))
 	case !has(m, "order_id"):
-		return &Refusal{Status: http.StatusBadRequest, Reason: ReasonOrderID, result: ResultRefused}
+		return deferred(ReasonOrderID, errors.New("the payload has a finish_time and no order_id"))
 	case has(m, "bizpay_order_id"), has(m, "pay_no"), has(m, "payNo"), has(m, "out_trade_no"):
-	case checkout, has(m, "sale_num"):
-		d.unusual = ReasonBizpayOrderID
 	default:
-		return &Refusal{Status: http.StatusBadRequest, Reason: ReasonBizpayOrderID, result: ResultRefused}
+		d.unusual = ReasonBizpayOrderID
 	}
 	if has(m, "merchant_id") && string(value(m, "merchant_id")) != d.Merchant {
 		d.unusual = ReasonMerchant
 	}
-	d.Kind = kindOf(string(value(m, "order_status"))) // what else it may be is the schema's business
+	status := string(value(m, "order_status")) // what else it may be is the schema's business
+	if d.Kind = kindOf(status); d.Kind == "" {
+		// A blank text says as little as an absent one. But a card's notification
+		// must say something.
+		d.Kind, d.unusual = api.KindPaid, ReasonKind
+	}
 	return d.readAmount(m)
 }
 

@@ -73,6 +73,7 @@ func (s *sampler) add(kind sampled, now time.Time) *sample {
 			return k
 		}
 	}
+	kind.merchant = strings.Clone(kind.merchant) // it shares the memory of a whole envelope
 	k := &sample{start: now}
 	s.kinds[kind] = k
 	return k
