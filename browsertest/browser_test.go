@@ -3,10 +3,10 @@ package browsertest_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
-	goruntime "runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,7 +30,14 @@ var browser struct {
 	why string // there is none
 }
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+// whole asks for the long forms of the tests: every screen in every window, light
+// and dark, every fault, and the screenshots.
+var whole = flag.Bool("whole", false, "every screen in every window, every fault, and screenshots/")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
 
 func run(m *testing.M) int {
 	path, err := chromium()
@@ -295,12 +302,6 @@ func (b *tab) path() string {
 // wait waits until an expression is true in the page.
 func (b *tab) wait(expression string) {
 	b.t.Helper()
-	b.within(patience, expression)
-}
-
-// within waits until an expression is true, which must be so in time.
-func (b *tab) within(limit time.Duration, expression string) {
-	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	for started := time.Now(); ; time.Sleep(10 * time.Millisecond) {
@@ -308,8 +309,8 @@ func (b *tab) within(limit time.Duration, expression string) {
 		switch {
 		case err == nil && ok:
 			return
-		case time.Since(started) > limit || ctx.Err() != nil:
-			b.t.Fatalf("not within %v: %s (%v)\nat %s", limit, expression, err, b.where())
+		case time.Since(started) > patience || ctx.Err() != nil:
+			b.t.Fatalf("not within %v: %s (%v)\nat %s", patience, expression, err, b.where())
 		}
 	}
 }
@@ -421,14 +422,3 @@ func (b *tab) tabTo(name string) {
 }
 
 func itoa(n uint64) string { return strconv.FormatUint(n, 10) }
-
-// slowMachine reports whether the machine has more to do than it can, so that
-// nothing can be said of how long a page takes.
-func slowMachine() bool {
-	text, err := os.ReadFile("/proc/loadavg")
-	var load float64
-	if err == nil {
-		_, err = fmt.Sscan(string(text), &load)
-	}
-	return err != nil || load > float64(2*goruntime.NumCPU())
-}

@@ -25,7 +25,7 @@ func TestShop(t *testing.T) {
 	b := newBox(t, func(c *ottpaytest.Config) { c.Redelivery = nil })
 	p := newTab(t, b.url, phone)
 	p.open("/") // or there is no browser, and nothing to build
-	shop := startExample(t, b, "the shop is open: ", "gin", "-listen", "127.0.0.1:0")
+	shop := startExample(t, b, "the shop is open: ", buildExample(t, "gin"), "-listen", "127.0.0.1:0")
 	for _, way := range []string{"Buy with WeChat Pay", "Buy, any method"} {
 		p.open(shop)
 		p.leave(func() { p.press(way) })
@@ -45,9 +45,8 @@ func TestShop(t *testing.T) {
 	p.clean("favicon")
 }
 
-// startExample builds an example and starts it against the sandbox, or alone if
-// there is none. It returns what the program says behind a word.
-func startExample(t *testing.T, b *box, word, name string, arguments ...string) string {
+// buildExample builds an example and returns the program's path.
+func buildExample(t *testing.T, name string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "example")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./"+name)
@@ -55,6 +54,13 @@ func startExample(t *testing.T, b *box, word, name string, arguments ...string) 
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	return program
+}
+
+// startExample starts an example against the sandbox, or alone if there is none.
+// It returns what the program says behind a word.
+func startExample(t *testing.T, b *box, word, program string, arguments ...string) string {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, program, arguments...)
 	cmd.Env = os.Environ()
@@ -93,7 +99,7 @@ func startExample(t *testing.T, b *box, word, name string, arguments ...string) 
 		}
 	}
 	cancel()
-	t.Fatalf("%s does not start: %v\n%s", name, cmd.Wait(), strings.Join(said, "\n"))
+	t.Fatalf("%s does not start: %v\n%s", program, cmd.Wait(), strings.Join(said, "\n"))
 	return ""
 }
 
@@ -104,8 +110,9 @@ func TestPreview(t *testing.T) {
 	b := newBox(t, nil)
 	p := newTab(t, b.url, phone)
 	p.open("/")
+	program := buildExample(t, "mini-program")
 	for name, around := range map[string]*box{"sandbox elsewhere": b, "sandbox mounted in the shop": nil} {
-		p.open(startExample(t, around, "preview ", "mini-program", "-addr", "127.0.0.1:0"))
+		p.open(startExample(t, around, "preview ", program, "-addr", "127.0.0.1:0"))
 		p.says("Oolong tea")
 		for _, step := range []struct{ press, decide, says string }{
 			{"Pay CA$12.50", "cancel", "You have not paid."},

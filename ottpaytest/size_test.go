@@ -3,13 +3,14 @@ package ottpaytest_test
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/gen/api"
@@ -49,9 +50,14 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// TestSize fills a gateway and looks at its size and at its speed. The bounds
-// are far from what a machine does that has nothing else to do: they find a list
-// that is copied for each page, and a body that is kept as it came.
+// whole asks for the long forms of the tests, which take a minute under the race
+// detector.
+var whole = flag.Bool("whole", false, "fill gateways with 10 000 orders and more, and tear a record at every byte")
+
+// TestSize fills a gateway and looks at its size and at what a look costs. It
+// counts bytes, because a machine that is busy says nothing with its time: they
+// find a list that is copied for each page, and a body that is kept as it came.
+// BenchmarkLook has the times.
 func TestSize(t *testing.T) {
 	g, err := ottpaytest.New(ottpaytest.Config{MerchantID: merchantID, SignKey: signKey, Callbacks: roundTripper(nowhere)})
 	if err != nil {
@@ -59,48 +65,80 @@ func TestSize(t *testing.T) {
 	}
 	defer g.Close()
 	before := heap()
-	const orders = 10_000
+	orders := 3000
+	if *whole {
+		orders = 10_000
+	}
 	crowd(t, g, orders)
-	each := (heap() - before) / orders
-	list := fastest(func() {
-		if page, total := g.List(ottpaytest.Query{Limit: 50}); len(page) != 50 || total != orders {
-			t.Errorf("%d of %d orders", len(page), total)
-		}
-	})
-	search := fastest(func() {
-		if page, _ := g.List(ottpaytest.Query{Text: "order00000007", Limit: 50}); len(page) != 1 {
-			t.Errorf("%d orders", len(page))
-		}
-	})
-	timeline := fastest(func() {
-		if events := g.Merchant(merchantID).Events("ORDER00009999"); len(events) != 2 {
-			t.Errorf("events %v", events)
-		}
-	})
-	t.Logf("%d orders of %d bytes; a page in %v, a search in %v, a timeline in %v", orders, each, list, search, timeline)
+	each := (heap() - before) / uint64(orders)
 	if each > 1500 {
 		t.Errorf("%d bytes an order", each)
 	}
-	for name, took := range map[string]time.Duration{"list": list, "search": search, "timeline": timeline} {
-		if took > 50*time.Millisecond { // 5 ms, but for the machine's other work
-			t.Errorf("%s: %v", name, took)
+	for name, look := range looks(t, g, orders) {
+		n := allocated(look)
+		t.Logf("%s of %d orders, %d bytes each: %d bytes", name, orders, each, n)
+		if n > 300<<10 {
+			t.Errorf("%s allocates %d bytes", name, n)
 		}
 	}
 }
 
-// fastest is the time of the fastest of some calls.
-func fastest(f func()) time.Duration {
-	best := time.Hour
+// looks are the ways to look at a gateway that holds a crowd.
+func looks(t testing.TB, g *ottpaytest.Gateway, orders int) map[string]func() {
+	last := fmt.Sprintf("ORDER%08d", orders-1)
+	return map[string]func(){
+		"list": func() {
+			if page, total := g.List(ottpaytest.Query{Limit: 50}); len(page) != 50 || total != orders {
+				t.Errorf("%d of %d orders", len(page), total)
+			}
+		},
+		"search": func() {
+			if page, _ := g.List(ottpaytest.Query{Text: "order00000007", Limit: 50}); len(page) != 1 {
+				t.Errorf("%d orders", len(page))
+			}
+		},
+		"timeline": func() {
+			if events := g.Merchant(merchantID).Events(last); len(events) != 2 {
+				t.Errorf("events %v", events)
+			}
+		},
+	}
+}
+
+// allocated is what one call allocates, at best: others may allocate meanwhile.
+func allocated(f func()) uint64 {
+	best := uint64(math.MaxUint64)
 	for range 5 {
-		start := time.Now()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
 		f()
-		best = min(best, time.Since(start))
+		runtime.ReadMemStats(&after)
+		best = min(best, after.TotalAlloc-before.TotalAlloc)
 	}
 	return best
 }
 
-// TestMany lets 45 000 events happen and looks whether that is bounded, and
-// whether what is old is still what it was.
+// BenchmarkLook times a look at 10 000 orders.
+func BenchmarkLook(b *testing.B) {
+	g, err := ottpaytest.New(ottpaytest.Config{MerchantID: merchantID, SignKey: signKey, Callbacks: roundTripper(nowhere)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer g.Close()
+	const orders = 10_000
+	crowd(b, g, orders)
+	for name, look := range looks(b, g, orders) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				look()
+			}
+		})
+	}
+}
+
+// TestMany lets more events happen, and more messages come, than are kept, and
+// looks whether that is bounded, and whether what is old is still what it was.
 func TestMany(t *testing.T) {
 	if testing.Short() {
 		t.Skip("many events")
@@ -110,11 +148,14 @@ func TestMany(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer g.Close()
-	const orders = 30_000
+	orders := 21_000
+	if *whole {
+		orders = 30_000
+	}
 	crowd(t, g, orders/2)
 	half := heap()
 	crowd(t, g, orders/2) // the same ids: refused, and yet events and messages
-	if n := g.Seq(); n < orders*3/2 {
+	if n := g.Seq(); n < uint64(orders*3/2) {
 		t.Fatalf("%d events", n)
 	}
 	if grown := int64(heap()) - int64(half); grown > 4<<20 {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -37,7 +38,7 @@ func run(ctx context.Context, sys System, args []string) int {
 	if sys.LookupEnv == nil {
 		sys.LookupEnv = func(string) (string, bool) { return "", false }
 	}
-	out, errOut := &sink{w: sys.Out}, &sink{w: sys.Err}
+	out, errOut := newSink(sys.Out), newSink(sys.Err)
 	sys.Out, sys.Err = out, errOut
 	a := &app{System: sys}
 	root := newRoot(a)
@@ -46,12 +47,13 @@ func run(ctx context.Context, sys System, args []string) int {
 	root.SetOut(out)
 	root.SetErr(errOut)
 
+	defer errOut.close()
 	err := root.ExecuteContext(ctx)
-	if out.err != nil && (err == nil || errors.Is(err, out.err)) {
-		if errors.Is(out.err, syscall.EPIPE) {
+	if failed := out.close(); failed != nil && (err == nil || errors.Is(err, failed)) {
+		if errors.Is(failed, syscall.EPIPE) {
 			return int(CodeDone) // the reader has what it wanted
 		}
-		err = &Failure{Code: CodeMachine, Kind: KindIO, Message: "cannot write to standard output: " + cause(out.err)}
+		err = &Failure{Code: CodeMachine, Kind: KindIO, Message: "cannot write to standard output: " + cause(failed)}
 	}
 	if err == nil {
 		return int(CodeDone)
@@ -74,20 +76,44 @@ type app struct {
 	fileEnv map[string]string // of envFile
 }
 
-// sink remembers the first error of a stream, so that a command need not look
-// after each line whether anybody still reads.
+// sink is a stream of one run, safe for concurrent use: the requests that a
+// command serves and the command itself write to it. It remembers its first
+// error, so that a command need not check after each line whether the stream is
+// still read, and takes nothing after close, because a request that outlives
+// the shutdown's grace would write behind the program's back.
 type sink struct {
-	w   io.Writer
-	err error
+	w    io.Writer
+	turn chan struct{} // holds one value while a write is under way
+	err  error
 }
 
+func newSink(w io.Writer) *sink { return &sink{w: w, turn: make(chan struct{}, 1)} }
+
 func (s *sink) Write(p []byte) (int, error) {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
 	if s.err != nil {
 		return 0, s.err
 	}
 	n, err := s.w.Write(p)
 	s.err = err
 	return n, err
+}
+
+// close ends the stream and returns its first error. It does not wait for a
+// reader that has stopped reading, such as a pager: that write never ends.
+func (s *sink) close() error {
+	select {
+	case s.turn <- struct{}{}:
+	case <-time.After(time.Second):
+		return nil
+	}
+	defer func() { <-s.turn }()
+	err := s.err
+	if err == nil {
+		s.err = io.ErrClosedPipe
+	}
+	return err
 }
 
 // newRoot returns the whole tree.

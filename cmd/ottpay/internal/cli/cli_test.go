@@ -18,7 +18,7 @@ type result struct {
 }
 
 // invoke runs the command line with an environment and standard input.
-func invoke(t *testing.T, env map[string]string, stdin string, args ...string) result {
+func invoke(t testing.TB, env map[string]string, stdin string, args ...string) result {
 	t.Helper()
 	var out, errOut bytes.Buffer
 	code := run(t.Context(), System{

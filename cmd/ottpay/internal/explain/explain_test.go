@@ -1,12 +1,17 @@
 package explain_test
 
 import (
+	"flag"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/ottpaykit/ottpay/cmd/ottpay/internal/explain"
 )
+
+// whole asks for the long forms of the tests, which take minutes under the race
+// detector.
+var whole = flag.Bool("whole", false, "every mistake in every message, 10 000 honest messages, 200 foreign keys")
 
 const (
 	merchant = "TS00000001"
@@ -49,9 +54,9 @@ func TestPlanted(t *testing.T) {
 func TestForeign(t *testing.T) {
 	t.Parallel()
 	x := newExplainer(t)
-	n := 200
-	if testing.Short() {
-		n = 50
+	n := 30
+	if *whole {
+		n = 200
 	}
 	for i := range n {
 		s := honest()

@@ -341,13 +341,14 @@ func (h honestMaker) carried(body []byte) []byte {
 	return body
 }
 
-// TestHonest explains honest messages: never anything but ok.
+// TestHonest explains honest messages, 10 000 of them with -whole: never
+// anything but ok.
 func TestHonest(t *testing.T) {
 	t.Parallel()
 	x := newExplainer(t)
-	n := 10_000
-	if testing.Short() {
-		n = 1000
+	n := 1500
+	if *whole {
+		n = 10_000
 	}
 	h := honestMaker{rand.New(rand.NewPCG(2026, 11))}
 	seen := make(map[string]int)

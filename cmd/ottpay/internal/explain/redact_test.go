@@ -10,7 +10,7 @@ import (
 
 // TestRedact explains broken messages that hold recognisable values: with
 // Redact none of them is shown, and a plaintext that no given key has decrypted
-// is never shown.
+// is never shown. With -whole that is every planted mistake, and else a sample.
 func TestRedact(t *testing.T) {
 	t.Parallel()
 	known := newExplainer(t)
@@ -20,7 +20,10 @@ func TestRedact(t *testing.T) {
 	}
 	const canary = "CANARY"
 	n := 0
-	for _, m := range allMistakes() {
+	for i, m := range allMistakes() {
+		if !*whole && i%6 != 0 {
+			continue
+		}
 		msg := message{"canary", explain.KindRequest, "H5PAY", "2.0", []member{
 			str("order_id", canary+"1"), str("amount", "1999"), str("biz_type", canary+"2"), str("operator_id", canary+"3"), str("currency_type", "CAD"),
 			str("submit_type", "form"), str("call_back_url", "https://"+canary+".example/?a=b&c"), raw("x", "12345678"), raw("y", "null"),
@@ -58,7 +61,7 @@ func TestRedact(t *testing.T) {
 			}
 		}
 	}
-	if n < 150 {
+	if n < 25 || *whole && n < 150 {
 		t.Errorf("%d mistakes; want many", n)
 	}
 }

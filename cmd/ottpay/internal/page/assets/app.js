@@ -69,11 +69,12 @@ function busy(region) {
 async function refresh(force) {
   clearTimeout(timer);
   timer = 0;
+  if ($('.error')) return; // it answers a form, and a GET of its address is another page
   const started = last = performance.now(), asked = known;
   let next;
   try {
     const r = await fetch(location.href, {headers: {'Ottpay-Live': '1'}, cache: 'no-store'});
-    if ($('.error') || !r.ok && r.status !== 404) return;
+    if (!r.ok && r.status !== 404) return;
     next = new DOMParser().parseFromString(await r.text(), 'text/html');
     if (!r.ok) $('main').replaceWith(next.querySelector('main')); // what was shown is gone
   } catch { return; } // the stream tells when the server is back
