@@ -18,7 +18,6 @@ import (
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -134,7 +133,7 @@ func newTab(t *testing.T, base string, v view) *tab {
 	}
 	ctx, cancel := chromedp.NewContext(browser.Context, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	return attach(t, ctx, base, v)
+	return attach(ctx, t, base, v)
 }
 
 // beside opens another tab with the same profile.
@@ -142,10 +141,10 @@ func (b *tab) beside(v view) *tab {
 	b.t.Helper()
 	ctx, cancel := chromedp.NewContext(b.ctx)
 	b.t.Cleanup(cancel)
-	return attach(b.t, ctx, b.base, v)
+	return attach(ctx, b.t, b.base, v)
 }
 
-func attach(t *testing.T, ctx context.Context, base string, v view) *tab {
+func attach(ctx context.Context, t *testing.T, base string, v view) *tab {
 	t.Helper()
 	b := &tab{t: t, ctx: ctx, base: base}
 	if err := chromedp.Do(ctx); err != nil { // the first one opens the tab, and must not have a deadline
@@ -369,15 +368,6 @@ func (b *tab) asked() ([]string, float64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]string(nil), b.requests...), b.wire
-}
-
-// close closes the tab.
-func (b *tab) close() {
-	b.t.Helper()
-	b.do(chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-		_, err := chromedp.Call(ctx, page.Close, cdp.Empty{})
-		return err
-	}))
 }
 
 // click clicks the first element that a selector finds, script or no script.

@@ -148,7 +148,7 @@ func (b *tab) popup(do func()) *tab {
 		if i >= 0 {
 			ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithTargetID(all[i].TargetID))
 			b.t.Cleanup(cancel)
-			return attach(b.t, ctx, b.base, desktop)
+			return attach(ctx, b.t, b.base, desktop)
 		}
 	}
 	b.t.Fatal("no other tab opens\nat ", b.where())

@@ -175,10 +175,10 @@ func (q *query) duration(name string, otherwise, most time.Duration) time.Durati
 
 // duration reads 10s, 1m30s, or a bare number of seconds.
 func duration(text string) (time.Duration, error) {
-	if _, err := strconv.ParseFloat(text, 64); err == nil {
-		text += "s"
+	d, err := time.ParseDuration(text + "s")
+	if err != nil {
+		d, err = time.ParseDuration(text)
 	}
-	d, err := time.ParseDuration(text)
 	if err == nil && d < 0 {
 		err = errors.New("it is negative")
 	}

@@ -89,7 +89,7 @@ func (s *server) serveEvents(w http.ResponseWriter, r *http.Request, after uint6
 			}{seq})) {
 				return
 			}
-			after, events = seq, nil
+			after = seq
 			continue
 		}
 		var text strings.Builder
@@ -174,10 +174,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 		if !f.selects(s.g, event) {
 			continue
 		}
-		if err := e.Encode(event); err != nil {
-			return nil // the client is gone
-		}
-		if limit--; limit == 0 {
+		if limit--; e.Encode(event) != nil || limit == 0 { // the client is gone, or has what it asked for
 			break
 		}
 	}

@@ -30,30 +30,30 @@ func Listen(ctx context.Context, addr string) ([]net.Listener, error) {
 	}
 	const attempts = 20 // of port 0: what is free on one may be taken on the other
 	for range attempts {
-		v4, err4 := lc.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", port))
+		v4, no4 := lc.Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", port))
 		other := port
-		if err4 == nil {
+		if no4 == nil {
 			other = strconv.Itoa(v4.Addr().(*net.TCPAddr).Port)
 		}
-		v6, err6 := lc.Listen(ctx, "tcp6", net.JoinHostPort("::1", other))
+		v6, no6 := lc.Listen(ctx, "tcp6", net.JoinHostPort("::1", other))
 		switch {
-		case err4 == nil && err6 == nil:
+		case no4 == nil && no6 == nil:
 			if host == "::1" {
 				return []net.Listener{v6, v4}, nil
 			}
 			return []net.Listener{v4, v6}, nil
-		case err4 != nil && err6 != nil:
-			return nil, err4
-		case err4 != nil && !missing(err4):
-			v6.Close()
-			return nil, err4
-		case err4 != nil:
+		case no4 != nil && no6 != nil:
+			return nil, no4
+		case no4 != nil && !missing(no4):
+			_ = v6.Close()
+			return nil, no4
+		case no4 != nil:
 			return []net.Listener{v6}, nil
-		case missing(err6):
+		case missing(no6):
 			return []net.Listener{v4}, nil
 		}
-		v4.Close()
-		if err = err6; port != "0" {
+		_ = v4.Close()
+		if err = no6; port != "0" {
 			break
 		}
 	}
@@ -108,7 +108,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	var first error
 	for _, server := range s.http {
 		if err := server.Shutdown(ctx); err != nil {
-			server.Close()
+			_ = server.Close()
 			if first == nil {
 				first = err
 			}

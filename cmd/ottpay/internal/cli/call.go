@@ -40,14 +40,14 @@ type callFlags struct {
 	fill     bool
 }
 
-func (f *callFlags) addTarget(cmd *cobra.Command) {
+func (f *callFlags) addTarget(a *app, cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.to, "to", "", "call the gateway at `URL` (default OTTPAY_BASE_URL, else the sandbox)")
 	flags.BoolVar(&f.live, "live", false, "call the vendor's gateway: every call is real")
 	flags.StringVar(&f.operator, "operator", "", "name operator `ID` (default OTTPAY_OPERATOR_ID)")
 	flags.DurationVar(&f.timeout, "timeout", 30*time.Second, "wait so long for an answer")
 	f.keys.add(cmd)
-	f.keys.addMerchant(cmd)
+	f.keys.addMerchant(a, cmd)
 }
 
 func newCall(a *app) *cobra.Command {
@@ -78,7 +78,7 @@ the payment again.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	f.addTarget(cmd)
+	f.addTarget(a, cmd)
 	flags.BoolVar(&f.fill, "fill", false, "fill required members that are missing with the document's examples")
 	flags.StringVar(&f.wait, "wait", "", "wait until the order is `paid`")
 	flags.BoolVar(&f.qr, "qr", false, "draw the code or the link for the payer")
@@ -133,7 +133,7 @@ func newRates(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().SortFlags = false
-	f.addTarget(cmd)
+	f.addTarget(a, cmd)
 	return cmd
 }
 
@@ -616,12 +616,12 @@ func (a *app) drawCode(data []byte) error {
 	if a.json {
 		w = a.Err
 	}
-	drawing, err := drawQR(text, a.colored(w))
-	if err != nil {
+	drawing, tooLong := drawQR(text, a.colored(w))
+	if tooLong != nil {
 		a.talk("the code cannot be drawn: it is too long")
 		return nil
 	}
-	_, err = io.WriteString(w, drawing)
+	_, err := io.WriteString(w, drawing)
 	return err
 }
 

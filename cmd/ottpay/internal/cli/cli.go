@@ -47,7 +47,7 @@ func run(ctx context.Context, sys System, args []string) int {
 	root.SetOut(out)
 	root.SetErr(errOut)
 
-	defer errOut.close()
+	defer func() { _ = errOut.close() }() // an error of it could be told nowhere
 	err := root.ExecuteContext(ctx)
 	if failed := out.close(); failed != nil && (err == nil || errors.Is(err, failed)) {
 		if errors.Is(failed, syscall.EPIPE) {

@@ -32,7 +32,8 @@ func (a *app) completeOrders(cmd *cobra.Command, _ []string, _ string) ([]string
 	return ids, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeMerchants lists the merchants of the running sandbox.
+// completeMerchants lists the merchants of the running sandbox, and nothing if there
+// is none.
 func (a *app) completeMerchants(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	info, ok := a.sandboxInfo(context.Background(), a.sandboxURL(), 150*time.Millisecond)
 	if !ok {

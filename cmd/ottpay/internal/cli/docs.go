@@ -229,7 +229,7 @@ func replaceFile(name string, data []byte) error {
 	if err != nil {
 		return &Failure{Code: CodeMachine, Kind: KindIO, Message: "cannot write " + name + ": " + cause(err)}
 	}
-	defer os.Remove(temporary.Name())
+	defer func() { _ = os.Remove(temporary.Name()) }() // gone, if it was renamed
 	mode := fs.FileMode(0o644)
 	if info, err := os.Stat(name); err == nil {
 		mode = info.Mode().Perm()
@@ -386,7 +386,8 @@ func fetch(ctx context.Context, address string) ([]byte, error) {
 	}
 	request.Header.Set("Accept", "text/markdown, text/plain;q=0.9, text/html;q=0.8, */*;q=0.1")
 	request.Header.Set("User-Agent", "ottpay-docs/"+version())
-	response, err := http.DefaultClient.Do(request)
+	client := &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, DisableKeepAlives: true}}
+	response, err := client.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("the server does not answer: %s", cause(err))
 	}

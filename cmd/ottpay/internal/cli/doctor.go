@@ -52,7 +52,7 @@ of an exchange rate.`,
 	flags.StringVar(&f.forward, "forward-to", "", "check the `URL` that listen forwards to")
 	flags.BoolVar(&f.live, "live", false, "ask the vendor's gateway for an exchange rate")
 	f.keys.add(cmd)
-	f.keys.addMerchant(cmd)
+	f.keys.addMerchant(a, cmd)
 	flags.StringArrayVar(&f.allow, "allow-callback", nil, "post the forgery to `HOST` wherever it is; may be repeated")
 	return cmd
 }
@@ -332,7 +332,7 @@ func (x *examination) callback(ctx context.Context, ring *keyring, f *doctorFlag
 		x.add("callback", fail, err.Error(), "")
 		return
 	}
-	post, _ := http.NewRequest(http.MethodPost, f.callback, bytes.NewReader(body))
+	post, _ := http.NewRequestWithContext(ctx, http.MethodPost, f.callback, bytes.NewReader(body))
 	post.Header.Set("Content-Type", "application/json")
 	got := p.send(ctx, post)
 	switch {
@@ -352,7 +352,7 @@ func (x *examination) callback(ctx context.Context, ring *keyring, f *doctorFlag
 	default:
 		x.add("callback", good, fmt.Sprintf("a forgery is refused with %d", got.status), "")
 	}
-	get, _ := http.NewRequest(http.MethodGet, f.callback, nil)
+	get, _ := http.NewRequestWithContext(ctx, http.MethodGet, f.callback, nil)
 	got = p.send(ctx, get)
 	switch {
 	case got.status == 0:

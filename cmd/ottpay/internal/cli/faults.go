@@ -261,7 +261,7 @@ func parseFault(spec string, direction ottpaytest.Direction) (ottpaytest.Fault, 
 			}
 		case "chance":
 			percent, ok := strings.CutSuffix(v, "%")
-			if f.Chance, err = strconv.ParseFloat(percent, 64); err != nil || f.Chance <= 0 {
+			if f.Chance, err = strconv.ParseFloat(percent, 64); err != nil || !(f.Chance > 0) {
 				err = bad("a probability such as 30%")
 				break
 			}

@@ -48,8 +48,9 @@ func (f *keyFlags) add(cmd *cobra.Command) {
 }
 
 // addMerchant adds the flag of a command that speaks for one merchant.
-func (f *keyFlags) addMerchant(cmd *cobra.Command) {
+func (f *keyFlags) addMerchant(a *app, cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.merchant, "merchant", "", "speak for merchant `ID` (default OTTPAY_MERCHANT_ID, or the first with a key)")
+	_ = cmd.RegisterFlagCompletionFunc("merchant", a.completeMerchants)
 }
 
 // keyring reads the keys: those of the file that the flag names, else those of

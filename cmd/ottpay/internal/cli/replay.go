@@ -144,7 +144,7 @@ func (a *app) replay(ctx context.Context, p *poster, messages []recordedMessage,
 			if method == "" {
 				method = http.MethodPost
 			}
-			r, err := http.NewRequest(method, to.String(), bytes.NewReader(*m.Wire))
+			r, err := http.NewRequestWithContext(ctx, method, to.String(), bytes.NewReader(*m.Wire))
 			if err != nil {
 				return configf("message %d cannot be sent: %v", m.Seq, err)
 			}

@@ -159,8 +159,8 @@ func (a *app) sandbox(ctx context.Context, f *sandboxFlags) error {
 		return a.cannotListen(ctx, addr, err)
 	}
 	for i, l := range listeners {
-		listeners[i] = g.Listener(l) // for the fault refuse
-		defer l.Close()              // if nothing is served in the end
+		listeners[i] = g.Listener(l)     // for the fault refuse
+		defer func() { _ = l.Close() }() // if nothing is served in the end
 	}
 	for _, spec := range f.faults {
 		fault, err := parseFault(spec, "")
@@ -541,7 +541,7 @@ func openBrowser(address string) {
 	case "windows":
 		name, args = "rundll32", []string{"url.dll,FileProtocolHandler", address}
 	}
-	if cmd := exec.Command(name, args...); cmd.Start() == nil {
+	if cmd := exec.CommandContext(context.Background(), name, args...); cmd.Start() == nil {
 		go func() { _ = cmd.Wait() }()
 	}
 }

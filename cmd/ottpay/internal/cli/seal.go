@@ -68,7 +68,7 @@ a whole request, response or callback around them.`,
 	flags.StringVar(&action, "action", "", "the action of a request, such as H5PAY")
 	flags.StringVar(&code, "code", "SUCCESS", "the rsp_code of a response or a callback")
 	keys.add(cmd)
-	keys.addMerchant(cmd)
+	keys.addMerchant(a, cmd)
 	_ = cmd.RegisterFlagCompletionFunc("as", cobra.FixedCompletions([]string{"data", "request", "response", "callback"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("action", completeActions)
 	return cmd

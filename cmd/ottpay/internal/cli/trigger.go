@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -79,7 +80,7 @@ one host.`,
 	flags.StringVar(&f.order, "order", "", "name the order `ID` (default a new one)")
 	flags.StringVar(&f.amount, "amount", "1999", "the amount in `CENTS`")
 	f.keys.add(cmd)
-	f.keys.addMerchant(cmd)
+	f.keys.addMerchant(a, cmd)
 	flags.StringArrayVar(&f.set, "set", nil, "set a member to a string, `name=value`; may be repeated")
 	flags.StringArrayVar(&f.raw, "raw", nil, "set a member to JSON, `name=JSON`; may be repeated")
 	flags.StringArrayVar(&f.unset, "unset", nil, "leave out the member `name`; may be repeated")
@@ -301,7 +302,7 @@ func (a *app) triggerPlain(ctx context.Context, p *plan) error {
 				}
 				mu.Lock()
 				if err != nil {
-					worst = err.(*Failure)
+					errors.As(err, &worst)
 				} else {
 					a.shot(s)
 					worst = worse(worst, a.judgePlain(p, s))

@@ -61,7 +61,7 @@ func (r *run) webhookAnswer(body []byte) *WebhookAnswer {
 	if err != nil {
 		return nil
 	}
-	req, err := http.NewRequest(method, "http://shop.example/ottpay", bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(context.Background(), method, "http://shop.example/ottpay", bytes.NewReader(body))
 	if err != nil {
 		return nil
 	}

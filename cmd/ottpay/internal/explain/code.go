@@ -29,11 +29,6 @@ const (
 	StepKind      Step = "kind" // request, response or callback, and its schema
 )
 
-// steps are the steps in order.
-func steps() []Step {
-	return []Step{StepTransport, StepJSON, StepBase64, StepLength, StepKey, StepPadding, StepPlaintext, StepDigest, StepKind}
-}
-
 // Codes returns every code, by step.
 func Codes() []CodeInfo {
 	return []CodeInfo{

@@ -353,13 +353,12 @@ func (s *search) find() []rule {
 
 // dimensions are the choices that differ for this message.
 type dimensions struct {
-	orders    []choice[[]int]
-	glues     []choice[glue]
-	drops     []choice[omission]
-	styles    []choice[style] // numbers, null, booleans, nested: one deviation each
-	values    []choice[style] // transformations of texts
-	keyings   []choice[keying]
-	baseCount int
+	orders  []choice[[]int]
+	glues   []choice[glue]
+	drops   []choice[omission]
+	styles  []choice[style] // numbers, null, booleans, nested: one deviation each
+	values  []choice[style] // transformations of texts
+	keyings []choice[keying]
 }
 
 func (s *search) dimensions() dimensions {

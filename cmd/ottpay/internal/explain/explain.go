@@ -180,16 +180,15 @@ func (r *run) keyName(k namedKey) string {
 // outerObject is what stands around the sealed object.
 type outerObject struct {
 	value
-	data, md5        string
-	dataAt           int // offset of the first character of data in the body
-	merchant         string
-	action, version  string
-	code             string
-	hasAction        bool
-	hasCode          bool
-	bareFailure      bool // a failure that comes without data, as the gateway's do
-	terminal         bool
-	merchantIsString bool
+	data, md5       string
+	dataAt          int // offset of the first character of data in the body
+	merchant        string
+	action, version string
+	code            string
+	hasAction       bool
+	hasCode         bool
+	bareFailure     bool // a failure that comes without data, as the gateway's do
+	terminal        bool
 }
 
 // readOuter reads the object and finds data and md5.
