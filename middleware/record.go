@@ -19,6 +19,7 @@ type record struct {
 	into    any           // what the handler gets besides the notification, or nil
 
 	start    time.Time
+	opening  time.Time // when the body was there, zero if no server brought the request
 	observed func(DeliveryOutcome)
 
 	room       *[]byte // of body

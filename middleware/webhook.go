@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/envelope"
@@ -29,6 +30,7 @@ type Webhook struct {
 	bracket  dedupe.Bracket
 	accepted []byte // the acknowledgement's body
 	gate     gate
+	holder   holder
 }
 
 // Handler returns middleware in front of next, for a router that has a handler
@@ -176,6 +178,9 @@ func (w *Webhook) answer(rw http.ResponseWriter, rec *record, refusal *Refusal) 
 	}
 	status := w.tell(rec, refusal)
 	rec.answered = true
+	if refusal.spend && !rec.opening.IsZero() { // its time would tell what failed
+		w.holder.hold(rec.request.Context(), rec.opening)
+	}
 	refuse(rw, status)
 }
 
@@ -208,6 +213,9 @@ func (w *Webhook) check(rw http.ResponseWriter, rec *record) *Refusal {
 	}
 	if refusal := w.readBody(rw, rec); refusal != nil {
 		return refusal
+	}
+	if fromNetwork(r) {
+		rec.opening = time.Now()
 	}
 	refusal := w.receive(r.Context(), rec)
 	if refusal != nil && refusal.spend && w.cfg.SourceLimiter != nil {
