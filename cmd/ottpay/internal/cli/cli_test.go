@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -30,7 +31,67 @@ func invoke(t testing.TB, env map[string]string, stdin string, args ...string) r
 			return v, ok
 		},
 	}, args)
-	return result{code, out.String(), errOut.String()}
+	got := result{code, out.String(), errOut.String()}
+	checkObjects(t, args, got)
+	return got
+}
+
+// start runs a command that runs on, with --json, until the test ends. It returns
+// the first line; the others are checked as they come.
+func start(t *testing.T, env map[string]string, args ...string) (ready struct{ Type, URL, API string }) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	r, w := io.Pipe()
+	var errOut bytes.Buffer
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, System{In: strings.NewReader(""), Out: w, Err: &errOut, LookupEnv: func(name string) (string, bool) {
+			v, ok := env[name]
+			return v, ok
+		}}, append(args, "--json"))
+		w.Close()
+	}()
+	lines := bufio.NewScanner(r)
+	if !lines.Scan() {
+		cancel()
+		t.Fatalf("ottpay %s: code %d, %s", strings.Join(args, " "), <-code, errOut.String())
+	}
+	if err := json.Unmarshal(lines.Bytes(), &ready); err != nil || ready.Type != "ready" {
+		t.Errorf("first line: %q, %v", lines.Text(), err)
+	}
+	var wrong []string // of the lines, for when the test's own goroutine is back
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for more := true; more; more = lines.Scan() {
+			if err := checkObject(lines.Text()); err != nil {
+				wrong = append(wrong, err.Error()+"\n"+lines.Text())
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if c := <-code; c != 0 || errOut.Len() != 0 {
+			t.Errorf("ottpay %s ends with %d: %s", strings.Join(args, " "), c, errOut.String())
+		}
+		<-read
+		for _, w := range wrong {
+			t.Errorf("ottpay %s: %s", strings.Join(args, " "), w)
+		}
+	})
+	return ready
+}
+
+// startSandbox returns the address of a sandbox.
+func startSandbox(t *testing.T) string {
+	t.Helper()
+	return strings.TrimSuffix(start(t, nil, "sandbox", "--addr", "127.0.0.1:0").API, "/-/api/v1")
+}
+
+// startListen returns the callback URL of a shop.
+func startListen(t *testing.T) string {
+	t.Helper()
+	return start(t, nil, "listen", "--addr", "127.0.0.1:0").URL + "ottpay"
 }
 
 func TestUsage(t *testing.T) {
@@ -137,22 +198,8 @@ func TestConformance(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a stalled body takes ten seconds")
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	r, w := io.Pipe()
-	done := make(chan int)
-	go func() {
-		done <- run(ctx, System{In: strings.NewReader(""), Out: w, Err: io.Discard}, []string{"listen", "--addr", "127.0.0.1:0", "--json"})
-		w.Close()
-	}()
-	d := json.NewDecoder(r)
-	var ready struct{ Type, URL string }
-	if err := d.Decode(&ready); err != nil || ready.Type != "ready" {
-		t.Fatalf("first line: %+v, %v", ready, err)
-	}
-	go func() { _, _ = io.Copy(io.Discard, io.MultiReader(d.Buffered(), r)) }()
 	env := map[string]string{"OTTPAY_MERCHANT_ID": "TS00000001", "OTTPAY_SIGN_KEY": demoKey, "OTTPAY_SIGN_KEY_2": "00000000000000FF"}
-	got := invoke(t, env, "", "trigger", "--to", ready.URL+"ottpay", "--all", "--json")
+	got := invoke(t, env, "", "trigger", "--to", startListen(t), "--all", "--json")
 	lines, failed := 0, 0
 	for line := range strings.Lines(got.out) {
 		var v struct {
@@ -183,10 +230,6 @@ func TestConformance(t *testing.T) {
 	}
 	if want := 57; lines != want || got.code != 0 || got.err != "" {
 		t.Errorf("%d lines, %d failed, code %d, stderr %q; want %d, 0, 0, nothing", lines, failed, got.code, got.err, want)
-	}
-	cancel()
-	if code := <-done; code != 0 {
-		t.Errorf("listen ended with %d", code)
 	}
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -154,7 +155,7 @@ func (a *app) docsDiff(ctx context.Context, from *docsFlags, args []string, o di
 	found := d.Diff(pages, drift.Options{Wording: o.wording, Words: words, All: o.all})
 	switch {
 	case a.json:
-		err = drift.WriteJSON(a.Out, found)
+		err = a.findings(found)
 	case o.sarif:
 		err = d.WriteSARIF(a.Out, found)
 	case o.github:
@@ -241,6 +242,20 @@ func replaceFile(name string, data []byte) error {
 	}
 	if err != nil {
 		return &Failure{Code: CodeMachine, Kind: KindIO, Message: "cannot write " + name + ": " + cause(err)}
+	}
+	return nil
+}
+
+// findings prints findings, one a line.
+func (a *app) findings(all []drift.Finding) error {
+	for _, f := range all {
+		line, err := json.Marshal(f)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(a.Out, `{"v":1,"type":"finding",%s`+"\n", line[1:]); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -465,9 +480,9 @@ func (a *app) docsImport(ctx context.Context, from *docsFlags, arg, name string,
 			Type    string   `json:"type"`
 			Action  string   `json:"action"`
 			YAML    string   `json:"yaml"`
-			Overlay string   `json:"overlay"`
+			Overlay string   `json:"overlay,omitempty"`
 			Review  []string `json:"review"`
-		}{1, "draft", draft.Action, draft.Text, draft.Overlay, draft.Notes})
+		}{1, "draft", draft.Action, draft.Text, draft.Overlay, append([]string{}, draft.Notes...)})
 	case !write:
 		_, err = fmt.Fprint(a.Out, draft.Text)
 		if err == nil && overlay != "" {

@@ -199,7 +199,7 @@ func unknownFault(name string, direction ottpaytest.Direction) *Failure {
 	return f
 }
 
-// parseFault reads NAME[,key=value…].
+// parseFault reads NAME[,key=value...].
 func parseFault(spec string, direction ottpaytest.Direction) (ottpaytest.Fault, error) {
 	name, rest, more := strings.Cut(spec, ",")
 	info, ok := lookupFault(strings.TrimSpace(name), direction)

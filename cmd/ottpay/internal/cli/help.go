@@ -92,8 +92,15 @@ func (a *app) subcommands(w io.Writer, cmd *cobra.Command) {
 func (a *app) usage(cmd *cobra.Command) error { return a.usageTo(a.Err, cmd) }
 
 func (a *app) usageTo(w io.Writer, cmd *cobra.Command) error {
-	_, err := fmt.Fprintf(w, "\n%s\n  %s\n", a.paint(w, bold, "Usage"), cmd.UseLine())
+	_, err := fmt.Fprintf(w, "\n%s\n  %s\n", a.paint(w, bold, "Usage"), useLine(cmd))
 	return err
+}
+
+func useLine(cmd *cobra.Command) string {
+	if cmd.HasAvailableSubCommands() {
+		return cmd.CommandPath() + " COMMAND [flags]"
+	}
+	return cmd.UseLine()
 }
 
 // newHelp returns the command help, which also finds the topics.
@@ -195,6 +202,8 @@ amount_cents, ids are strings. What is unknown is absent, never null. Within
 "v":1 members are only ever added.
 
   {"v":1,"type":"error","code":"usage","message":"…","hint":"…"}
+
+docs/cli.md lists the objects of each command.
 
 The codes of errors: usage, config, io, refused, unauthentic, unknown-outcome,
 pending, internal.`

@@ -76,7 +76,7 @@ one host.`,
 	flags.SortFlags = false
 	flags.StringVar(&f.post.to, "to", "", "post to the shop's callback `URL`")
 	flags.BoolVar(&f.all, "all", false, "send every fault of callbacks, and judge the answers")
-	flags.StringVar(&f.fault, "fault", "", "let a fault happen, `NAME[,key=value…]` (ottpay faults)")
+	flags.StringVar(&f.fault, "fault", "", "let a fault happen, `NAME[,key=value...]` (ottpay faults)")
 	flags.StringVar(&f.order, "order", "", "name the order `ID` (default a new one)")
 	flags.StringVar(&f.amount, "amount", "1999", "the amount in `CENTS`")
 	f.keys.add(cmd)
