@@ -15,26 +15,53 @@ type Acknowledgement struct {
 
 const plainText = "text/plain; charset=utf-8"
 
-func (w *Webhook) acknowledge(rw http.ResponseWriter) {
-	write(rw, http.StatusOK, w.cfg.Acknowledgement.ContentType, w.accepted)
+// reply is an answer of the Webhook, the same whenever it is given.
+type reply struct {
+	status int
+	header []headerLine
+	body   []byte
 }
 
-// refuse writes the one answer that every refusal with this status gets.
-func refuse(rw http.ResponseWriter, status int) {
+// headerLine shares its value with all answers. It has no room for a second one,
+// so that http.Header.Add copies it.
+type headerLine struct {
+	name  string
+	value []string
+}
+
+func newReply(status int, contentType, body string) *reply {
+	r := &reply{status: status, body: []byte(body)}
+	add := func(name, value string) { r.header = append(r.header, headerLine{name, []string{value}}) }
+	add("Content-Type", contentType)
+	add("Content-Length", strconv.Itoa(len(body)))
+	add("Cache-Control", "no-store")
+	add("X-Content-Type-Options", "nosniff")
 	if status == http.StatusMethodNotAllowed {
-		rw.Header().Set("Allow", http.MethodPost)
+		add("Allow", http.MethodPost)
 	}
-	write(rw, status, plainText, append([]byte(http.StatusText(status)), '\n'))
+	return r
 }
 
-func write(rw http.ResponseWriter, status int, contentType string, body []byte) {
+// newRefusals returns the one answer that every refusal with a status gets.
+func newRefusals() map[int]*reply {
+	all := make(map[int]*reply)
+	for _, status := range [...]int{
+		http.StatusBadRequest, http.StatusUnauthorized, http.StatusMethodNotAllowed, http.StatusRequestTimeout,
+		http.StatusRequestEntityTooLarge, http.StatusTooManyRequests, http.StatusServiceUnavailable,
+	} {
+		all[status] = newReply(status, plainText, http.StatusText(status)+"\n")
+	}
+	return all
+}
+
+func (r *reply) write(rw http.ResponseWriter) {
 	h := rw.Header()
-	values := []string{contentType, strconv.Itoa(len(body)), "no-store", "nosniff"} // at once, for four allocations less
-	h["Content-Type"], h["Content-Length"] = values[0:1:1], values[1:2:2]
-	h["Cache-Control"], h["X-Content-Type-Options"] = values[2:3:3], values[3:4:4]
-	rw.WriteHeader(status)
+	for _, line := range r.header {
+		h[line.name] = line.value
+	}
+	rw.WriteHeader(r.status)
 	// A gateway that went away before it read the answer asks again.
-	_, _ = rw.Write(body)
+	_, _ = rw.Write(r.body)
 }
 
 // statusWriter takes a handler's answer and keeps its status alone. It has no

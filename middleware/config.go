@@ -186,7 +186,8 @@ func New(cfg Config) (*Webhook, error) {
 		decoy:    decoy,
 		splices:  splice.New(cfg.OrderIDLength),
 		bracket:  dedupe.Bracket{Lease: cfg.Lease, Timeout: -1, ConfirmTimeout: cfg.ConfirmTimeout}, // the context has the time-out
-		accepted: []byte(cfg.Acknowledgement.Body),
+		accepted: newReply(http.StatusOK, cfg.Acknowledgement.ContentType, cfg.Acknowledgement.Body),
+		refusals: newRefusals(),
 	}, nil
 }
 

@@ -28,7 +28,8 @@ type Webhook struct {
 	lines    sampler
 	opened   merchants
 	bracket  dedupe.Bracket
-	accepted []byte // the acknowledgement's body
+	accepted *reply
+	refusals map[int]*reply // by status
 	gate     gate
 	holder   holder
 }
@@ -145,7 +146,7 @@ func (w *Webhook) serve(rw http.ResponseWriter, rec *record, h handler) {
 		if rec.answered { // else runtime.Goexit runs, as t.FailNow in a handler calls it
 			return
 		}
-		refuse(rw, http.StatusServiceUnavailable)
+		w.refusals[http.StatusServiceUnavailable].write(rw)
 		_ = http.NewResponseController(rw).Flush() // net/http drops what is not flushed
 		w.tell(rec, failed(ReasonPanic, errGoexit))
 	}()
@@ -173,7 +174,7 @@ func (w *Webhook) answer(rw http.ResponseWriter, rec *record, refusal *Refusal) 
 	}
 	if refusal == nil {
 		rec.answered = true
-		w.acknowledge(rw)
+		w.accepted.write(rw)
 		return
 	}
 	status := w.tell(rec, refusal)
@@ -181,7 +182,7 @@ func (w *Webhook) answer(rw http.ResponseWriter, rec *record, refusal *Refusal) 
 	if refusal.spend && !rec.opening.IsZero() { // its time would tell what failed
 		w.holder.hold(rec.request.Context(), rec.opening)
 	}
-	refuse(rw, status)
+	w.refusals[status].write(rw)
 }
 
 // Check only looks: it reads r's body and opens, verifies, decodes and

@@ -1188,3 +1188,21 @@ func TestEmbedded(t *testing.T) {
 		t.Errorf("the shop's own rule is broken: %d", code)
 	}
 }
+
+// TestAnswersAreKept: what a middleware adds to an answer's headers is not in
+// the next answer.
+func TestAnswersAreKept(t *testing.T) {
+	t.Parallel()
+	h := new(shop).behind(newWebhook(t, nil))
+	for range 2 {
+		for _, body := range [][]byte{callback(t, paid), []byte("no")} {
+			rw := post(h, body)
+			for _, name := range []string{"Content-Type", "Content-Length", "Cache-Control", "X-Content-Type-Options"} {
+				rw.Header().Add(name, "more")
+				if values := rw.Header()[name]; len(values) != 2 {
+					t.Errorf("%s: %q", name, values)
+				}
+			}
+		}
+	}
+}
