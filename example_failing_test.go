@@ -30,7 +30,7 @@ func Example_failing() {
 		case err == nil:
 			fmt.Println("go on")
 		case errors.Is(err, ottpay.ErrNotSent):
-			fmt.Println("nothing has left: mend it, or try again")
+			fmt.Println("nothing has left: repair it, or try again")
 		case errors.Is(err, ottpay.ErrUnknownOutcome):
 			asking, cancel := context.WithTimeout(ctx, 30*time.Second)
 			defer cancel()
@@ -54,5 +54,5 @@ func Example_failing() {
 	// happened init <nil>
 	// query this id; no new id before the answer is known
 	// go on
-	// nothing has left: mend it, or try again
+	// nothing has left: repair it, or try again
 }
