@@ -47,6 +47,9 @@ func (w *Webhook) confirm(ctx context.Context, d *Delivery) *Refusal {
 	if reason := d.Answer.mismatch(d); reason != "" {
 		return deferred(reason, nil)
 	}
+	if a := d.Answer.Amount; a != nil && *a != d.Amount && d.SpliceSign() != "" {
+		return deferred(ReasonAmountMismatch, errors.New("only the convenience fee explains it, and cipher blocks may have been moved"))
+	}
 	return nil
 }
 

@@ -102,6 +102,36 @@ func TestSpliceAsked(t *testing.T) {
 	}
 }
 
+// TestSpliceAndFee: a fee that the gateway does not name explains no amount in a
+// payload that may be a splice.
+func TestSpliceAndFee(t *testing.T) {
+	t.Parallel()
+	all := vectors.Splices()
+	i := slices.IndexFunc(all, func(s vectors.Splice) bool { return s.Name == "an amount that takes a digit of the remark" })
+	payload := strings.Replace(all[i].Payload, "}", `,"convenience_fee":"9054"}`, 1)
+	says := field.Cents(1005)
+	w := newWebhook(t, func(cfg *middleware.Config) {
+		cfg.AskWindow = -1
+		cfg.Asker = askerFunc(func(_ context.Context, d *middleware.Delivery) (middleware.Answer, error) {
+			return middleware.Answer{OrderID: d.OrderID, Status: "success", Amount: &says}, nil
+		})
+	})
+	var s shop
+	spliced := splice(t, payload, vectors.Moved(len(payload)/16, 9, 20)...)
+	d, err := w.Check(httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(spliced)))
+	if err != nil || d.Amount != 10059 || d.SpliceSign() == "" {
+		t.Fatalf("the splice says %v, sign %q: %v", d, d.SpliceSign(), err)
+	}
+	if code := post(s.behind(w), spliced).Code; code != 503 || s.runs.Load() != 0 {
+		t.Errorf("1005 and a fee of 9054 for 10059: answer %d, handled %d times", code, s.runs.Load())
+	}
+	says = 10059 - 9054
+	honest := callback(t, strings.Replace(paid, `"1999"`, `"10059","convenience_fee":"9054"`, 1))
+	if code := post(s.behind(w), honest).Code; code != 200 || s.runs.Load() != 1 {
+		t.Errorf("an honest fee: answer %d, handled %d times", code, s.runs.Load())
+	}
+}
+
 func TestOrderIDLength(t *testing.T) {
 	t.Parallel()
 	with := func(min, max int) func(*middleware.Config) {
