@@ -2,6 +2,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -13,8 +14,17 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: reference FILE")
 		os.Exit(2)
 	}
-	if err := os.WriteFile(os.Args[1], cli.Reference(), 0o644); err != nil {
+	if err := write(os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+func write(name string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(cli.Reference())
+	return errors.Join(err, f.Close())
 }
