@@ -3,6 +3,7 @@ package ottpay
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 
 	"github.com/ottpaykit/ottpay/gen/api"
@@ -17,6 +18,10 @@ type Client struct {
 	merchant, operator, terminal string
 	queries, effects             middleware.Limiter // nil: not limited
 }
+
+// Format writes the type's name, whatever the verb: fmt would read what calls
+// are changing.
+func (*Client) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "ottpay.Client") }
 
 // shared is what clients of several merchants have in common.
 type shared struct {

@@ -187,7 +187,7 @@ func (w *watch) callbacks(t *testing.T) {
 	w.post(t, middleware.Handle(held, ok), "POST", body(o))                         // a duplicate
 	w.post(t, middleware.Handle(held, ok), "POST", body(with(o, "amount", "4711"))) // a conflict
 	for _, store := range []dedupe.Store{badStore{claim: errHandler}, badStore{confirm: errHandler}, badStore{confirm: dedupe.ErrLost}, badStore{confirm: errHandler, release: errHandler}} {
-		send(func(c *middleware.Config) { c.Store = store }, ok, "POST", body(n()))
+		send(func(c *middleware.Config) { c.Store, c.ConfirmTimeout = store, 100*time.Millisecond }, ok, "POST", body(n()))
 	}
 	shut := hook(nil)
 	if err := shut.Shutdown(t.Context()); err != nil {

@@ -3,6 +3,8 @@ package dedupe
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"math"
 	"sync"
 	"time"
@@ -53,6 +55,10 @@ type Memory struct {
 	inFlight list  // claimed, the oldest first
 	soonest  int64 // no lease in inFlight runs out before
 }
+
+// Format writes the type's name, whatever the verb: fmt would read what claims
+// are changing.
+func (*Memory) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "dedupe.Memory") }
 
 // The slab's unit. Entries never move, and neither they nor the index hold a
 // pointer, so that the garbage collector does not walk them.

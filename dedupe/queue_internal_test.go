@@ -58,6 +58,7 @@ func TestQueueKey(t *testing.T) {
 		synctest.Wait()
 		leave()
 		time.Sleep(20 * time.Second)
+		synctest.Wait()
 		if done.Load() != 10 {
 			t.Errorf("%d have had the key, want 10", done.Load())
 		}
@@ -110,6 +111,7 @@ func TestQueueConnection(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		leaves[0]()
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if len(order) != 3 || order[0] != 0 || order[1] != 2 || order[2] != 3 {
 			t.Errorf("the turns were %v, want [0 2 3]", order)
 		}

@@ -10,6 +10,7 @@ import (
 	"container/list"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
 	"net/netip"
@@ -86,6 +87,10 @@ type Limiter struct {
 	order   list.List                 // of *source; front: failed or refused last
 	sites   map[netip.Addr]*list.List // of *source, likewise, by IPv6 /48
 }
+
+// Format writes the type's name, whatever the verb: fmt would read what requests
+// are changing.
+func (*Limiter) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "limit.Limiter") }
 
 // source is one client that failed lately.
 type source struct {

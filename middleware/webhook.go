@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"sync"
 	"time"
@@ -33,6 +34,10 @@ type Webhook struct {
 	gate     gate
 	holder   holder
 }
+
+// Format writes the type's name, whatever the verb: fmt would read what requests
+// are changing, and a pool's address may hold a password.
+func (*Webhook) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "middleware.Webhook") }
 
 // Handler returns middleware in front of next, for a router that has a handler
 // already: next finds the decrypted JSON as the request's body and the

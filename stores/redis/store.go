@@ -68,6 +68,10 @@ type Store struct {
 	cfg    Config
 }
 
+// Format writes the type's name, whatever the verb: a client's options hold a
+// password.
+func (*Store) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "redis.Store") }
+
 var (
 	//go:embed claim.lua
 	claimSource string
