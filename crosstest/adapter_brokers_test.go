@@ -183,7 +183,7 @@ func consumeTopic(t *testing.T, topic string, subscriber message.Subscriber, h m
 			return next(m)
 		}
 	})
-	r.AddNoPublisherHandler("ship", topic, subscriber, h)
+	r.AddConsumerHandler("ship", topic, subscriber, h)
 	done := make(chan error, 1)
 	go func() { done <- r.Run(context.Background()) }()
 	t.Cleanup(func() { // the router closes the subscriber

@@ -48,7 +48,7 @@ func docsBrokers(mux *http.ServeMux, webhook *middleware.Webhook, store dedupe.S
 	if err != nil {
 		return err
 	}
-	router.AddNoPublisherHandler("book", "payments", subscriber, book)
+	router.AddConsumerHandler("book", "payments", subscriber, book)
 	return nil
 }
 

@@ -102,7 +102,7 @@ func name(metric string, attrs attribute.Set) string {
 func attributes(s sdktrace.ReadOnlySpan) map[string]string {
 	attrs := make(map[string]string)
 	for _, a := range s.Attributes() {
-		attrs[string(a.Key)] = a.Value.Emit()
+		attrs[string(a.Key)] = a.Value.String()
 	}
 	return attrs
 }

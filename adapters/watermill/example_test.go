@@ -62,7 +62,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	router.AddNoPublisherHandler("ship", "payments", pubsub, ship)
+	router.AddConsumerHandler("ship", "payments", pubsub, ship)
 	done := make(chan error)
 	go func() { done <- router.Run(context.Background()) }()
 

@@ -53,7 +53,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Handle returns a handler for a Watermill router's AddNoPublisherHandler,
+// Handle returns a handler for a Watermill router's AddConsumerHandler,
 // which passes each notification to fn once, as far as the store can promise
 // that; see [dedupe.Do]. The message is acknowledged after the claim is
 // confirmed, and at once if that was done before. It is not acknowledged if fn

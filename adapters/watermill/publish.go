@@ -3,7 +3,7 @@
 //
 //	mux.Handle("POST /ottpay/callback", ottpaywatermill.Publish(webhook, publisher, "payments"))
 //
-//	router.AddNoPublisherHandler("ship", "payments", subscriber, handler)
+//	router.AddConsumerHandler("ship", "payments", subscriber, handler)
 //
 // Here handler is the result of [Handle].
 //

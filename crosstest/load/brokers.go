@@ -383,7 +383,7 @@ func consume(cfg queueConfig) error {
 		if err != nil {
 			return err
 		}
-		router.AddNoPublisherHandler("ship", cfg.Topic, subscriber, h)
+		router.AddConsumerHandler("ship", cfg.Topic, subscriber, h)
 		return router.Run(context.Background())
 	}
 	return fmt.Errorf("there is no broker %q", cfg.Broker)

@@ -69,7 +69,7 @@ func (s *stream) work(store dedupe.Store, book func(*message.Message, *api.Notif
 	if err != nil {
 		return nil, err
 	}
-	router.AddNoPublisherHandler("book", s.topic, subscriber, handle)
+	router.AddConsumerHandler("book", s.topic, subscriber, handle)
 	done := make(chan error, 1)
 	go func() { done <- router.Run(context.Background()) }() // until stop
 	select {
