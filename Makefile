@@ -9,7 +9,7 @@ MUTATE_MIN ?= 90
 PACKAGES ?= ./envelope ./wire ./field ./dedupe ./middleware .
 GOLANGCI = v2.15.0
 
-.PHONY: help generate fuzz bench crash chaos splice mutate lint release-check ci
+.PHONY: help generate fuzz bench figures crash chaos splice mutate lint release-check ci
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -26,6 +26,10 @@ fuzz:
 bench:
 	@mkdir -p bench/raw
 	go test -run='^$$' -bench=. -benchmem -count=$(BENCHCOUNT) -p=1 work | tee bench/raw/bench.txt
+
+## figures        what the command weighs and how quick it is: binary, start, memory, page
+figures:
+	go test -count=1 -v -run='^TestFigures$$' ./browsertest -figures
 
 ## crash          kill a merchant and its database again and again: nothing lost, nothing doubled (CRASH_N=10000)
 crash:

@@ -120,7 +120,7 @@ func (a *app) replay(ctx context.Context, p *poster, messages []recordedMessage,
 	changed, unanswered := 0, 0
 	var last time.Time
 	if !a.json {
-		fmt.Fprintf(a.Out, "%-6s %-16s %-14s %s\n", "seq", "order", "then", "now")
+		fmt.Fprintf(a.Out, "%-6s %-16s %-18s %s\n", "seq", "order", "then", "now")
 	}
 	for _, m := range messages {
 		if asRecorded && !last.IsZero() && !m.At.IsZero() {
@@ -209,7 +209,7 @@ func (a *app) replayed(m recordedMessage, got reply, differs bool) {
 	if differs {
 		word = "   " + a.paint(a.Out, yellow, "changed")
 	}
-	fmt.Fprintf(a.Out, "%-6s %-16s %-14s %s   %d ms%s\n", fmt.Sprintf("#%d", m.Seq), cleanWord(orDash(m.Order)), old, got.answerWords(), got.took.Milliseconds(), word)
+	fmt.Fprintf(a.Out, "%-6s %-16s %-18s %s   %d ms%s\n", fmt.Sprintf("#%d", m.Seq), cleanWord(orDash(m.Order)), old, got.answerWords(), got.took.Milliseconds(), word)
 }
 
 // fromRecord returns the bytes of message seq of a record.

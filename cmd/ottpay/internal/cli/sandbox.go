@@ -213,6 +213,7 @@ func (a *app) sandbox(ctx context.Context, f *sandboxFlags) error {
 		defer close(followed)
 		a.follow(ctx, g)
 	}()
+	go rest(ctx, g)
 	select {
 	case err := <-server.Ended():
 		return &Failure{Code: CodeMachine, Kind: KindIO, Message: "the sandbox stopped: " + cause(err)}
@@ -225,6 +226,28 @@ func (a *app) sandbox(ctx context.Context, f *sandboxFlags) error {
 	_ = server.Shutdown(grace)
 	<-followed
 	return nil
+}
+
+// rest gives memory back to the system whenever a second passes without an event
+// after many of them. The runtime does so, too, and takes minutes.
+func rest(ctx context.Context, g *ottpaytest.Gateway) {
+	const many = 500
+	given := g.Seq()
+	quiet := time.NewTimer(time.Second)
+	defer quiet.Stop()
+	for {
+		select {
+		case <-g.Changed():
+			quiet.Reset(time.Second)
+		case <-quiet.C:
+			if seq := g.Seq(); seq < given || seq-given >= many {
+				given = seq
+				debug.FreeOSMemory()
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // gatewayConfig is the gateway that the flags describe.
