@@ -66,6 +66,8 @@ func (r *reading) sign(p []byte, orderID lengths) string {
 			if r.forgedName(m) {
 				return Name
 			}
+		case m.is("order_status") && m.at < m.end && !api.OrderStatus(p[m.at:m.end]).Known():
+			m.odd, odd = true, true
 		case !orderID.fit(m, p):
 			if m.is("order_id") && orderID.firm {
 				return Length
@@ -76,6 +78,8 @@ func (r *reading) sign(p []byte, orderID lengths) string {
 	switch {
 	case r.patched() && r.twin():
 		return Block
+	case r.exchangedName():
+		return Name
 	case odd && (r.merged(orderID) || r.blank()):
 		return Length
 	case r.ambiguous(orderID):
@@ -128,6 +132,7 @@ type reading struct {
 	index   wire.Members
 	members []member
 	text    []byte
+	seams   []seams
 	arrangement
 }
 
@@ -242,6 +247,81 @@ func (r *reading) forgedName(m *member) bool {
 	return inserted || tail && (head || value)
 }
 
+// exchangedName reports whether an unknown name and another one, which exchange
+// what is behind a block boundary, make a known name that the payload lacks.
+func (r *reading) exchangedName() bool {
+	known := knownNames()
+	r.seams = slices.Grow(r.seams[:0], len(known))[:len(known)]
+	clear(r.seams)
+	for i := range r.members {
+		m := &r.members[i]
+		first := m.nameBlock()
+		if first > len(m.name) {
+			continue // in one block
+		}
+		last := first + (len(m.name)-first)/cipherBlock*cipherBlock
+		head, tail := m.name[:first], m.name[last:]
+		for k, name := range known {
+			r.seams[k].add(name, head, tail, m.fact == nil)
+		}
+	}
+	for k, name := range known {
+		if r.seams[k].join(len(name)) && !slices.ContainsFunc(r.members, func(m member) bool { return m.is(name) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// seams are the lengths of the beginnings and of the ends of a known name that
+// stand in front of and behind block boundaries in names, a bit each. The second
+// of each pair is of unknown names.
+type seams struct{ heads, tails [2]uint32 }
+
+func (s *seams) add(name string, head, tail []byte, unknown bool) {
+	if n := len(head); n < len(name) && name[:n] == string(head) {
+		set(&s.heads, n, unknown)
+	}
+	if n := len(tail); 0 < n && n <= len(name) && name[len(name)-n:] == string(tail) {
+		set(&s.tails, n, unknown)
+	}
+}
+
+func set(lengths *[2]uint32, n int, unknown bool) {
+	lengths[0] |= 1 << n
+	if unknown {
+		lengths[1] |= 1 << n
+	}
+}
+
+// join reports whether a beginning and an end, one of an unknown name, are the
+// whole name of this length.
+func (s *seams) join(length int) bool {
+	for n := range length {
+		head, tail := uint32(1)<<n, uint32(1)<<(length-n)
+		if s.heads[1]&head != 0 && s.tails[0]&tail != 0 || s.heads[0]&head != 0 && s.tails[1]&tail != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// knownNames are the names of a notification's members, aliases included, that
+// are shorter than two blocks.
+var knownNames = sync.OnceValue(func() (names []string) {
+	for name := range facts() {
+		if len(name) < 2*cipherBlock {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+})
+
+// nameBlock is how many bytes of the name stand in front of its first block
+// boundary. It may be more than the name has.
+func (m *member) nameBlock() int { return (m.nameAt+cipherBlock-1)/cipherBlock*cipherBlock - m.nameAt }
+
 // patched reports whether there is an unknown name that crosses a block boundary.
 func (r *reading) patched() bool {
 	return slices.ContainsFunc(r.members, func(m member) bool {
@@ -292,37 +372,60 @@ func (r *reading) blank() bool {
 }
 
 // merged reports whether a value that is too long could be two: what stood
-// between them filled whole blocks, and the second one's name is gone.
+// between them filled whole blocks, and the second one's name is gone. A writer
+// that sends absent members as "" leaves any number of those between the two, so
+// that their length says nothing.
 func (r *reading) merged(orderID lengths) bool {
-	around := r.around()
+	around, empties := r.around(), r.writesEmpties()
 	if around == 0 {
 		return false
 	}
-	schema, _ := api.LookupSchema("Notification")
 	for i := range r.members {
 		m := &r.members[i]
 		if !m.odd || r.p[m.at-1] != '"' {
 			continue
 		}
-		next := i + 1
-		for next < len(r.members) && r.members[next].at == r.members[next].end {
-			next++
-		}
-		for k := range schema.Members {
-			gone := &schema.Members[k]
-			if (around+len(gone.Name))%cipherBlock != 0 || gone.Name <= string(m.name) ||
-				next < len(r.members) && gone.Name >= string(r.members[next].name) {
-				continue
-			}
-			for b := m.first(); b < m.end; b += cipherBlock {
-				x, y := member{name: m.name, fact: m.fact, at: m.at, end: b}, member{fact: gone, at: b, end: m.end}
-				if orderID.fit(&x, r.p) && orderID.fit(&y, r.p) && (gone.Name != "sub_openId" || walletID(r.p[b:m.end])) {
-					return true
-				}
+		for b := m.first(); b < m.end; b += cipherBlock {
+			if r.mayEnd(m, b, orderID) && (empties && b > m.at || r.mayBegin(i, b, around, orderID)) {
+				return true
 			}
 		}
 	}
 	return false
+}
+
+// mayEnd reports whether the value of m may have ended at a block boundary.
+func (r *reading) mayEnd(m *member, at int, orderID lengths) bool {
+	if m.is("order_status") {
+		return api.OrderStatus(r.p[m.at:at]).Known()
+	}
+	return orderID.fit(&member{name: m.name, fact: m.fact, at: m.at, end: at}, r.p)
+}
+
+// mayBegin reports whether the value of another member may have begun at a block
+// boundary within member i, with a name that filled whole blocks.
+func (r *reading) mayBegin(i, at, around int, orderID lengths) bool {
+	m, next := &r.members[i], i+1
+	for next < len(r.members) && r.members[next].at == r.members[next].end {
+		next++
+	}
+	schema, _ := api.LookupSchema("Notification")
+	for k := range schema.Members {
+		gone := &schema.Members[k]
+		if (around+len(gone.Name))%cipherBlock != 0 || gone.Name <= string(m.name) ||
+			next < len(r.members) && gone.Name >= string(r.members[next].name) {
+			continue
+		}
+		if orderID.fit(&member{fact: gone, at: at, end: m.end}, r.p) && (gone.Name != "sub_openId" || walletID(r.p[at:m.end])) {
+			return true
+		}
+	}
+	return false
+}
+
+// writesEmpties reports whether this payload's writer sends absent members as "".
+func (r *reading) writesEmpties() bool {
+	return slices.ContainsFunc(r.members, func(m member) bool { return m.at == m.end })
 }
 
 // around returns how many bytes this payload's writer puts between two strings

@@ -2,6 +2,7 @@ package splice_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"testing"
@@ -33,6 +34,46 @@ func TestSign(t *testing.T) {
 		payload := spliced(t, s)
 		if got := splice.New([2]int{}).Sign(payload); got != s.Sign || !strings.Contains(string(payload), s.Says) {
 			t.Errorf("%s: sign %q, want %q, of %s", s.Name, got, s.Sign, payload)
+		}
+	}
+}
+
+// TestSignEmpties: a run that is left out takes members with it that the writer
+// sent as "", so that nothing can be said of how long it was. Found by the search.
+func TestSignEmpties(t *testing.T) {
+	t.Parallel()
+	for _, s := range []vectors.Splice{
+		{
+			Name:    "a status that takes the reference",
+			Payload: "{\n    \"amount\": \"1355\",\n    \"bizpay_order_id\": \"WX202104080816077440\",\n    \"convenience_fee\": \"0\",\n    \"exchange_rate\": \"\",\n    \"finish_time\": \"2025-04-22 20:52:58\",\n    \"merchant_id\": \"TS00000001\",\n    \"order_id\": \"2021031041286O523O4816\",\n    \"order_status\": \"authorized\",\n    \"prepay_order_id\": \"\",\n    \"reference\": \"lXMvR4L\",\n    \"sub_openId\": \"\"\n}",
+			Order:   slices.Concat(vectors.UpTo(16), []int{20, 21, 22}),
+			Sign:    splice.Length, Says: `"authorizedlXMvR4L"`,
+		},
+		{
+			Name:    "a channel's id that takes an unknown member",
+			Payload: `{"amount":"5197","bizpay_order_id":"2020022774183201478024975109","convenience_fee":"","email":"{\"cart\":[1,2],\"note\":\"x\"}PrUC","exchange_rate":"","finish_time":"20200202000013","merchant_id":"TS00000001","order_id":"2026120202488O841O9289","order_status":"AUTHORISED","prepay_order_id":"","reference":"BdZvfuJaTnfxjPnF","remarks":"","sub_openId":"","tip":""}`,
+			Order:   slices.Concat(vectors.UpTo(3), vectors.UpTo(22)[6:]),
+			Sign:    splice.Length, Says: `109{\"cart`,
+		},
+		{
+			Name:    "an order that takes the number of the sale",
+			Payload: `{"amount":528,"bizpay_order_id":"AL346746910555312","convenience_fee":"","exchange_rate":"5.10000000","finish_time":"20201115204331","merchant_id":"TS00000001","order_id":"F6732WNRLGBKG9SUFH6D","prepay_order_id":"","remarks":"","sale_num":"6789348913039015107","sub_openId":"oRsyOEouFspeVSsbdGHQWEcwaxt1","tip":"0"}`,
+			Order:   slices.Concat(vectors.UpTo(11), vectors.UpTo(19)[15:]),
+			Sign:    splice.Length, Says: `"F6732WNRLGBKG9SUFH6D6789348913039015107"`,
+		},
+		{
+			Name:    "a merchant behind the name of an operator",
+			Payload: `{"exchange_rate":"","convenience_fee":"","operator_id":"0000020156","amount":"2500","finish_time":"20231120164217","remarks":"","reference":"","sale_num":"37395849806496622","bizpay_order_id":"2023072726936419489108705080","merchant_id":"TS00000001","email":"\\\",\"order_id\":\"19RiB3RSHR7vOZ","prepay_order_id":"KJdwtACLBqEUOgiGLSgs","order_id":"web_3750318705","tip":"100"}`,
+			Order:   []int{0, 1, 2, 14, 15, 16, 17, 18, 19, 20, 8, 9, 10, 11, 12, 13, 3, 4, 5, 6, 7, 21, 22, 23},
+			Sign:    splice.Name, Says: `"operatmerchant_id":"TS00000001"`,
+		},
+	} {
+		payload := spliced(t, s)
+		if got := splice.New([2]int{}).Sign(payload); got != s.Sign || !strings.Contains(string(payload), s.Says) {
+			t.Errorf("%s: sign %q, want %q, of %s", s.Name, got, s.Sign, payload)
+		}
+		if got := splice.New([2]int{}).Sign([]byte(s.Payload)); got != "" {
+			t.Errorf("%s: the honest payload has sign %q", s.Name, got)
 		}
 	}
 }
