@@ -110,8 +110,8 @@ func (a *app) listen(ctx context.Context, f *listenFlags) error {
 	if err := l.prepare(); err != nil {
 		return err
 	}
-	host, _, err := net.SplitHostPort(f.addr)
-	if err != nil {
+	host, port, err := net.SplitHostPort(f.addr)
+	if _, bad := net.LookupPort("tcp", port); err != nil || bad != nil {
 		return usagef("--addr is HOST:PORT, such as %s", defaultListenAddr)
 	}
 	if f.record != "" {

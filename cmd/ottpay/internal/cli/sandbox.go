@@ -127,8 +127,8 @@ func (a *app) sandbox(ctx context.Context, f *sandboxFlags) error {
 	if f.lan && f.addr == "" && a.getenv(envAddr) == "" {
 		addr = ":6698"
 	}
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
+	host, port, err := net.SplitHostPort(addr)
+	if _, bad := net.LookupPort("tcp", port); err != nil || bad != nil {
 		return usagef("--addr is HOST:PORT, such as %s", defaultAddr)
 	}
 	cfg, err := a.gatewayConfig(ring, f)
