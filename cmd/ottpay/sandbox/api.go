@@ -175,10 +175,10 @@ func (q *query) duration(name string, otherwise, most time.Duration) time.Durati
 
 // duration reads 10s, 1m30s, or a bare number of seconds.
 func duration(text string) (time.Duration, error) {
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		d, err = time.ParseDuration(text + "s") // the other way round 15m would be 15ms
+	if n := len(text); n > 0 && '0' <= text[n-1] && text[n-1] <= '9' {
+		text += "s"
 	}
+	d, err := time.ParseDuration(text)
 	if err == nil && d < 0 {
 		err = errors.New("it is negative")
 	}
