@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"runtime/debug"
+	"strings"
 	"time"
 
+	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
 	"github.com/ottpaykit/ottpay/validate"
@@ -196,7 +198,7 @@ func receive[Resp any, PResp Response[Resp]](a *attempt) (*Resp, error) {
 	}
 	pending := class == api.ClassPending && verified
 	if class != api.ClassSuccess && !pending {
-		return nil, &Error{Class: class, named: named != "" && named == asked}
+		return nil, &Error{Class: class, named: named != "" && named == asked && !a.admits(a.reply.Members)}
 	}
 	if decodeErr != nil {
 		return nil, unclear(middleware.ReasonSchema, errors.Join(ErrInvalid, decodeErr))
@@ -215,6 +217,30 @@ func receive[Resp any, PResp Response[Resp]](a *attempt) (*Resp, error) {
 	PResp(resp).SetPending(pending)
 	a.misfits = PResp(resp).Misfits()
 	return resp, nil
+}
+
+// admits reports whether the data of a refusal says that something was done: it
+// holds a status that is not closed, an amount returned, or a place to pay. The
+// data is authenticated and the code is not.
+func (a *attempt) admits(m *wire.Members) bool {
+	for i := range m.Len() {
+		text := memberText(m, string(m.Name(i)))
+		switch name := strings.ToLower(string(m.Name(i))); name {
+		case "order_status", "refund_status", "trade_status", "status":
+			if status := api.OrderStatus(text); status.Normal() != "" && !status.Closed() {
+				return true
+			}
+		case "refund_fee", "refund_amt", "refund_amount":
+			if amount, err := field.ParseCents(text); err != nil && text != "" || amount > 0 {
+				return true
+			}
+		case "code_url", "codeurl", "tn", "payinfo", "pay_info", "tradeno", "prepay_order_id":
+			if text != "" || len(m.Value(i)) > 2 && m.Value(i)[0] == '{' {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // contradicts returns the error of an answer that does not fit what was asked,

@@ -31,6 +31,7 @@ type shared struct {
 	inApp     *url.URL
 	transport *middleware.Transport
 	answers   answers
+	refusals  refusals
 }
 
 // New checks cfg and returns a client. It does not connect.

@@ -156,9 +156,18 @@ func (f *refunding) take() error {
 
 // send sends the refund.
 func (f *refunding) send() (RefundResult, error) {
-	r := f.intent
+	r, id := f.intent, payment{f.merchant, f.intent.RefundID}
+	if f.transport.MayHaveLeft(context.Background(), id.merchant, id.order) && !f.refusals.take(id) {
+		f.sent = true // and the store has forgotten it
+		f.confirm()
+		return RefundResult{}, &Error{Class: api.ClassDuplicate, Reason: middleware.ReasonSentBefore}
+	}
 	resp, err := f.Refund(f.ctx, &api.RefundRequest{OrderID: r.RefundID, OriOrderID: r.OrderID, RefundAmt: r.Amount})
-	if errors.Is(err, ErrNotSent) || errors.Is(err, ErrCaller) {
+	refusal := errors.Is(err, ErrCaller) && !errors.Is(err, ErrUnknownOutcome)
+	if refusal {
+		f.refusals.note(id)
+	}
+	if refusal || errors.Is(err, ErrNotSent) {
 		return RefundResult{}, f.release(err)
 	}
 	f.confirm()
@@ -219,14 +228,22 @@ func (f *refunding) row() (_ RefundResult, known bool, _ error) {
 	case middleware.ReasonOrderUnknown:
 		return RefundResult{}, false, nil
 	case middleware.ReasonAnswerOfAPayment, middleware.ReasonAnswerOfAnotherRefund, middleware.ReasonAmountMismatch:
-		return RefundResult{}, false, refused(reason, ErrRefundIDUsed)
+		return RefundResult{}, false, f.foreign(reason, ErrRefundIDUsed)
 	default:
-		return RefundResult{}, false, refused(reason, ErrUnconfirmed)
+		return RefundResult{}, false, f.foreign(reason, ErrUnconfirmed)
 	}
 	if row.Status.Closed() {
 		return RefundResult{}, true, f.failed()
 	}
 	return RefundResult{Status: row.Status, Before: true}, true, nil
+}
+
+// foreign returns the error of a row under the refund's id that does not show
+// this refund. Resolve must not take the same row for it afterwards.
+func (f *refunding) foreign(reason middleware.Reason, err error) *Error {
+	e := refused(reason, err)
+	e.order.foreign = !f.sent
+	return e
 }
 
 // noSuchOrder reports whether the gateway has answered, and may have said that
@@ -317,6 +334,35 @@ type answers struct {
 // payment is an order of a merchant's.
 type payment struct{ merchant, order string }
 
+// refusals remembers refunds that the gateway refused as wrong requests: these
+// may be sent again, after the cause is gone. Its zero value is ready.
+type refusals struct {
+	mu sync.Mutex
+	of map[payment]struct{}
+}
+
+// note keeps a refused refund. It forgets all of them rather than grow without
+// end: a refund that is forgotten is not sent again.
+func (r *refusals) note(id payment) {
+	const most = 4096
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.of == nil || len(r.of) >= most {
+		r.of = make(map[payment]struct{})
+	}
+	r.of[id] = struct{}{}
+}
+
+// take reports whether the refund was refused, and forgets it: it is about to be
+// sent again.
+func (r *refusals) take(id payment) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, refused := r.of[id]
+	delete(r.of, id)
+	return refused
+}
+
 // first reports whether the id has not answered another refund than this one.
 func (a *answers) first(id payment, refundID string) bool {
 	const most = 4096
@@ -352,7 +398,7 @@ func (f *refunding) finish(panicked any, err error) error {
 	e.ask = !f.never
 	if e.OrderID == "" {
 		e.Action, e.MerchantID, e.OrderID = api.ActionREFUND, f.merchant, f.intent.RefundID
-		e.order = order{original: f.intent.OrderID, amount: f.intent.Amount}
+		e.order = order{original: f.intent.OrderID, amount: f.intent.Amount, foreign: e.order.foreign}
 	}
 	if f.sent || !f.never && f.transport.MayHaveLeft(f.ctx, f.merchant, f.intent.RefundID) {
 		e.SentBefore, e.NotSent = true, false

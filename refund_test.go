@@ -664,3 +664,88 @@ func TestRefundMessages(t *testing.T) {
 		}
 	}
 }
+
+// TestRefundThatTheStoreForgot: the process remembers a refund that may have
+// left, even if the store does not, and the gateway does not show it yet.
+func TestRefundThatTheStoreForgot(t *testing.T) {
+	t.Parallel()
+	intent := ottpay.RefundIntent{RefundID: "R1", OrderID: "P1", Amount: 100}
+	once := func(ctx context.Context, c *ottpay.Client) error {
+		_, err := c.RefundOnce(ctx, intent)
+		return err
+	}
+	for _, tt := range []struct {
+		name    string
+		first   func(context.Context, *ottpay.Client) error
+		answers []string // to each REFUND; "" is a broken connection
+		calls   int      // after the first
+		sent    int
+		last    error // that the last call matches, or nil
+	}{
+		{"lost", once, []string{""}, 3, 1, ottpay.ErrDuplicate},
+		{"lost by Refund", func(ctx context.Context, c *ottpay.Client) error {
+			_, err := c.Refund(ctx, &api.RefundRequest{OrderID: "R1", OriOrderID: "P1", RefundAmt: 100})
+			return err
+		}, []string{"", "PARAM_ERROR"}, 3, 1, ottpay.ErrDuplicate},
+		{"refused as wrong, then sent", once, []string{"PARAM_ERROR", "SUCCESS"}, 1, 2, nil},
+		{"refused twice, then lost", once, []string{"PARAM_ERROR", "PARAM_ERROR", ""}, 3, 2, ottpay.ErrDuplicate},
+		{"failed", once, []string{"FAIL"}, 2, 1, ottpay.ErrDuplicate},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g, _ := newTill(t)
+			g.knows = false
+			b := newBase(t, func(b *base, n int, req opened) (*http.Response, error) {
+				if req.Action == "REFUND" {
+					g.answer = tt.answers[min(g.sent, len(tt.answers)-1)]
+				}
+				return g.step(b, n, req)
+			})
+			cfg := b.config()
+			cfg.RefundStore = forgetful{}
+			c := newClient(t, cfg)
+			err := tt.first(t.Context(), c)
+			if err == nil {
+				t.Fatal("the first call did not fail")
+			}
+			for range tt.calls {
+				_, err = c.RefundOnce(t.Context(), intent)
+			}
+			if g.sent != tt.sent || !errors.Is(err, tt.last) {
+				t.Errorf("sent %d times, want %d; the last: %v", g.sent, tt.sent, err)
+			}
+			if err != nil && (errors.Is(err, ottpay.ErrNotSent) || !errors.Is(err, ottpay.ErrUnknownOutcome)) {
+				t.Errorf("got %v, which is not unknown", err)
+			}
+		})
+	}
+}
+
+// TestResolveOfAForeignRow: a row that RefundOnce did not take for the refund is
+// not taken for it by Resolve either.
+func TestResolveOfAForeignRow(t *testing.T) {
+	t.Parallel()
+	for _, row := range []string{
+		`{"order_id":"R1","order_status":"success","total_amount":300}`,
+		`{"order_id":"R1","order_status":"success"}`,
+		`{"order_id":"R1","order_status":"closed","total_amount":900}`,
+		`{"order_id":"R1","order_status":"init","total_amount":300}`,
+	} {
+		b := newBase(t, func(b *base, _ int, req opened) (*http.Response, error) {
+			if req.Action == "REFUND" {
+				t.Errorf("%s: sent", row)
+			}
+			return b.say("SUCCESS", row)
+		})
+		cfg := b.config()
+		cfg.Sleep = func(context.Context, time.Duration) error { return context.DeadlineExceeded }
+		c := newClient(t, cfg)
+		_, err := c.RefundOnce(t.Context(), ottpay.RefundIntent{RefundID: "R1", OrderID: "P1", Amount: 300})
+		if !errors.Is(err, ottpay.ErrNotSent) {
+			t.Errorf("%s: %v", row, err)
+		}
+		if res, err := c.Resolve(t.Context(), err); res.Verdict != ottpay.VerdictUnknown || err == nil {
+			t.Errorf("%s: resolved as %v, %v", row, res.Verdict, err)
+		}
+	}
+}

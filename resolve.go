@@ -104,6 +104,7 @@ type order struct {
 	original string      // the payment that a refund returns, "" if it is not known
 	card     HostedCard
 	info     api.ActionInfo // of the action, if it is not the document's
+	foreign  bool           // the gateway showed a row under the id that is not known to be this refund's
 }
 
 // ownAction returns info if the action is not the document's.
@@ -206,7 +207,7 @@ func (e *Error) proves(info api.ActionInfo) bool {
 // cheaper. Not every row of a payment names an amount.
 func (c *Client) wantedOf(info api.ActionInfo, q query, o order, named *field.Cents) middleware.Wanted {
 	if info.Effect == api.EffectRefund {
-		return c.wantedRefund(RefundIntent{RefundID: o.id, OrderID: o.original, Amount: o.amount}, true)
+		return c.wantedRefund(RefundIntent{RefundID: o.id, OrderID: o.original, Amount: o.amount}, !o.foreign)
 	}
 	w := c.wanted(q)
 	if named != nil {

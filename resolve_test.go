@@ -97,21 +97,34 @@ func TestResolveOfVerifiedRefusals(t *testing.T) {
 		{"ORDER_USED", `{"order_id":"O1"}`, payH5, ottpay.VerdictUnknown},
 		{"FAIL", `{"order_id":"O1"}`, refund, ottpay.VerdictUnknown},
 		{"PARAM_INVALID", `{"order_id":"O1"}`, refund, ottpay.VerdictDidNotHappen},
+		{"PARAM_INVALID", `{"order_id":"O1","order_status":"orderclosed","refund_fee":0,"code_url":"","payinfo":{}}`, refund, ottpay.VerdictDidNotHappen},
+		// The data says otherwise, and the code is authenticated by nothing.
+		{"FAIL", `{"order_id":"O1","order_status":"success"}`, payH5, ottpay.VerdictUnknown},
+		{"FAIL", `{"order_id":"O1","code_url":"https://pay.example"}`, payH5, ottpay.VerdictUnknown},
+		{"FAIL", `{"order_id":"O1","payinfo":"{}"}`, payH5, ottpay.VerdictUnknown},
+		{"FAIL", `{"order_id":"O1","payInfo":{"appId":"1"}}`, payH5, ottpay.VerdictUnknown},
+		{"PARAM_INVALID", `{"order_id":"O1","Order_Status":" SUCCESS"}`, payH5, ottpay.VerdictUnknown},
+		{"PARAM_INVALID", `{"order_id":"O1","order_status":"new"}`, refund, ottpay.VerdictUnknown},
+		{"PARAM_INVALID", `{"order_id":"O1","refund_status":"success"}`, refund, ottpay.VerdictUnknown},
+		{"PARAM_INVALID", `{"order_id":"O1","refund_fee":5}`, refund, ottpay.VerdictUnknown},
+		{"PARAM_INVALID", `{"order_id":"O1","refund_amount":"x"}`, refund, ottpay.VerdictUnknown},
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			b := newBase(t, func(b *base, n int, _ opened) (*http.Response, error) {
-				if n == 1 {
-					return b.say(tt.code, tt.data)
+		t.Run(tt.code+tt.data, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBase(t, func(b *base, n int, _ opened) (*http.Response, error) {
+					if n == 1 {
+						return b.say(tt.code, tt.data)
+					}
+					return b.say("NO_SUCH_ORDER", "")
+				})
+				client := newClient(t, b.config())
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				res, _ := client.Resolve(ctx, tt.call(ctx, client))
+				if res.Verdict != tt.outcome {
+					t.Errorf("%s %s: %v", tt.code, tt.data, res.Verdict)
 				}
-				return b.say("NO_SUCH_ORDER", "")
 			})
-			client := newClient(t, b.config())
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			defer cancel()
-			res, _ := client.Resolve(ctx, tt.call(ctx, client))
-			if res.Verdict != tt.outcome {
-				t.Errorf("%s %s: %v", tt.code, tt.data, res.Verdict)
-			}
 		})
 	}
 }
