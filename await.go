@@ -119,7 +119,7 @@ func (c *Client) listen(ctx context.Context, stop context.CancelFunc, orderID st
 	return heard
 }
 
-// Notifier carries what a webhook has accepted to whoever awaits it, within
+// Notifier carries what a webhook has accepted to the waiting calls within
 // one process. Call Notify at the end of the webhook's handler. It keeps
 // nothing: who begins to wait afterwards is told by the query. The zero value
 // is ready; it is safe for concurrent use and must not be copied.

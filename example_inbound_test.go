@@ -19,7 +19,7 @@ import (
 	"github.com/ottpaykit/ottpay/ottpaytest"
 )
 
-// kept is a journal in memory; journal.NewSQL is one for keeps.
+// kept is a journal in memory; journal.NewSQL is one that survives a restart.
 type kept struct{ bodies [][]byte }
 
 func (k *kept) Append(_ context.Context, _ string, body []byte, _ dedupe.ID) error {
@@ -27,7 +27,7 @@ func (k *kept) Append(_ context.Context, _ string, body []byte, _ dedupe.ID) err
 	return nil
 }
 
-// A handler's mistake is mended, and the deliveries of a day are handled again.
+// A handler's mistake is corrected, and the deliveries of a day are handled again.
 func Example_replay() {
 	ctx := context.Background()
 	journal := new(kept)
@@ -78,7 +78,7 @@ func Example_settle() {
 	webhook, err := ottpay.NewWebhook(middleware.Config{
 		Keys: keys(), Store: dedupe.NewMemory(dedupe.MemoryConfig{}), Logger: logger,
 		Asker:      client,
-		AskLimiter: rate.NewLimiter(5, 10), // queries per second, whatever comes
+		AskLimiter: rate.NewLimiter(5, 10), // queries per second at most
 		AskWindow:  -1,                     // the example asks twice in a row
 	})
 	if err != nil {
@@ -118,7 +118,7 @@ func Example_settle() {
 	// duplicate <nil>
 }
 
-// Holding back strangers, behind a proxy of one's own.
+// Holding back strangers, behind a proxy of the shop's.
 func Example_strangers() {
 	limiter, err := limit.New(limit.Config{
 		Rate: 1, Burst: 3, // failures per second and source

@@ -66,7 +66,7 @@ func Example_receiveAsked() {
 	if err := errors.Join(gateway.Pay("A1001"), gateway.Wait(ctx)); err != nil {
 		log.Fatal(err)
 	}
-	// Somebody who holds the sign key says that the other one is, too.
+	// A holder of the sign key says that the other one is, too.
 	shop.Config.Handler.ServeHTTP(httptest.NewRecorder(), ottpaytest.NewNotification(ottpaytest.Notification{
 		MerchantID: merchantID, SignKey: signKey, OrderID: "A1002", Amount: 500,
 	}))

@@ -12,7 +12,7 @@ import (
 	"github.com/ottpaykit/ottpay/ottpaytest"
 )
 
-// Refunding once, however often somebody clicks.
+// Refunding once, however often an operator clicks.
 func Example_refund() {
 	ctx := context.Background()
 	gateway, client := sandbox(ottpaytest.Config{})

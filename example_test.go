@@ -95,7 +95,7 @@ func Example_pay() {
 		})
 		switch {
 		case errors.Is(err, ottpay.ErrUnknownOutcome):
-			fmt.Println("nobody knows: client.Resolve(ctx, err), never pay again")
+			fmt.Println("unknown outcome: client.Resolve(ctx, err), never pay again")
 		case errors.Is(err, ottpay.ErrDuplicate):
 			fmt.Println("this order id is taken: query it")
 		case err != nil:

@@ -49,7 +49,7 @@ func TestResolve(t *testing.T) {
 		{"card", lost(api.ActionCC_PURCHASE), "SUCCESS", row("captured"), ottpay.VerdictHappened, "CC_QUERYPAY", true},
 		{"card held", lost(api.ActionCC_PREAUTH), "SUCCESS", row("authorised"), ottpay.VerdictHappened, "CC_QUERYPAY", false},
 		{"unknown status", lost(api.ActionH5PAY), "SUCCESS", row("whatever"), ottpay.VerdictUnknown, "STATUS_QUERY", false},
-		{"nobody's row", lost(api.ActionH5PAY), "SUCCESS", `{"order_status":"success"}`, ottpay.VerdictUnknown, "STATUS_QUERY", false},
+		{"a row without an order", lost(api.ActionH5PAY), "SUCCESS", `{"order_status":"success"}`, ottpay.VerdictUnknown, "STATUS_QUERY", false},
 		{"another's row", lost(api.ActionH5PAY), "SUCCESS", `{"order_status":"success","order_id":"O2"}`, ottpay.VerdictUnknown, "STATUS_QUERY", false},
 		{"not found, perhaps", lost(api.ActionH5PAY), "FAIL", "", ottpay.VerdictUnknown, "STATUS_QUERY", false},
 		{"not sent", &ottpay.Error{Action: api.ActionREFUND, OrderID: "O1", NotSent: true}, "SUCCESS", row("success"), ottpay.VerdictDidNotHappen, "", false},

@@ -25,7 +25,7 @@ func TestConsumers(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		dir, house string
-		too        string // what the house itself requires, and builds nothing of here
+		too        string // what the module itself requires, and builds nothing of here
 	}{
 		{dir: "."},
 		{dir: "adapters/chi", house: "github.com/go-chi/"},

@@ -24,7 +24,7 @@ type opened struct {
 	Data     map[string]any `json:"data"`
 }
 
-// recipe is a client of somebody else's above the Transport.
+// recipe is a client of another library above the Transport.
 type recipe struct {
 	name string
 	post func(ctx context.Context, transport http.RoundTripper, url, action, version string, data map[string]any) (opened, error)

@@ -145,7 +145,7 @@ func plainBody(t *testing.T, rw *httptest.ResponseRecorder) string {
 	if rw.Header().Get("Content-Encoding") != "gzip" {
 		body := rw.Body.String()
 		if n, err := strconv.Atoi(rw.Result().Header.Get("Content-Length")); err == nil && n < len(body) {
-			body = body[:n] // the server sends no more, whatever comes after it
+			body = body[:n] // the server sends no more
 		}
 		return body
 	}
@@ -352,7 +352,7 @@ func echo4Application(stack []string, w *middleware.Webhook, act string, saw *wi
 }
 
 // A webhook that stands in front of everything, and so of what gin says is not
-// found, acknowledges nothing that nobody handled.
+// found, acknowledges nothing that was not handled.
 func TestGinNotFound(t *testing.T) {
 	t.Parallel()
 	engine := gin.New()

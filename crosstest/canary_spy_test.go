@@ -50,7 +50,7 @@ func (s *spy) Write(line []byte) (int, error) {
 }
 
 // wire takes a message as it goes over the wire: its ciphertext and its digest
-// are for nobody's eyes.
+// must not be readable.
 func (s *spy) wire(body []byte) {
 	var sealed struct{ Data, MD5 any }
 	if json.Unmarshal(body, &sealed) != nil {

@@ -388,7 +388,7 @@ func TestAnswerFaults(t *testing.T) {
 				fault.Delay = 5 * time.Second
 			}
 			check(t, "asks", answered(t, fault, kind == ottpaytest.FaultTLS), f.Expect)
-			// If the request has taken no effect, nobody can know.
+			// If the request has taken no effect, it cannot be known.
 			if f.Expect.Unknown && kind != ottpaytest.FaultDelay {
 				fault.Before = true
 				want := f.Expect

@@ -212,7 +212,7 @@ func TestSandboxConforms(t *testing.T) {
 		{"POST", at, order("A1")["data"], 400, "json"},
 		{"POST", at, `{"action":"H5PAY"}`, 400, "request"},
 		{"GET", "/events?type=x", nil, 400, "parameter"},
-		{"GET", "/orders/nobody/A1", nil, 404, "no-merchant"},
+		{"GET", "/orders/unknown/A1", nil, 404, "no-merchant"},
 		{"GET", at + "/none", nil, 404, "no-order"},
 		{"GET", "/messages/999999", nil, 404, "no-message"},
 		{"GET", "/wait?for=paid&order=none&merchant=" + id + "&timeout=1ms", nil, 408, "timeout"},

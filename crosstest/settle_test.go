@@ -33,7 +33,7 @@ type invoices struct {
 
 func (s server) invoices(t *testing.T, db *sql.DB) invoices {
 	i := invoices{s, db, s.table(t, db, "invoices")}
-	s.exec(t, db, "CREATE TABLE "+i.name+" (order_id VARCHAR(64) NOT NULL, written INTEGER NOT NULL, mended INTEGER NOT NULL)")
+	s.exec(t, db, "CREATE TABLE "+i.name+" (order_id VARCHAR(64) NOT NULL, written INTEGER NOT NULL, repaired INTEGER NOT NULL)")
 	return i
 }
 
@@ -47,23 +47,23 @@ func (i invoices) run(ctx context.Context, query string, order string) error {
 }
 
 func (i invoices) write(ctx context.Context, n *api.Notification) error {
-	return i.run(ctx, "INSERT INTO %s (order_id, written, mended) VALUES (?, 1, 0)", n.OrderID)
+	return i.run(ctx, "INSERT INTO %s (order_id, written, repaired) VALUES (?, 1, 0)", n.OrderID)
 }
 
-func (i invoices) mend(ctx context.Context, n *api.Notification) error {
-	return i.run(ctx, "UPDATE %s SET mended = mended + 1 WHERE order_id = ?", n.OrderID)
+func (i invoices) repair(ctx context.Context, n *api.Notification) error {
+	return i.run(ctx, "UPDATE %s SET repaired = repaired + 1 WHERE order_id = ?", n.OrderID)
 }
 
-// once checks that there is one row per order, mended so often.
-func (i invoices) once(t *testing.T, orders, mended int) {
+// once checks that there is one row per order, repaired so often.
+func (i invoices) once(t *testing.T, orders, repaired int) {
 	t.Helper()
 	var rows, distinct, low, high int
-	err := i.db.QueryRowContext(t.Context(), "SELECT COUNT(*), COUNT(DISTINCT order_id), MIN(mended), MAX(mended) FROM "+i.name).Scan(&rows, &distinct, &low, &high)
+	err := i.db.QueryRowContext(t.Context(), "SELECT COUNT(*), COUNT(DISTINCT order_id), MIN(repaired), MAX(repaired) FROM "+i.name).Scan(&rows, &distinct, &low, &high)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if rows != orders || distinct != orders || low != mended || high != mended {
-		t.Errorf("%d rows of %d orders, mended %d to %d times; want %d, mended %d times", rows, distinct, low, high, orders, mended)
+	if rows != orders || distinct != orders || low != repaired || high != repaired {
+		t.Errorf("%d rows of %d orders, repaired %d to %d times; want %d, repaired %d times", rows, distinct, low, high, orders, repaired)
 	}
 }
 
@@ -112,7 +112,7 @@ func TestReplay(t *testing.T) {
 
 			var calls, failures atomic.Int32
 			repair := func(ctx context.Context, n *api.Notification) error {
-				if err := table.mend(ctx, n); err != nil {
+				if err := table.repair(ctx, n); err != nil {
 					return err
 				}
 				if calls.Add(1)%3 == 0 {
@@ -132,7 +132,7 @@ func TestReplay(t *testing.T) {
 								t.Error(err)
 								return
 							}
-							if _, err := w.Replay(t.Context(), "mend", entry.Body, repair); err != nil {
+							if _, err := w.Replay(t.Context(), "repair", entry.Body, repair); err != nil {
 								left++
 							}
 						}
@@ -177,7 +177,7 @@ func TestReconcileReplicas(t *testing.T) {
 				write := table.write
 				if mode == dedupe.Lease {
 					write = func(ctx context.Context, n *api.Notification) error {
-						_, err := db.ExecContext(ctx, server.bind("INSERT INTO "+table.name+" (order_id, written, mended) VALUES (?, 1, 0)"), n.OrderID)
+						_, err := db.ExecContext(ctx, server.bind("INSERT INTO "+table.name+" (order_id, written, repaired) VALUES (?, 1, 0)"), n.OrderID)
 						return err
 					}
 				}

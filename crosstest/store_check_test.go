@@ -47,7 +47,7 @@ func TestSQLiteCheck(t *testing.T) {
 		{"in memory", ":memory:", 1, dedupe.ErrForgets},
 		{"shared cache", "file:%s?cache=shared&_pragma=journal_mode(WAL)", 4, dedupe.ErrSharedCache},
 		{"shared cache without WAL", "file:%s?cache=shared", 4, dedupe.ErrSharedCache},
-		{"shared cache, nobody to share it with", "file:%s?cache=shared", 1, nil},
+		{"shared cache, used by one process", "file:%s?cache=shared", 1, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

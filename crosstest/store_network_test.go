@@ -263,7 +263,7 @@ func (s server) deadNetwork(t *testing.T, mode dedupe.Mode, text string, pass bo
 	_ = within(t, "Look", func() error { return store.Look(context.Background(), newID()) })
 	_ = within(t, "Prune", func() error { _, err := store.Prune(context.Background(), time.Hour); return err })
 
-	if !strings.Contains(text, "ROLLBACK") { // at which alone nobody watches go-sql-driver
+	if !strings.Contains(text, "ROLLBACK") { // the one call that go-sql-driver does not watch
 		whole(t, db)
 	}
 	network.heal()

@@ -269,7 +269,7 @@ func TestDoSurvivesRestarts(t *testing.T) {
 				worked.Wait()
 				server.Kill()
 				close(down)
-				time.Sleep(100 * time.Millisecond) // some attempts meet nobody
+				time.Sleep(100 * time.Millisecond) // some attempts find no server
 				start(t, server)
 				all.Wait()
 				for i := range n {

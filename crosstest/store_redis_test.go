@@ -55,14 +55,14 @@ func redisStore(t testing.TB, client redis.UniversalClient, cfg redisstore.Confi
 }
 
 func redisHarness(t *testing.T, client redis.UniversalClient, prefix string) dedupetest.Harness {
-	nobody := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
-	t.Cleanup(func() { nobody.Close() })
+	absent := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
+	t.Cleanup(func() { absent.Close() })
 	cfg := redisstore.Config{Prefix: prefix}
 	store := redisStore(t, client, cfg)
 	return dedupetest.Harness{
 		Store:   store,
 		Replica: redisStore(t, client, cfg),
-		Broken:  redisStore(t, nobody, cfg),
+		Broken:  redisStore(t, absent, cfg),
 		Expire: func(t *testing.T, id dedupe.ID) {
 			t.Helper()
 			ctx := t.Context()
@@ -220,11 +220,11 @@ func TestRedisUnreachable(t *testing.T) {
 	defer client.Close()
 	store := redisStore(t, client, redisstore.Config{})
 	if err := store.Ping(t.Context()); err == nil {
-		t.Error("Ping of nobody succeeded")
+		t.Error("Ping of an absent server succeeded")
 	}
 	err := store.Check(t.Context())
 	if err == nil || errors.Is(err, redisstore.ErrEvicts) || errors.Is(err, redisstore.ErrForgets) {
-		t.Errorf("Check of nobody: %v", err)
+		t.Errorf("Check of an absent server: %v", err)
 	}
 }
 

@@ -344,7 +344,7 @@ func TestSQLConfirmedWhileTakingOver(t *testing.T) {
 	}
 }
 
-// SQLite refuses a commit while somebody reads, and keeps the transaction open.
+// SQLite refuses a commit while another connection reads, and keeps the transaction open.
 // No later claim may find itself in it.
 func TestSQLiteCommitRefused(t *testing.T) {
 	t.Parallel()
@@ -367,7 +367,7 @@ func TestSQLiteCommitRefused(t *testing.T) {
 	defer reader.Close()
 	reader.Next()
 	if err := c.Confirm(t.Context()); err == nil || errors.Is(err, dedupe.ErrLost) {
-		t.Fatalf("Confirm while somebody reads: %v", err)
+		t.Fatalf("Confirm while another connection reads: %v", err)
 	}
 	if err := reader.Close(); err != nil {
 		t.Fatal(err)

@@ -217,7 +217,7 @@ func TestMariaDBTransactionalDeadlockPassedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Rollback()
-	// The victim of a deadlock is whoever has changed less.
+	// The victim of a deadlock is the transaction that has changed less.
 	if err := errors.Join(update(tx, 1), update(other, 2, 3, 4, 5, 6)); err != nil {
 		t.Fatal(err)
 	}
@@ -396,7 +396,7 @@ func TestSQLTransactionalConnectionKilled(t *testing.T) {
 	}
 }
 
-// A claim that nobody ends gives its connection back after its lease.
+// A claim that is never ended gives its connection back after its lease.
 func TestSQLTransactionalForgottenClaim(t *testing.T) {
 	t.Parallel()
 	for _, server := range servers {

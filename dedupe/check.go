@@ -72,7 +72,7 @@ const readTime = 2 * time.Second
 // committed: with a shared cache that is an error or waits, and else the old state.
 func (s *SQL) sharesCache(ctx context.Context) error {
 	if s.table.DB.Stats().MaxOpenConnections == 1 {
-		return nil // nobody to share it with
+		return nil // no other connection shares it
 	}
 	tx, err := s.table.DB.BeginTx(ctx, nil)
 	if err != nil {

@@ -104,7 +104,7 @@ func (e *WorkError) As(target any) bool { return errors.As(e.Err, target) }
 // never released: the work may be kept, and a release would have it repeated.
 //
 // If fn panics or calls runtime.Goexit, the claim is released and the panic goes
-// on: whoever answers the delivery recovers it, or answers in a deferred call.
+// on: the code that answers the delivery recovers it, or answers in a deferred call.
 //
 // To keep fn running when the caller's client goes away, pass
 // context.WithoutCancel(ctx).

@@ -66,7 +66,7 @@ func (c scriptedClaim) Release(ctx context.Context) error {
 }
 
 func (c scriptedClaim) Context(ctx context.Context) context.Context {
-	return context.WithValue(ctx, scriptedKey{}, "lent")
+	return context.WithValue(ctx, scriptedKey{}, "held")
 }
 
 type scriptedKey struct{}
@@ -105,7 +105,7 @@ func TestDo(t *testing.T) {
 				}
 				err := dedupe.Do(t.Context(), &s, numbered(1), b, func(ctx context.Context) error {
 					s.calls = append(s.calls, "work")
-					if ctx.Value(scriptedKey{}) != "lent" {
+					if ctx.Value(scriptedKey{}) != "held" {
 						t.Error("the work does not run under the claim's context")
 					}
 					return test.work

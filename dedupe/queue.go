@@ -81,7 +81,7 @@ func (q *queue) connection(ctx context.Context, limit int) (leave func(), err er
 	return q.leave, nil // it was given the turn meanwhile
 }
 
-// leave passes the connection's place on to whoever waits longest.
+// leave passes the connection's place on to the longest waiter.
 func (q *queue) leave() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

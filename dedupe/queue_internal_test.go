@@ -121,7 +121,7 @@ func TestQueueConnection(t *testing.T) {
 			t.Errorf("%d are open and %d wait, of none", q.open, len(q.waits))
 		}
 
-		// Nobody overtakes those who wait, and no limit is no limit.
+		// No claim overtakes those that wait, and no limit is no limit.
 		if _, err := q.connection(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}

@@ -106,8 +106,8 @@ func ExampleSQL_transactional() {
 	if err != nil {
 		return
 	}
-	if lends, ok := claim.(dedupe.Contexter); ok {
-		ctx = lends.Context(ctx)
+	if holder, ok := claim.(dedupe.Contexter); ok {
+		ctx = holder.Context(ctx)
 	}
 	if err := handle(ctx, "A-1"); err != nil {
 		claim.Release(ctx) // rolls back

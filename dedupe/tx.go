@@ -362,7 +362,7 @@ func (c *txClaim) Release(ctx context.Context) error {
 	}
 	if c.cfg.Dialect == MySQL {
 		// This is undone with the rest, unless DDL in the handler has committed the
-		// row. After the rollback it would wait for whoever claims the row next.
+		// row. After the rollback it would wait for the next claim of the row.
 		_, _ = sqldb.Exec(ctx, c.tx, c.releaseRow, c.id.Key[:], c.token)
 	}
 	if err := c.rollback(ctx); err != nil {

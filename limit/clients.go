@@ -193,7 +193,7 @@ func parsePeer(s string) (netip.Addr, bool) {
 		}
 	}
 	addr = addr.Unmap().WithZone("")
-	// Servers without a network peer say 0.0.0.0: that is nobody.
+	// Servers without a network peer say 0.0.0.0: that is no client.
 	return addr, !addr.IsUnspecified()
 }
 

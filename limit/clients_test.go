@@ -68,13 +68,13 @@ func TestForwardedClient(t *testing.T) {
 	t.Parallel()
 	const proxy = "10.0.0.7:41000"
 	trusted := prefixes("10.0.0.0/8", "2001:db8:aaaa::/48", "::ffff:172.16.0.0/108", "192.0.2.77/32", "fe80::/64")
-	const nobody = ""
+	const none = ""
 	for _, tt := range []struct {
 		name   string
 		peer   string
 		header string
 		lines  []string
-		want   string // the client's address, or nobody
+		want   string // the client's address, or none
 	}{
 		// X-Forwarded-For
 		{"the one entry", proxy, "X-Forwarded-For", []string{"203.0.113.5"}, "203.0.113.5"},
@@ -99,32 +99,32 @@ func TestForwardedClient(t *testing.T) {
 		{"mapped entry", proxy, "X-Forwarded-For", []string{"::ffff:203.0.113.5"}, "203.0.113.5"},
 		{"mapped entry of a proxy", proxy, "X-Forwarded-For", []string{"203.0.113.5, ::ffff:10.0.0.2"}, "203.0.113.5"},
 		{"header name in any case", proxy, "x-forwarded-FOR", []string{"203.0.113.5"}, "203.0.113.5"},
-		{"no header", proxy, "X-Forwarded-For", nil, nobody},
-		{"empty line", proxy, "X-Forwarded-For", []string{""}, nobody},
-		{"only proxies", proxy, "X-Forwarded-For", []string{"10.0.0.2, 10.0.0.3"}, nobody},
-		{"empty last entry", proxy, "X-Forwarded-For", []string{"203.0.113.5, "}, nobody},
-		{"empty last line", proxy, "X-Forwarded-For", []string{"203.0.113.5", ""}, nobody},
-		{"unknown", proxy, "X-Forwarded-For", []string{"203.0.113.5, unknown"}, nobody},
-		{"host name", proxy, "X-Forwarded-For", []string{"203.0.113.5, client.example"}, nobody},
-		{"unspecified entry", proxy, "X-Forwarded-For", []string{"203.0.113.5, 0.0.0.0"}, nobody},
-		{"zone", proxy, "X-Forwarded-For", []string{"fe80::1%eth0"}, nobody},
-		{"leading zero", proxy, "X-Forwarded-For", []string{"203.0.113.05"}, nobody},
-		{"a number", proxy, "X-Forwarded-For", []string{"3405803781"}, nobody},
-		{"rubbish behind a proxy", proxy, "X-Forwarded-For", []string{"203.0.113.5, x, 10.0.0.2"}, nobody},
+		{"no header", proxy, "X-Forwarded-For", nil, none},
+		{"empty line", proxy, "X-Forwarded-For", []string{""}, none},
+		{"only proxies", proxy, "X-Forwarded-For", []string{"10.0.0.2, 10.0.0.3"}, none},
+		{"empty last entry", proxy, "X-Forwarded-For", []string{"203.0.113.5, "}, none},
+		{"empty last line", proxy, "X-Forwarded-For", []string{"203.0.113.5", ""}, none},
+		{"unknown", proxy, "X-Forwarded-For", []string{"203.0.113.5, unknown"}, none},
+		{"host name", proxy, "X-Forwarded-For", []string{"203.0.113.5, client.example"}, none},
+		{"unspecified entry", proxy, "X-Forwarded-For", []string{"203.0.113.5, 0.0.0.0"}, none},
+		{"zone", proxy, "X-Forwarded-For", []string{"fe80::1%eth0"}, none},
+		{"leading zero", proxy, "X-Forwarded-For", []string{"203.0.113.05"}, none},
+		{"a number", proxy, "X-Forwarded-For", []string{"3405803781"}, none},
+		{"rubbish behind a proxy", proxy, "X-Forwarded-For", []string{"203.0.113.5, x, 10.0.0.2"}, none},
 		{"31 proxies", proxy, "X-Forwarded-For", []string{"203.0.113.5" + strings.Repeat(", 10.0.0.2", 31)}, "203.0.113.5"},
-		{"32 proxies", proxy, "X-Forwarded-For", []string{"203.0.113.5" + strings.Repeat(", 10.0.0.2", 32)}, nobody},
-		{"32 proxies in lines", proxy, "X-Forwarded-For", append([]string{"203.0.113.5"}, strings.Split(strings.Repeat("10.0.0.2 ", 31)+"10.0.0.2", " ")...), nobody},
+		{"32 proxies", proxy, "X-Forwarded-For", []string{"203.0.113.5" + strings.Repeat(", 10.0.0.2", 32)}, none},
+		{"32 proxies in lines", proxy, "X-Forwarded-For", append([]string{"203.0.113.5"}, strings.Split(strings.Repeat("10.0.0.2 ", 31)+"10.0.0.2", " ")...), none},
 		{"untrusted peer", "198.51.100.1:1", "X-Forwarded-For", []string{"203.0.113.5"}, "198.51.100.1"},
 		{"untrusted peer without header", "198.51.100.1:1", "X-Forwarded-For", nil, "198.51.100.1"},
 		{"peer next to the trusted ones", "11.0.0.1:1", "X-Forwarded-For", []string{"203.0.113.5"}, "11.0.0.1"},
-		{"unix socket", "@", "X-Forwarded-For", []string{"203.0.113.5"}, nobody},
+		{"unix socket", "@", "X-Forwarded-For", []string{"203.0.113.5"}, none},
 
 		// A header of one address
 		{"single", proxy, "CF-Connecting-IP", []string{"203.0.113.5"}, "203.0.113.5"},
 		{"single in lower case", proxy, "cf-connecting-ip", []string{"203.0.113.5"}, "203.0.113.5"},
 		{"single in IPv6", proxy, "CF-Connecting-IP", []string{"2001:db8:1:2::5"}, "2001:db8:1:2::5"},
 		{"single appended to, not overwritten", proxy, "X-Real-IP", []string{"1.1.1.1", "203.0.113.5"}, "203.0.113.5"},
-		{"single missing", proxy, "CF-Connecting-IP", nil, nobody},
+		{"single missing", proxy, "CF-Connecting-IP", nil, none},
 
 		// Forwarded
 		{"forwarded", proxy, "Forwarded", []string{"for=203.0.113.5"}, "203.0.113.5"},
@@ -140,15 +140,15 @@ func TestForwardedClient(t *testing.T) {
 		{"forwarded semicolon in a quoted parameter", proxy, "Forwarded", []string{`for=203.0.113.5;host="a;for=1.1.1.1"`}, "203.0.113.5"},
 		{"forwarded escaped quote", proxy, "Forwarded", []string{`for=203.0.113.5;host="a\", for=1.1.1.1;x=\""`}, "203.0.113.5"},
 		{"forwarded escaped backslash", proxy, "Forwarded", []string{`for=1.1.1.1;host="a\\", for=203.0.113.5`}, "203.0.113.5"},
-		{"forwarded unknown", proxy, "Forwarded", []string{"for=203.0.113.5, for=unknown"}, nobody},
-		{"forwarded obfuscated", proxy, "Forwarded", []string{"for=203.0.113.5, for=_hidden"}, nobody},
-		{"forwarded without for", proxy, "Forwarded", []string{"for=203.0.113.5, proto=https"}, nobody},
-		{"forwarded with two for", proxy, "Forwarded", []string{"for=1.1.1.1;for=203.0.113.5"}, nobody},
-		{"forwarded bare", proxy, "Forwarded", []string{"203.0.113.5"}, nobody},
-		{"forwarded missing", proxy, "Forwarded", nil, nobody},
+		{"forwarded unknown", proxy, "Forwarded", []string{"for=203.0.113.5, for=unknown"}, none},
+		{"forwarded obfuscated", proxy, "Forwarded", []string{"for=203.0.113.5, for=_hidden"}, none},
+		{"forwarded without for", proxy, "Forwarded", []string{"for=203.0.113.5, proto=https"}, none},
+		{"forwarded with two for", proxy, "Forwarded", []string{"for=1.1.1.1;for=203.0.113.5"}, none},
+		{"forwarded bare", proxy, "Forwarded", []string{"203.0.113.5"}, none},
+		{"forwarded missing", proxy, "Forwarded", nil, none},
 
 		// The other header is not read.
-		{"another header", proxy, "X-Forwarded-For|Forwarded", []string{"for=203.0.113.5"}, nobody},
+		{"another header", proxy, "X-Forwarded-For|Forwarded", []string{"for=203.0.113.5"}, none},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -161,7 +161,7 @@ func TestForwardedClient(t *testing.T) {
 				r.Header.Add(sent, line)
 			}
 			cfg := limit.Config{TrustedProxies: trusted, Header: read}
-			if tt.want == nobody {
+			if tt.want == none {
 				if sameSource(t, cfg, r, r) {
 					t.Errorf("%v from %s has a bucket, want none", tt.lines, tt.peer)
 				}

@@ -214,7 +214,7 @@ func TestCapacity(t *testing.T) {
 		}
 	})
 
-	t.Run("a full table refuses nobody who did not fail", func(t *testing.T) {
+	t.Run("a full table refuses no source that did not fail", func(t *testing.T) {
 		t.Parallel()
 		l := newLimiter(t, limit.Config{Burst: 1, Capacity: 4, Now: newClock().Now})
 		for i := range 100 {

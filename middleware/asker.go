@@ -13,8 +13,8 @@ import (
 type Asker interface {
 	// Ask puts the query that fits d: the one that d.Query names, if any, else
 	// for the checkout if the notification names one, else for the order. An
-	// error means that nobody knows; the delivery is then answered "send again
-	// later". Ask must end when ctx does. A [Webhook] lets one at a time and
+	// error means that the outcome is unknown; the delivery is then answered "send
+	// again later". Ask must end when ctx does. A [Webhook] lets one at a time and
 	// one per Config.AskWindow through for an order.
 	//
 	// d may be one that no callback brought ([SourceQuery]): its Notification

@@ -32,7 +32,7 @@ type askOnce struct {
 	asker   Asker
 	limiter Limiter // nil: none
 	window  time.Duration
-	timeout time.Duration // of one query, whoever waits for it
+	timeout time.Duration // of one query, for all that wait for it
 	now     func() time.Time
 	most    int
 
@@ -59,7 +59,7 @@ type asking struct {
 	start    time.Time          // under askOnce.mu
 	end      time.Time          // likewise
 	waiting  int                // under askOnce.mu
-	cancel   context.CancelFunc // ends the query when nobody waits any more
+	cancel   context.CancelFunc // ends the query when no caller waits any more
 	finished chan struct{}      // closed when the rest is set
 
 	answer    Answer
@@ -81,7 +81,7 @@ func (o *askOnce) Ask(ctx context.Context, d *Delivery) (Answer, error) {
 		return Answer{}, ctx.Err()
 	}
 	answer := a.answer
-	if answer.Amount != nil { // nobody's copy is another's
+	if answer.Amount != nil { // each caller gets a copy
 		amount := *answer.Amount
 		answer.Amount = &amount
 	}
@@ -103,12 +103,12 @@ func (o *askOnce) join(ctx context.Context, q question, d *Delivery) *asking {
 	q = q.clone() // it is kept, and d's texts share the memory of a whole message
 	a := &asking{question: q, start: o.now(), waiting: 1, cancel: cancel, finished: make(chan struct{})}
 	o.asked[q] = a
-	alone := *d // whoever handles d may go, and write to it, before the query ends
+	alone := *d // the handler of d may return, and write to it, before the query ends
 	go o.ask(query, a, &alone)
 	return a
 }
 
-// leave ends a query that nobody waits for any more.
+// leave ends a query that no caller waits for any more.
 func (o *askOnce) leave(a *asking) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

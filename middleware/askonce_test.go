@@ -248,7 +248,7 @@ func TestAskOnceLeaving(t *testing.T) {
 		settle(time.Nanosecond)
 		synctest.Wait()
 		if at := asker.at.Load(); at != 0 {
-			t.Errorf("%d queries run on for nobody", at)
+			t.Errorf("%d queries run on without a waiter", at)
 		}
 	})
 }
@@ -356,28 +356,28 @@ func TestAskOnceForgets(t *testing.T) {
 	}
 }
 
-// TestAskOnceWithoutTransaction: what a claim lends is for the shop's own code
+// TestAskOnceWithoutTransaction: the claim's context is for the shop's own code
 // and not for a query that others share.
 func TestAskOnceWithoutTransaction(t *testing.T) {
 	t.Parallel()
 	w := newWebhook(t, func(cfg *middleware.Config) {
-		cfg.Store = storeFunc(func() (dedupe.Claim, error) { return lending{new(fakeClaim)}, nil })
+		cfg.Store = storeFunc(func() (dedupe.Claim, error) { return withContext{new(fakeClaim)}, nil })
 		cfg.Expect = func(ctx context.Context, _ string) (field.Cents, error) {
-			if ctx.Value(lent{}) != nil {
+			if ctx.Value(claimValue{}) != nil {
 				t.Error("Expect runs under the claim")
 			}
 			return 1999, nil
 		}
 		cfg.Asker = askerFunc(func(ctx context.Context, d *middleware.Delivery) (middleware.Answer, error) {
-			if ctx.Value(lent{}) != nil {
-				t.Error("the query has what the claim lends")
+			if ctx.Value(claimValue{}) != nil {
+				t.Error("the query has the claim's context")
 			}
 			return answer("success", 1999)(d)
 		})
 	})
 	h := middleware.Handle(w, func(ctx context.Context, _ *api.Notification) error {
-		if ctx.Value(lent{}) == nil {
-			t.Error("the handler does not find what the claim lends")
+		if ctx.Value(claimValue{}) == nil {
+			t.Error("the handler does not find the claim's context")
 		}
 		return nil
 	})
@@ -386,13 +386,13 @@ func TestAskOnceWithoutTransaction(t *testing.T) {
 	}
 }
 
-type lent struct{}
+type claimValue struct{}
 
-// lending is a claim that lends something.
-type lending struct{ dedupe.Claim }
+// withContext is a claim with a context of its own.
+type withContext struct{ dedupe.Claim }
 
-func (lending) Context(ctx context.Context) context.Context {
-	return context.WithValue(ctx, lent{}, true)
+func (withContext) Context(ctx context.Context) context.Context {
+	return context.WithValue(ctx, claimValue{}, true)
 }
 
 // TestAskOnceGivenUp: the error of a query that was given up is not that of the

@@ -566,8 +566,8 @@ func TestAttackSlow(t *testing.T) {
 	}
 }
 
-// TestAttackFlood: forgeries by the hundred, with and without a limiter, whoever
-// they say they are.
+// TestAttackFlood: forgeries by the hundred, with and without a limiter, from whichever
+// client they claim to be.
 func TestAttackFlood(t *testing.T) {
 	t.Parallel()
 	forged := callbackWith(t, "wrong", envelope.Response{Code: "SUCCESS", MerchantID: merchant}, paid)
@@ -604,7 +604,7 @@ func TestAttackFlood(t *testing.T) {
 		{"behind a proxy, from one network", limited(limit.Config{TrustedProxies: proxies, Header: "X-Forwarded-For"}),
 			func(i int) []string { return []string{"X-Forwarded-For", fmt.Sprintf("2001:db8:0:1::%x", i+1)} },
 			20, []string{"X-Forwarded-For", "2001:db8:0:2::1"}, 200},
-		{"behind a proxy that names nobody", limited(limit.Config{TrustedProxies: proxies, Header: "X-Forwarded-For"}),
+		{"behind a proxy that names no client", limited(limit.Config{TrustedProxies: proxies, Header: "X-Forwarded-For"}),
 			nil, 100, nil, 200},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -31,7 +31,7 @@ func tuned(t *http.Transport) *http.Transport {
 			defer cancel()
 			return dial(ctx, network, addr)
 		}
-	case base.Dial == nil: //nolint:staticcheck // somebody may still use it
+	case base.Dial == nil: //nolint:staticcheck // a shop may still use it
 		base.DialContext = (&net.Dialer{Timeout: dialTimeout, KeepAlive: 15 * time.Second}).DialContext
 	}
 	base.TLSHandshakeTimeout = dialTimeout

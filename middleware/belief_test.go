@@ -102,7 +102,7 @@ func TestConflictIsAsked(t *testing.T) {
 		{"an amount that the gateway does not know", again("1999", "19990"), middleware.Answer{Status: "success", Amount: amount(1999), BizpayOrderID: channel}, nil, 200, false, "amount-mismatch"},
 		{"a channel's id that the gateway does not know", again(channel, "X"+channel), middleware.Answer{Status: "success", Amount: amount(1999), BizpayOrderID: channel}, nil, 200, false, "bizpay_order_id"},
 		{"refunded since", again(channel, "WX2"), middleware.Answer{Status: "fully_refunded", Amount: amount(1999)}, nil, 200, false, "refunded"},
-		{"nobody can be asked", again(channel, "WX2"), middleware.Answer{}, errors.New("no route"), 503, false, "ask-failed"},
+		{"the gateway cannot be asked", again(channel, "WX2"), middleware.Answer{}, errors.New("no route"), 503, false, "ask-failed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

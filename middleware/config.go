@@ -83,7 +83,7 @@ type Config struct {
 	Asker Asker
 	// InsecureTrustCallback runs the handler on the callback's word alone, without
 	// an Asker. The protocol authenticates only part of that word: "paid" rests on
-	// a member that nothing binds to the sign key, and whoever has captured
+	// a member that nothing binds to the sign key, and a party that has captured
 	// callbacks can rearrange them (SECURITY.md). A callback whose rsp_code is not
 	// SUCCESS, or that shows a [Delivery.SpliceSign], is deferred.
 	InsecureTrustCallback bool
@@ -133,7 +133,7 @@ type Config struct {
 	// amount or another channel's id, if the gateway confirms it: the payer may
 	// have paid twice. It is acknowledged. If nil, only the log has it.
 	OnConflict func(ctx context.Context, d *Delivery)
-	// Observer is told of every delivery. If nil, nobody is.
+	// Observer receives one event per delivery. Optional.
 	Observer Observer
 	// Logger gets one line per delivery; those about forged traffic are
 	// sampled. If nil, slog.Default() is used.

@@ -55,7 +55,7 @@ type Delivery struct {
 	// [Order]; "" leaves the choice to the [Asker].
 	Query api.Action
 
-	// Unverified is not authenticated: whoever carried the message may have
+	// Unverified is not authenticated: any party that carried the message may have
 	// written it.
 	Unverified Unverified
 
@@ -113,7 +113,7 @@ func (d *Delivery) amountIs(expected field.Cents) bool {
 
 // comesTo reports whether amount is expected, or is it less the fee. A fee is
 // what the payer paid on top, so a forged one only makes the shop demand more.
-// Nobody expects nothing: 0 is the amount of an order that is not there.
+// 0 is never expected: it is the amount of an order that is not there.
 func (d *Delivery) comesTo(amount, expected field.Cents) bool {
 	if expected <= 0 {
 		return false

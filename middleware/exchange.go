@@ -9,7 +9,7 @@ import (
 )
 
 // exchanges are what was started below for one call. The content follows the
-// headers, so that whoever is closed before or right after them sends none.
+// headers, so that an exchange that is closed before or right after them sends none.
 type exchanges struct {
 	mu      sync.Mutex
 	headers bool // of one went out
@@ -31,7 +31,7 @@ func (e *exchanges) connected(conn net.Conn, keep bool) {
 }
 
 // wrote closes all connections when it is called for a second exchange, as
-// nobody says whose headers these are. The first one's content may be away.
+// it is not known whose headers these are. The first one's content may be away.
 func (e *exchanges) wrote() {
 	e.mu.Lock()
 	var conns []net.Conn

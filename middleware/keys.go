@@ -15,9 +15,9 @@ type Keys interface {
 	// Keys returns the merchant's live keys. The first one seals; all of them
 	// open, in this order, so that a key can be changed without refusing a
 	// callback: prepend the new one, remove the old one when the gateway has
-	// stopped using it. No keys and no error mean that the merchant is not
-	// one's own, which a stranger cannot tell from a wrong key. An error means
-	// that nobody knows: a callback is then answered "send again later".
+	// stopped using it. No keys and a nil error mean: unknown merchant. A
+	// callback of an unknown merchant is answered like one under a wrong key.
+	// After an error a callback is answered "send again later".
 	Keys(ctx context.Context, merchantID string) ([]envelope.Key, error)
 }
 

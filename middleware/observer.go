@@ -36,7 +36,7 @@ type CallOutcome struct {
 	Code    string        // the gateway's rsp_code if it is a documented one, "other" if it is not, "" without an answer
 	Class   string        // docs/protocol.md, 9, or "" without an answer
 	Reason  Reason        // what failed on the way, or ""
-	Unknown bool          // nobody knows whether the gateway acted
+	Unknown bool          // the gateway may have acted
 	Status  int           // HTTP status of the answer, 0 without one
 	Wait    time.Duration // how long the limiter held the call back
 }

@@ -86,7 +86,7 @@ var parts = []string{
 	"Logger", "OnConflict", "Expect", "Identify", "Now", "handler", "Penalise", "OnRefused", "Release",
 }
 
-// swallow is the recovery of somebody who knows better: it writes no status,
+// swallow is a careless recovery: it writes no status,
 // and gets what was written only if nothing panics.
 func swallow(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {

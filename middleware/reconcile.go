@@ -43,8 +43,8 @@ type Reconciler struct {
 	// Unpaid is told of each order that the gateway was asked about and that
 	// is not paid, with the status that the gateway gave, so that the shop can
 	// close what is final ([api.OrderStatus.Final]) or too old. One that is
-	// [api.OrderStatus.Refunded] was paid, and its payment never handled: that
-	// is for a person to look at. If nil, nobody is told.
+	// [api.OrderStatus.Refunded] was paid, and its payment never handled: let
+	// a person look at it. Optional.
 	Unpaid func(ctx context.Context, o Order, status api.OrderStatus)
 
 	// Interval is the time between the rounds of Run, and that before an order
@@ -74,7 +74,7 @@ type Reconciled struct {
 	Handled   int // paid, and handled now
 	Duplicate int // paid, and handled before: by a notification meanwhile, or else see [Webhook.Settle]
 	Conflict  int // the same, with another amount or channel's id
-	InFlight  int // paid, and being handled by somebody else
+	InFlight  int // paid, and being handled by another delivery
 	Unpaid    int // not paid yet
 	Deferred  int // not believed: no answer, or one that does not fit the order
 	Failed    int // the handler or the store failed
@@ -246,7 +246,7 @@ func (c *Reconciler) tell(ctx context.Context, d *Delivery, hook func()) {
 func (c *Reconciler) log(ctx context.Context, d *Delivery, result Result, err error) {
 	level := slog.LevelInfo
 	attrs := []slog.Attr{slog.String("result", string(result))}
-	if d != nil { // an order that nobody could be asked about has none
+	if d != nil { // an order that could not be asked about has none
 		attrs = append(attrs, slog.Any("delivery", d))
 	}
 	var refusal *Refusal

@@ -22,7 +22,7 @@ type Refusal struct {
 	Reason Reason
 	// Merchant and OrderID are those of an authentic envelope, or "".
 	Merchant, OrderID string
-	// UnverifiedMerchant is the merchant that the envelope names, whoever wrote
+	// UnverifiedMerchant is the merchant that the envelope names, which any sender can write
 	// that, or "" if it could not be read.
 	UnverifiedMerchant string
 	// Source is the address that the request came from, as Config.SourceLimiter

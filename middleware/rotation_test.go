@@ -91,7 +91,7 @@ func TestRotation(t *testing.T) {
 			choose := rand.New(rand.NewPCG(2, uint64(rotator)))
 			for range rotations {
 				m := tenants[2*choose.IntN(25)+rotator]
-				generation := m.generation // nobody else writes it
+				generation := m.generation // no other goroutine writes it
 				before, after := mustKey(t, m.signKey(generation)), mustKey(t, m.signKey(generation+1))
 				ring.set(m.id, after, before)
 				if rw := deliver(m, m.signKey(generation), fmt.Sprint("R", rotator, m.id, generation)); rw.Code != 200 {
@@ -101,7 +101,7 @@ func TestRotation(t *testing.T) {
 				m.generation++
 				m.mu.Unlock()
 				ring.set(m.id, after)
-				// Who still has the old key is nobody now.
+				// Now no one has the old key.
 				rw := deliver(m, m.signKey(generation), "T0")
 				if !sameAnswer(rw, stranger) {
 					t.Errorf("a removed key is told from an unknown merchant: %d %q %v", rw.Code, rw.Body, rw.Header())

@@ -245,7 +245,7 @@ func (s *sending) orderID() string {
 func (s *sending) exchange(ctx context.Context, content []byte, room *room) ([]byte, *failure) {
 	resp, err := s.target.RoundTrip(s.outgoing(ctx, content))
 	if s.direct && !s.sought.Load() {
-		s.latch.leave() // a protocol of its own was registered: nobody can tell
+		s.latch.leave() // a protocol of its own was registered: it cannot be told
 	}
 	if err != nil {
 		return nil, &failure{reason: sendReason(err), err: err}

@@ -56,7 +56,7 @@ func (w *Webhook) settle(ctx context.Context, o Order, fn func(context.Context, 
 	o.Merchant = cmp.Or(o.Merchant, w.cfg.Merchant)
 	switch {
 	case w.cfg.Asker == nil:
-		return nil, ResultFailed, errors.New("middleware: settle: Config.Asker is nil: nobody can be asked")
+		return nil, ResultFailed, errors.New("middleware: settle: Config.Asker is nil: the gateway cannot be asked")
 	case o.Merchant == "":
 		return nil, ResultFailed, errors.New("middleware: settle: the order has no merchant, and Config.Merchant is empty")
 	case o.ID == "" && o.Checkout == "":
@@ -136,24 +136,20 @@ type known struct {
 
 func (k known) handle(ctx context.Context) error { return k.fn(ctx, k.notification) }
 
-// Replay handles a delivery again that came before and was kept by a
-// [Journal]: when a handler's mistake has been mended, or when deliveries were
-// left and never came again. body is the envelope as it came; it is opened and
-// checked as on the first day, so that the sign key of that day must still be
-// among the Keys. The Asker, if there is one, is asked anew: what has been
-// refunded since is left. The [Delivery] is of [SourceJournal] and is not
-// kept a second time. ctx bounds the opening and not the function, which has
-// Config.Timeout.
+// Replay handles a delivery again that a [Journal] has kept: after a fault in a
+// handler, or for deliveries that were deferred and never came again. body is
+// the envelope as it came. It is opened, checked and, if there is an Asker, asked
+// about like a new delivery, so the sign key of that day must still be among the
+// Keys, and a payment that was refunded since is not handled. The [Delivery] is
+// of [SourceJournal] and is not kept a second time. ctx bounds the opening; fn
+// has Config.Timeout.
 //
-// If run is empty, what the store has as done is not handled: the result is
-// [ResultDuplicate]. Any other run is the name of a repair, such as
-// "2026-08 invoices", and FORCES the function to run on what is done: its
-// claims are the run's own, so that each payment is handled once per run,
-// whatever comes more than once, fails and is tried again, or runs on several
-// replicas at a time. fn must be the repair: a function that ships goods ships
-// them again.
+// If run is empty, a payment that is done is not handled: the result is
+// [ResultDuplicate]. Any other run names a repair, such as "2026-08 invoices",
+// and FORCES fn to run once per run for each payment, done or not. fn must be
+// the repair: a function that ships goods ships them again.
 //
-// Results and errors are those of [Webhook.Settle].
+// Results and errors are those of [Webhook.Settle]. docs/inbound.md has more.
 func (w *Webhook) Replay(ctx context.Context, run string, body []byte, fn func(context.Context, *api.Notification) error) (Result, error) {
 	if !w.gate.enter() {
 		return ResultFailed, shuttingDown()

@@ -235,10 +235,10 @@ func TestReplay(t *testing.T) {
 	}{
 		{"what was never done", "", nil, "[duplicate duplicate handled]", "[T2]"},
 		{"and now is", "", nil, "[duplicate duplicate duplicate]", "[]"},
-		{"a repair that fails", "mend", errors.New("still"), "[failed failed failed]", "[T1 T1 T2]"},
-		{"a repair", "mend", nil, "[handled duplicate handled]", "[T1 T2]"},
-		{"a repair that was done", "mend", nil, "[duplicate duplicate duplicate]", "[]"},
-		{"another repair", "mend it better", nil, "[handled duplicate handled]", "[T1 T2]"},
+		{"a repair that fails", "repair", errors.New("still"), "[failed failed failed]", "[T1 T1 T2]"},
+		{"a repair", "repair", nil, "[handled duplicate handled]", "[T1 T2]"},
+		{"a repair that was done", "repair", nil, "[duplicate duplicate duplicate]", "[]"},
+		{"another repair", "repair it better", nil, "[handled duplicate handled]", "[T1 T2]"},
 	} {
 		results, orders := replay(c.run, c.fail)
 		if fmt.Sprint(results) != c.results || fmt.Sprint(orders) != c.orders {
@@ -260,7 +260,7 @@ func TestReplay(t *testing.T) {
 		{"too large", make([]byte, 64<<10+1), "body-too-large"},
 	} {
 		var refusal *middleware.Refusal
-		_, err := w.Replay(t.Context(), "mend "+c.name, c.body, s.handle)
+		_, err := w.Replay(t.Context(), "repair "+c.name, c.body, s.handle)
 		if !errors.As(err, &refusal) || string(refusal.Reason) != c.reason {
 			t.Errorf("%s: %v", c.name, err)
 		}

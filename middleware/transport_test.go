@@ -320,7 +320,7 @@ func TestTransportKnowsWhatLeft(t *testing.T) {
 	t.Parallel()
 	l := newLedger(t)
 
-	t.Run("nobody listens", func(t *testing.T) {
+	t.Run("no listener", func(t *testing.T) {
 		t.Parallel()
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -330,7 +330,7 @@ func TestTransportKnowsWhatLeft(t *testing.T) {
 		_, err = l.transport(nil).RoundTrip(newCall(t, "https://"+ln.Addr().String(), refundCall))
 		wantSendError(t, err, true, "dial")
 	})
-	t.Run("a certificate of nobody", func(t *testing.T) {
+	t.Run("a certificate of an unknown authority", func(t *testing.T) {
 		t.Parallel()
 		server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("sent") }))
 		server.Config.ErrorLog = nil
@@ -820,7 +820,7 @@ func TestTransportEndlessAnswer(t *testing.T) {
 	}
 }
 
-// spaces are an answer that does not end, before somebody loses patience.
+// spaces are an answer that does not end, before the reader gives up.
 type spaces struct{ read int }
 
 func (s *spaces) Read(p []byte) (int, error) {

@@ -678,7 +678,7 @@ func TestMerchantText(t *testing.T) {
 // TestAskerAndFee: the amount that the gateway confirms is the one that the shop
 // expects. A fee explains one difference, and not two: a notification of 1999,
 // 1899 of it a fee, says neither that 1999 was paid for the goods nor that a
-// query that knows of 100 has borne it out.
+// query that knows of 100 has confirmed it.
 func TestAskerAndFee(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -842,7 +842,7 @@ func TestKeys(t *testing.T) {
 		{"the default merchant", "old", "", 200},
 		{"another merchant's key", "old", "B", 401},
 		{"its own key", "other", "B", 200},
-		{"nobody", "old", "C", 401},
+		{"unknown", "old", "C", 401},
 		{"the key store is down", "old", "down", 503},
 	} {
 		body := callbackWith(t, c.key, envelope.Response{Code: "SUCCESS", MerchantID: c.merchant}, noMerchant)
@@ -968,7 +968,7 @@ func TestAdmit(t *testing.T) {
 		{"malformed", []byte("x"), 400, 0},
 		{"another message", callback(t, request), 400, 0},
 		{"forged", callbackWith(t, "wrong", envelope.Response{MerchantID: merchant}, paid), 401, 1},
-		{"unknown merchant", callbackWith(t, publishedKey, envelope.Response{MerchantID: "nobody"}, paid), 401, 1},
+		{"unknown merchant", callbackWith(t, publishedKey, envelope.Response{MerchantID: "unknown"}, paid), 401, 1},
 	} {
 		admit.penalised = 0
 		if code := post(h, c.body).Code; code != c.status || admit.penalised != c.penalised {

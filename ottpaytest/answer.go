@@ -68,7 +68,7 @@ func (t teller) value(m api.Member) json.RawMessage {
 
 const tradeTime = "Jan 2, 2006 3:04:05 PM"
 
-// time writes a time that nobody knows more about than its name, in the shape
+// time writes a time of which only the name is known, in the shape
 // of the document's example.
 func (t teller) time(m api.Member) json.RawMessage {
 	at := t.now

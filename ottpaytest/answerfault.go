@@ -332,7 +332,7 @@ func (o outgoing) send(g *Gateway, w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// pause waits as the fault wants, and reports whether there is still somebody
+// pause waits as the fault wants, and reports whether there is still a client
 // to answer.
 func (o outgoing) pause(g *Gateway, r *http.Request) bool {
 	if o.hang && o.delay == 0 {

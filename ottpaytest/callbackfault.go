@@ -62,7 +62,7 @@ const (
 	CallbackFee            CallbackFault = "fee"             // a convenience fee on top
 	CallbackPaidTwice      CallbackFault = "paid-twice"      // then again with another channel id
 	CallbackAuthorised     CallbackFault = "authorised"      // order_status authorised
-	CallbackUnknownStatus  CallbackFault = "unknown-status"  // an order_status that nobody knows
+	CallbackUnknownStatus  CallbackFault = "unknown-status"  // an undocumented order_status
 	CallbackUnknownMember  CallbackFault = "unknown-member"  // members that the document does not know
 	CallbackNumbers        CallbackFault = "numbers"         // amounts as JSON numbers
 	CallbackAmountDecimal  CallbackFault = "amount-decimal"  // an amount with a point
@@ -111,7 +111,7 @@ type parcel struct {
 }
 
 // request writes the parcel as a request. sleep waits, and reports whether to
-// go on; it is nil where there is nobody to wait for.
+// go on; it is nil where there is no client to wait for.
 func (p parcel) request(to string, sleep func(time.Duration) bool) (*http.Request, error) {
 	var body io.Reader = bytes.NewReader(p.body)
 	switch {
@@ -152,7 +152,7 @@ type failing struct{}
 // Read fails.
 func (failing) Read([]byte) (int, error) { return 0, errFault }
 
-// waiting is a body that does not go on until nobody waits for it any more.
+// waiting is a body that does not go on until no client waits for it any more.
 type waiting struct{ sleep func(time.Duration) bool }
 
 // Read waits, then fails.
@@ -407,7 +407,7 @@ func spliceable(n Notification) ([]byte, error) {
 }
 
 // spliced doubles the block of the channel's id into the name of order_status,
-// which is then a name that nobody knows: an authorisation that reads like a
+// which is then an undocumented name: an authorisation that reads like a
 // payment. Names are not digested, so the digest still fits.
 func spliced(data string, plaintext []byte) (string, error) {
 	const name = `"bizpay_order_id":"`

@@ -105,7 +105,7 @@ func callbackFaults() []FaultInfo {
 		{CallbackFee, content, "the amount and a convenience fee on top, which it names", "takes it", nil, once(200)},
 		{CallbackPaidTwice, content, "the order again, with another id of the channel", "acknowledges both, acts once, raises an alarm", nil, once(200, 200)},
 		{CallbackAuthorised, content, "order_status authorised", "does not take it for a payment", nil, no(503, "kind")},
-		{CallbackUnknownStatus, content, "an order_status that nobody knows", "does not take it for a payment", nil, no(503, "kind")},
+		{CallbackUnknownStatus, content, "an undocumented order_status", "does not take it for a payment", nil, no(503, "kind")},
 		{CallbackUnknownMember, content, "members that the document does not know, nested ones too", "takes it", nil, once(200)},
 		{CallbackNumbers, content, "amounts as JSON numbers", "takes it", nil, once(200)},
 		{CallbackAmountDecimal, content, `an amount with a point, such as "1.00"`, "asks the gateway, or for a redelivery", nil, once(200)},
@@ -117,7 +117,7 @@ func callbackFaults() []FaultInfo {
 		{CallbackPlain, content, "without the vendor's quirks", "takes it", nil, once(200)},
 
 		{CallbackTruncateBody, transport, "half of the JSON, with the right Content-Length", "refuses it", nil, no(400, "not-json")},
-		{CallbackCut, transport, "the connection ends within the body", "gives no answer, for there is nobody to answer", []string{"at_byte"}, no(0, "body-slow", "body-unreadable")},
+		{CallbackCut, transport, "the connection ends within the body", "gives no answer, for the sender is gone", []string{"at_byte"}, no(0, "body-slow", "body-unreadable")},
 		{CallbackTrickle, transport, "a few bytes every 20 milliseconds", "takes it", nil, once(200)},
 		{CallbackStall, transport, "stops within the body", "gives up after a time", []string{"at_byte"}, no(408, "body-slow")},
 		{CallbackOversize, transport, "70 KiB", "refuses it", nil, no(413, "body-too-large")},

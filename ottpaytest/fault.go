@@ -238,7 +238,7 @@ func (g *Gateway) strike(way Direction, c Fault, fits func(Fault) bool) (Fault, 
 	return Fault{}, 0
 }
 
-// foreignKey is nobody's.
+// foreignKey is no merchant's.
 func foreignKey() envelope.Key {
 	key, err := envelope.NewKey("0123456789ABCDEF-foreign")
 	if err != nil {

@@ -112,7 +112,7 @@ func TestFaults(t *testing.T) {
 			if k := last[len(last)-1].Fault; k != tt.fault.Kind && !(k == ottpaytest.FaultDelay && tt.fault.Kind == "") {
 				t.Errorf("recorded as %q", k)
 			}
-			// One request is all that it befalls.
+			// One request is all that it changes.
 			want := "ORDER_USED without data"
 			if tt.lost {
 				want = "SUCCESS"

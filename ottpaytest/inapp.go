@@ -59,7 +59,7 @@ func inAppRequest() *api.Schema {
 }
 
 // inAppResponse is what was seen of the answer. wxapikey is a secret of the
-// merchant's that nobody should read; it is here to be left alone.
+// merchant's that no client should read; it is here to be left alone.
 func inAppResponse() *api.Schema {
 	text := func(name, example string) api.Member {
 		return api.Member{Name: name, Kind: api.MemberString, Required: true, MinLength: 1, Example: string(quoted(example))}

@@ -13,7 +13,7 @@ import (
 )
 
 // accept checks a decrypted request against its schema. It returns the request,
-// mended if the Gateway is lenient, and says what was taken although the
+// corrected if the Gateway is lenient, and says what was taken although the
 // document refuses it. The error is that of the request as it came.
 //
 // One thing is never held against a request: a callback URL without TLS whose
@@ -33,9 +33,9 @@ func (a *asked) accept(payload []byte, lenient bool, newID func() string) (taken
 	if !lenient {
 		return nil, nil, local
 	}
-	for _, mend := range []func(*api.Schema, []pair) ([]pair, []string){otherSpellings, blanks, numbers, noTip, smallCurrency, missing} {
+	for _, correct := range []func(*api.Schema, []pair) ([]pair, []string){otherSpellings, blanks, numbers, noTip, smallCurrency, missing} {
 		var more []string
-		all, more = mend(a.schema, all)
+		all, more = correct(a.schema, all)
 		said = append(said, more...)
 	}
 	if m, ok := a.schema.WithRole(api.RoleOrderID); ok && m.Required && a.action.Kind == api.KindEffect && !has(all, m.Name) {

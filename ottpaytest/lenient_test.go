@@ -63,7 +63,7 @@ func TestLenient(t *testing.T) {
 			t.Errorf("%s: a strict one says %s %s, want %s", name, no.Code, no.Message, c.refused)
 		}
 	}
-	// What decides is never mended.
+	// What decides is never corrected.
 	for name, data := range map[string]object{
 		"no amount":   h5.with("order_id", "N1", "amount", nil),
 		"no callback": h5.with("order_id", "N2", "call_back_url", nil),

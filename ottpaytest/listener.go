@@ -218,7 +218,7 @@ func (g *Gateway) certificate(*tls.ClientHelloInfo) (*tls.Config, error) {
 	return g.wrong, nil
 }
 
-// misnamed makes a certificate of another name, which whoever trusts the
+// misnamed makes a certificate of another name, which a client that trusts the
 // server's own believes otherwise.
 func misnamed(own tls.Certificate) (tls.Certificate, error) {
 	issuer, err := x509.ParseCertificate(own.Certificate[0])

@@ -41,7 +41,7 @@ type Order struct {
 	Expires  time.Time `json:"expires,omitzero"`  // zero: never
 
 	// Effects is how often a request took effect on this id. It is 1, unless
-	// the Gateway lets ids be used again and somebody sent twice.
+	// the Gateway lets ids be used again and a request was sent twice.
 	Effects int `json:"effects"`
 
 	// Seq is the number of the event that made it, Changed that of the last
@@ -995,7 +995,7 @@ func containsFold(text, lower string) bool {
 
 // Attempts returns how many valid requests wanted to have an effect on this
 // order id, those that were refused as duplicates included: more than 1 means
-// that somebody sent twice.
+// that were sent twice.
 func (g *Gateway) Attempts(id string) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -87,7 +87,7 @@ func (g *Gateway) decide(w http.ResponseWriter, r *http.Request, find finder) {
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// returnURL is where the browser goes afterwards. Nobody signs it.
+// returnURL is where the browser goes afterwards. It is not signed.
 func returnURL(o Order) string {
 	u, err := url.Parse(o.RedirectURL)
 	if err != nil {

@@ -207,7 +207,7 @@ type clockJSON struct {
 
 // changes is what has changed since the lock was taken. Gateway.mu guards it.
 type changes struct {
-	recorded   bool // somebody wants to know
+	recorded   bool // a reader waits
 	any        bool
 	reset      *string
 	shops      map[string]bool
@@ -260,7 +260,7 @@ func (c *changes) message(m *message, isNew bool) { note(c, &c.messages, m, isNe
 // entry is what the sinks get.
 type entry struct {
 	event Event
-	text  []byte // its line; nil if nobody wants it
+	text  []byte // its line; nil if there is no reader
 }
 
 // entries returns the lines of events, the last with what has changed. g.mu is

@@ -20,7 +20,7 @@
 //	ottpay.kind             query or effect
 //	ottpay.code             the documented response code, or "other"
 //	ottpay.class            its class: success, pending, duplicate, caller, failed, unclear
-//	ottpay.outcome_unknown  nobody knows whether the gateway acted
+//	ottpay.outcome_unknown  it is not known whether the gateway acted
 //	ottpay.limiter.wait     seconds that the limiter held the call back
 //
 // # Metrics

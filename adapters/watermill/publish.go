@@ -13,7 +13,7 @@
 // ConfirmDelivery, Google Cloud Pub/Sub, AWS SQS and SNS are like that. A
 // GoChannel keeps nothing and is for tests.
 //
-// Some brokers confirm a message that nobody subscribes to, and drop it: a
+// Some brokers confirm a message that has no subscriber, and drop it: a
 // RabbitMQ exchange without a queue, a Pub/Sub or SNS topic without a
 // subscription. Create the queue or the subscription before the first callback,
 // for example with the subscriber's SubscribeInitialize.

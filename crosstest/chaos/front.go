@@ -29,7 +29,7 @@ type point string
 // The points.
 const (
 	none      point = "none"
-	connect   point = "connect"   // nobody listens
+	connect   point = "connect"   // no listener
 	handshake point = "handshake" // TLS fails
 
 	midRequest point = "mid-request" // gone before the work
@@ -168,7 +168,7 @@ func (f *front) path() *path {
 	good := f.server.Client().Transport.(*http.Transport).Clone()
 	nowhere := good.Clone()
 	nowhere.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if addr = "127.0.0.1:1"; f.next() == handshake { // nobody, or somebody who hangs up
+		if addr = "127.0.0.1:1"; f.next() == handshake { // no listener, or one that hangs up
 			addr = f.broken.Addr().String()
 		}
 		return new(net.Dialer).DialContext(ctx, network, addr)

@@ -37,7 +37,7 @@ type Harness struct {
 
 	// Write writes a row of this name with what the context of a claim holds, and
 	// Written reports whether others see it. They are for stores whose claims are
-	// [dedupe.Contexter]s. If Write is nil, the store lends its handlers nothing.
+	// [dedupe.Contexter]s. If Write is nil, the store gives its handlers no context.
 	Write   func(ctx context.Context, name string) error
 	Written func(t *testing.T, name string) bool
 }
@@ -60,7 +60,7 @@ func Run(t *testing.T, newStore func(t *testing.T) Harness) {
 		{"a released claim is over", releasedIsOver},
 		{"a held id is in flight", inFlight},
 		{"an expired lease is taken over", takenOver},
-		{"an expired lease that nobody took over", lateAlone},
+		{"an expired lease that was not taken over", lateAlone},
 		{"a late owner after the heir has confirmed", lateAfterConfirm},
 		{"a late owner after the heir has released", lateAfterRelease},
 		{"another mark conflicts", conflict},
@@ -682,15 +682,15 @@ func outage(t *testing.T, h Harness) {
 
 func work(t *testing.T, h Harness) {
 	if h.Write == nil {
-		t.Skip("the store lends its handlers nothing")
+		t.Skip("the store gives its handlers no context")
 	}
 	write := func(c dedupe.Claim, name string) {
 		t.Helper()
-		lends, ok := c.(dedupe.Contexter)
+		holder, ok := c.(dedupe.Contexter)
 		if !ok {
 			t.Fatalf("%T is no Contexter", c)
 		}
-		if err := h.Write(lends.Context(t.Context()), name); err != nil {
+		if err := h.Write(holder.Context(t.Context()), name); err != nil {
 			t.Fatalf("writing under the claim: %v", err)
 		}
 	}

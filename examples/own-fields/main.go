@@ -81,7 +81,7 @@ func run(ctx context.Context, out io.Writer) error {
 	fmt.Fprintln(out, "2. A payment with an extra member, and rules of the shop's own")
 	request := &ottapi.H5PayRequest{
 		OrderID: "TEA0000001", Amount: 450, CurrencyType: "CAD", StoreCode: "QC07",
-		Branch: "TS00000001001", CallBackURL: vendor.URL + "/nobody",
+		Branch: "TS00000001001", CallBackURL: vendor.URL + "/unused",
 	}
 	if _, err := ottapi.H5Pay(ctx, client, request); err != nil {
 		return err

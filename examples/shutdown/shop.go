@@ -172,7 +172,7 @@ func until[T any](end context.Context, fn func(context.Context, *T) error) func(
 }
 
 // readyz is asked by the balancer. /healthz is another question: a shop that
-// is stopping, or whose database is away, is not mended by a restart.
+// is stopping, or whose database is away, is not cured by a restart.
 func (s *shop) readyz(rw http.ResponseWriter, r *http.Request) {
 	if why := s.unready(r.Context()); why != "" {
 		http.Error(rw, why, http.StatusServiceUnavailable)

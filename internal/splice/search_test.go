@@ -22,7 +22,7 @@ import (
 	"github.com/ottpaykit/ottpay/middleware"
 )
 
-// TestSearch searches for what somebody can make of honest notifications
+// TestSearch searches for what an attacker can make of honest notifications
 // without the sign key, by leaving out, doubling, moving and swapping the
 // blocks of 16 bytes in which they are encrypted. Blocks are encrypted one by
 // one under a key that messages of one digest share, so the search arranges
@@ -279,7 +279,7 @@ func (s style) write(ps []pair) string {
 }
 
 // fills reports whether name and what stands around it between two strings
-// fill whole blocks. Nobody can tell when they are left out.
+// fill whole blocks. It cannot be seen when they are missing.
 func (s style) fills(name string) bool { return (len(s.comma)+len(s.colon)+4+len(name))%16 == 0 }
 
 // members invents a notification of a schema.

@@ -88,7 +88,7 @@ func (d Dialect) durable() string {
 // Young is the age up to which a row that is seen on MySQL may not be on disk
 // yet. InnoDB shows a commit to other sessions before its redo log is synced.
 // What is said to be kept because of such a row would be lost if the server died.
-// A commit of one's own comes later in the log, so that its success proves that
+// A commit of our own comes later in the log, so that its success proves that
 // the row is on disk, too. It must change something, or it writes no log.
 //
 // The age is far longer than the time for which a server waits for its disk.

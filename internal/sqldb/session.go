@@ -11,7 +11,7 @@ import (
 
 // Session is a connection of the pool whose settings may be changed. Close
 // restores them before the connection goes back. A connection that cannot be
-// restored is closed instead: nobody else may get it.
+// restored is closed instead: no other caller may get it.
 //
 // Session is for one goroutine at a time.
 type Session struct {

@@ -134,7 +134,7 @@ func (b *breaker) member(place string, was, in *schema, m *member) {
 	case !m.required && is.required:
 		add("is required now")
 	case m.required && !is.required && !was.request:
-		add("may be absent now, so whoever reads it must look")
+		add("may be absent now, so its readers must look")
 	}
 	if x, y := m.goType(), is.goType(); x != y {
 		add("the field was a %s and is a %s", x, y)

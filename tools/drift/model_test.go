@@ -2,7 +2,7 @@ package drift
 
 import "strings"
 
-// A doc is a vendor's page as it would be before somebody writes it down: what
+// A doc is a vendor's page as it would be before it is written down: what
 // it says, without how. Edits change a doc, styles write it.
 type doc struct {
 	title string

@@ -263,7 +263,7 @@ func TestEdits(t *testing.T) {
 					continue
 				}
 				if (strings.Contains(name, "merged with") || name == "all tables in one") && e.border() {
-					continue // whether it ends one part or begins the next, nobody can tell
+					continue // whether it ends one part or begins the next, it cannot be told
 				}
 				if *only != "" && !strings.Contains(name, *only) {
 					continue

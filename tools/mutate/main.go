@@ -38,7 +38,7 @@ type options struct {
 	parallel    int
 	skip        string
 	only        string
-	by          string // the package of the tests; "": the mutated one's own
+	by          string // the package of the tests; "": that of the mutated one
 	packages    []string
 }
 

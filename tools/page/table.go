@@ -321,7 +321,7 @@ func (r Reader) table(rows []rawRow, delimited bool, before *columns) (*Table, c
 			cols = guess
 		}
 	default:
-		if len(rows) > 1 && !r.isData(rows[0]) && r.isData(rows[1]) { // a header in words that nobody knows
+		if len(rows) > 1 && !r.isData(rows[0]) && r.isData(rows[1]) { // a header in unknown words
 			cols = r.columns(rows[0].cells, rows[1:])
 			rows = rows[1:]
 		} else {

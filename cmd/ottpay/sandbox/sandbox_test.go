@@ -233,7 +233,7 @@ func TestRefused(t *testing.T) {
 		t.Errorf("%v", p)
 	}
 	for _, c := range []struct{ method, path, body, code string }{
-		{"POST", "/orders/nobody", `{"action":"H5PAY","data":{}}`, "no-merchant"},
+		{"POST", "/orders/unknown", `{"action":"H5PAY","data":{}}`, "no-merchant"},
 		{"POST", "/orders/" + merchantID, `{"action":"H5PAY"`, "json"},
 		{"POST", "/orders/" + merchantID, `{"action":"H5PAY","data":{},"dta":1}`, "json"},
 		{"POST", "/orders/" + merchantID, `{"action":5,"data":{}}`, "json"},

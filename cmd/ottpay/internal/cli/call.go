@@ -60,7 +60,7 @@ and prints the decrypted answer. Amounts are cents. It goes to the sandbox unles
 OTTPAY_BASE_URL or --to names another gateway; the vendor's takes --live.
 
 It ends with 0 if the gateway did it, 1 if it refused, 4 if it has accepted and
-not decided, and 3 if nobody knows: then ask with STATUS_QUERY, and never send
+not decided, and 3 if the outcome is unknown: then ask with STATUS_QUERY, and never send
 the payment again.`,
 		Example: `  ottpay call H5PAY --fill order_id=A1001 amount=1999
   ottpay call STATUS_QUERY order_id=A1001

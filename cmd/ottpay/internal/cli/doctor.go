@@ -311,7 +311,7 @@ func (x *examination) callback(ctx context.Context, ring *keyring, f *doctorFlag
 		return
 	}
 	if u.Scheme == "http" && !loopbackName(u.Hostname()) && !privateName(u.Hostname()) {
-		x.add("callback", warn, "plain http: whoever is on the way reads the callbacks and can drop them", "use https")
+		x.add("callback", warn, "plain http: every host on the way reads the callbacks and can drop them", "use https")
 	}
 	if len(f.callback) > 255 {
 		x.add("callback", warn, fmt.Sprintf("%d characters; the vendor's pages take 255", len(f.callback)), "use a shorter one")

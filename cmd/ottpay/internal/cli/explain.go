@@ -18,7 +18,7 @@ func newExplain(a *app) *cobra.Command {
 		Short: "says what is wrong with a message, and which rule was broken",
 		Long: `explain takes an envelope, data and md5 alone, a whole HTTP message, a curl
 command or a form body, from FILE or standard input. It names the first thing
-that is wrong, the rule behind it, how to mend it, and what the kit's webhook or
+that is wrong, the rule behind it, how to fix it, and what the kit's webhook or
 the gateway would answer. Mistakes that cannot be told apart are named together,
 the likeliest first.
 

@@ -42,7 +42,7 @@ func (r *run) blocks(o *opening, ct []byte) bool {
 	first := bad[0]
 	m := mistake{
 		step: StepKey, codes: []Code{"altered-data"}, at: At{Block: first + 1, Blocks: n, Member: "data"},
-		fix: "hand data on to the letter; if nothing stands between you and the sender, somebody tampered with it",
+		fix: "hand data on to the letter; if nothing stands between you and the sender, it was tampered with",
 	}
 	from := first * blockSize * 4 / 3
 	switch {
@@ -230,7 +230,7 @@ func (r *run) undoEdit(plain, ct []byte) ([]byte, mistake) {
 	return loose, looseMistake
 }
 
-const tamperedFix = "hand data on to the letter; if nothing stands between you and the sender, somebody tampered with it"
+const tamperedFix = "hand data on to the letter; if nothing stands between you and the sender, it was tampered with"
 
 func doubledBlock(i, twin, n int) mistake {
 	return mistake{

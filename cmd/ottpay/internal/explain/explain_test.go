@@ -49,7 +49,7 @@ func TestPlanted(t *testing.T) {
 	}
 }
 
-// TestForeign explains messages under keys that nobody has: none of the many
+// TestForeign explains messages under keys that no merchant has: none of the many
 // derivations may seem to fit.
 func TestForeign(t *testing.T) {
 	t.Parallel()

@@ -224,7 +224,7 @@ func forgive(schema *api.Schema, object value, broken *api.SchemaError) (value, 
 	case present && v.kind == 's' && strings.HasPrefix(m.Pattern, "^(https://") && broken.Rule == "httpsurl":
 		if u, err := url.Parse(v.text); err == nil && u.Scheme == "http" && u.Host != "" && !strings.ContainsAny(v.text, " \t\r\n") {
 			u.Scheme = "https"
-			return set(u.String()), broken.Member + " is plain http: whoever is on the way reads the callbacks"
+			return set(u.String()), broken.Member + " is plain http: every host on the way reads the callbacks"
 		}
 	}
 	return value{}, ""

@@ -177,7 +177,7 @@ func (r *run) unknownMerchant(ct []byte, others []namedKey) *opening {
 			continue
 		}
 		m.why += "; the message opens with " + r.keyName(k)
-		m.fix = "somebody changed merchant_id outside, or the sender has mixed up two merchants"
+		m.fix = "merchant_id was changed outside, or the sender has mixed up two merchants"
 		r.fail(m)
 		plain := decryptECB(block, ct)
 		return &opening{key: k, plain: plain, text: textBlocks(plain), ecb: true, padded: true}
@@ -274,7 +274,7 @@ func (r *run) foundMerchant(k namedKey) {
 	m := mistake{
 		step: StepKey, codes: []Code{"merchant"}, at: At{In: "body", Member: "merchant_id"},
 		why: fmt.Sprintf("merchant_id says %s, and the message is sealed with the key of %s", printableName(o.merchant), k.Merchant),
-		fix: "name the merchant whose key seals; if it arrived so, somebody changed merchant_id on the way",
+		fix: "name the merchant whose key seals; if it arrived so, merchant_id was changed on the way",
 	}
 	if r.opt.Redact {
 		m.why = "merchant_id names one configured merchant, and the message is sealed with the key of another"
@@ -524,7 +524,7 @@ func (r *run) otherCipher(ct []byte, odd bool) *opening {
 				if s, ok := asStream(block, ct, ivs); ok {
 					found = &opening{key: k, plain: s.plain, devs: append(copyDevs(d.devs), modeDeviation(s.name, true))}
 				} else if odd && len(ct) > 2*blockSize {
-					// A vector that nobody knows hides the first block of CFB alone.
+					// An unknown vector hides the first block of CFB alone.
 					if m, ok := opensAs(block, ct[:len(ct)/blockSize*blockSize]); ok && m == modeCFB {
 						found = &opening{key: k, devs: append(copyDevs(d.devs), modeDeviation(string(m), false))}
 						if plain, whole := decryptIn(m, block, ct, ivs); whole {

@@ -237,7 +237,7 @@ func dechunk(b []byte) ([]byte, bool) {
 
 var chunkLine = regexp.MustCompile(`^[0-9a-fA-F]{1,8}\r?\n`)
 
-// chunked undoes chunk sizes that somebody on the way took for the body.
+// chunked undoes chunk sizes that a proxy on the way took for the body.
 func (r *run) chunked(b []byte) ([]byte, bool) {
 	if !chunkLine.Match(b) {
 		return nil, false

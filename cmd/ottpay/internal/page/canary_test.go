@@ -197,5 +197,5 @@ func TestNewOrder(t *testing.T) {
 	}
 	s.refused("/new", url.Values{"merchant": {merchantID}, "action": {"H5PAY"}, "amount": {"much"}}, http.StatusUnprocessableEntity)
 	s.refused("/new", url.Values{"merchant": {merchantID}, "action": {"NONE"}, "amount": {"1.00"}}, http.StatusBadRequest)
-	s.refused("/new", url.Values{"merchant": {"nobody"}, "action": {"H5PAY"}, "amount": {"1.00"}}, http.StatusNotFound)
+	s.refused("/new", url.Values{"merchant": {"unknown"}, "action": {"H5PAY"}, "amount": {"1.00"}}, http.StatusNotFound)
 }

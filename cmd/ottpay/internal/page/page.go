@@ -32,7 +32,7 @@ type Config struct {
 	// Gateway is what the page shows. Required.
 	Gateway *ottpaytest.Gateway
 	// Base is the path that the page is mounted under, such as /sandbox, without
-	// a slash at the end. It is prepended to every link; whoever mounts the page
+	// a slash at the end. It is prepended to every link; the code that mounts the page
 	// strips it from the requests. If empty, the page is at the root.
 	Base string
 	// GatewayURL is the base URL for clients, such as
