@@ -127,7 +127,7 @@ func (d *Delivery) comesTo(amount, expected field.Cents) bool {
 
 // SpliceSign returns the sign that the payload, though it opened under the
 // merchant's key, was put together from cipher blocks of another one: "name",
-// "block", "length", "reading", or "" for none. SECURITY.md explains them. Each
+// "block", "length", "style", "reading", or "" for none. SECURITY.md explains them. Each
 // call searches again.
 //
 // Without an [Asker] a notification with such a sign never reaches the handler.

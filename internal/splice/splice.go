@@ -19,6 +19,7 @@ const (
 	Name    = "name"    // an unknown name that block operations make of known ones
 	Block   = "block"   // a block with a quotation mark in it stands twice
 	Length  = "length"  // a value outside its usual length, which moved or missing blocks would explain
+	Style   = "style"   // members are separated in two ways, beside an unknown name or an unusual value
 	Reading = "reading" // moved blocks make another plausible notification of it
 )
 
@@ -58,11 +59,12 @@ func (r *reading) sign(p []byte, orderID lengths) string {
 	if !r.read(p) {
 		return ""
 	}
-	odd := false
+	odd, unknown := false, false
 	for i := range r.members {
 		m := &r.members[i]
 		switch {
 		case m.fact == nil:
+			unknown = true
 			if r.forgedName(m) {
 				return Name
 			}
@@ -82,6 +84,8 @@ func (r *reading) sign(p []byte, orderID lengths) string {
 		return Name
 	case odd && (r.merged(orderID) || r.blank()):
 		return Length
+	case (odd || unknown) && r.mixed():
+		return Style
 	case r.ambiguous(orderID):
 		return Reading
 	}
@@ -355,6 +359,21 @@ func (r *reading) twin() bool {
 			return true
 		}
 		r.add(x, false, false)
+	}
+	return false
+}
+
+// mixed reports whether the members are separated in more than one way, as those
+// of two writers are: messages of one digest may be spelled differently, and
+// their blocks fit into each other.
+func (r *reading) mixed() bool {
+	for n := 1; n < r.index.Len(); n++ {
+		first, before, m := r.index.Span(0), r.index.Span(n-1), r.index.Span(n)
+		second := r.index.Span(1)
+		if !bytes.Equal(r.p[m.NameEnd+1:m.At], r.p[first.NameEnd+1:first.At]) ||
+			!bytes.Equal(r.p[before.End:m.NameAt-1], r.p[first.End:second.NameAt-1]) {
+			return true
+		}
 	}
 	return false
 }

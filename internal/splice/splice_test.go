@@ -78,6 +78,21 @@ func TestSignEmpties(t *testing.T) {
 	}
 }
 
+// TestSignStyle: blocks of two spellings of one message, found by the search.
+func TestSignStyle(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ payload, want string }{
+		{"{\"amount\":\"1\",\"biz_type\":\"WECHATPAY\",\"bizpay_order_id\":\"WX987327708284507662\",\"finish_time\":\"2022-06-23 08:16:16TS00000001\",\n\t\"order_id\": \"KGM3Q77U6O491W5SAFHA\",\n\t\"order_status\": \"captured\",\n\t\"reference\": \"mInGLdF3\",\n\t\"sub_openId\": \"2088915290323327\",\n\t\"tip\": \"1500\"\n}", splice.Style},
+		{"{\n    \"merchant_msg\":\"TS00000001\",\n    \"finish_time\": \"20220709053840\",\n    \"bizpay_order_id\": \"AL172461511428951\",\n    \"sub_openId\": \"o44dU_YK9RQusnzs7znesckOueuR\",\n    \"amount\": \"1\",\n    \"order_id\": \"9447668192583706\",\n    \"attach_msg\": \"TS00000001\"\n}", splice.Style},
+		{strings.Replace(published, ",", ", ", 1), ""}, // written by hand: odd, and nothing else is
+		{strings.ReplaceAll(strings.Replace(published, `"tip"`, `"biz_type":"WECHATPAY","tip"`, 1), ",", ",\n  "), ""},
+	} {
+		if got := splice.New([2]int{}).Sign([]byte(c.payload)); got != c.want {
+			t.Errorf("sign %q, want %q, of %s", got, c.want, c.payload)
+		}
+	}
+}
+
 // TestSignName: a name is suspect if cutting whole blocks out of it leaves
 // a known one, wherever in a block it stands.
 func TestSignName(t *testing.T) {
