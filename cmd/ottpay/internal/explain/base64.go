@@ -145,6 +145,9 @@ func (r *run) encodedTwice(ct []byte) ([]byte, bool) {
 	inner := ct
 	for range 3 {
 		text := withoutSpace(string(inner))
+		if u, err := url.PathUnescape(text); err == nil && u != text {
+			text = u // percent-encoded between the two
+		}
 		if len(text) < 22 {
 			return nil, false
 		}

@@ -22,6 +22,11 @@ func (r *run) blocks(o *opening, ct []byte) bool {
 	}
 	n := len(o.text)
 	bad := o.badBlocks()
+	if once, ok := unpad(o.plain); ok {
+		if twice, ok := unpad(once); ok && json.Valid(twice) {
+			return true // a block of padding is there twice: see takePaddingOff
+		}
+	}
 	if n > 1 && o.onlyPaddingLooksOdd(bad) {
 		if plain, m := r.undoEdit(o.plain, ct); plain != nil {
 			r.fail(m)
@@ -35,6 +40,9 @@ func (r *run) blocks(o *opening, ct []byte) bool {
 	if extra := r.insertedBlock(o, bad); extra != nil {
 		r.fail(*extra)
 		return true
+	}
+	if len(bad) == 1 && bad[0] == n-1 && otherPadding(o.plain) {
+		return true // reported with the padding
 	}
 	if o.otherEncoding(bad) {
 		return true // reported with the plaintext

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -633,9 +634,7 @@ func (s *search) transforms() []choice[style] {
 	var list []choice[style]
 	plain := s.texts(plainStyle())
 	seen := [][]string{plain}
-	add := func(code Code, why, fix string, f func(text string, v value) string) {
-		st := plainStyle()
-		st.transform = f
+	addStyle := func(code Code, why, fix string, st style) {
 		t := s.texts(st)
 		for _, have := range seen {
 			if slices.Equal(have, t) {
@@ -644,6 +643,11 @@ func (s *search) transforms() []choice[style] {
 		}
 		seen = append(seen, t)
 		list = append(list, choice[style]{st, dev(code, why, fix)})
+	}
+	add := func(code Code, why, fix string, f func(text string, v value) string) {
+		st := plainStyle()
+		st.transform = f
+		addStyle(code, why, fix, st)
 	}
 	text := func(f func(string) string) func(string, value) string {
 		return func(t string, _ value) string { return f(t) }
@@ -747,6 +751,12 @@ func (s *search) transforms() []choice[style] {
 		}))
 	}
 	encoding("the values were hashed with JSON's escapes", text(jsonString))
+	encoding("the values were hashed as they stand in the JSON text, with quotes and escapes", func(_ string, v value) string { return `"` + rawString(s.src, v) + `"` })
+	written := plainStyle()
+	written.number = numberRaw
+	written.nested = func(_ *style, v value) string { return string(s.src[v.at:v.end]) }
+	written.transform = func(_ string, v value) string { return `"` + rawString(s.src, v) + `"` }
+	addStyle("digest-encoding", "the values were hashed as they stand in the JSON text, with quotes and escapes", fixDigestEncoding, written)
 	encoding("the values were hashed with their quotes", text(func(t string) string { return `"` + t + `"` }))
 	encoding("the values were hashed with JSON's escapes, in upper-case digits", text(func(t string) string {
 		b := jsonOptions{ascii: true}.quote(nil, t)
@@ -762,9 +772,77 @@ func (s *search) transforms() []choice[style] {
 	encoding("the values were escaped for HTML", text(func(t string) string {
 		return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&#x27;").Replace(t)
 	}))
+	encoding("the values were escaped for HTML, but for quotes", text(strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace))
+	encoding("the values were escaped as json.HTMLEscape does", text(strings.NewReplacer("&", `\u0026`, "<", `\u003c`, ">", `\u003e`).Replace))
+	encoding("characters beyond ASCII were hashed as escapes", text(escapedRunes))
+	encoding("characters beyond ASCII were hashed as escapes, in upper-case digits", text(func(t string) string { return upperEscapes(escapedRunes(t)) }))
+	encoding("the values were percent-encoded, as url.PathEscape does", text(url.PathEscape))
 	encoding("HTML's escapes in the values were decoded", text(html.UnescapeString))
+	s.numberTexts(func(why string, f func(string, value) string) {
+		add("digest-numbers", why, "join a string to the letter, as it stands in the JSON: 1999", f)
+	})
 	encoding("slashes were escaped in the values", text(func(t string) string { return strings.ReplaceAll(t, "/", `\/`) }))
 	return list
+}
+
+// escapedRunes writes what is beyond ASCII as JSON's escapes, and nothing else.
+func escapedRunes(t string) string {
+	var b strings.Builder
+	for _, u := range utf16.Encode([]rune(t)) {
+		if u < utf8.RuneSelf {
+			b.WriteByte(byte(u))
+		} else {
+			fmt.Fprintf(&b, `\u%04x`, u)
+		}
+	}
+	return b.String()
+}
+
+// numberTexts are what senders do who hold an amount as a number and send it as
+// a string: the digest is then made of another spelling.
+func (s *search) numberTexts(add func(why string, f func(text string, v value) string)) {
+	amounts, fees := make(map[int]bool), make(map[int]bool) // by where the value stands
+	for _, p := range s.object.members {
+		name := strings.ToLower(p.name)
+		amounts[p.value.at] = strings.Contains(name, "amount") || strings.Contains(name, "amt")
+		fees[p.value.at] = amounts[p.value.at] || strings.Contains(name, "fee") || strings.Contains(name, "tip")
+	}
+	digits := func(t string) bool {
+		return t != "" && len(t) < 16 && strings.Trim(t, "0123456789") == "" && (t == "0" || t[0] != '0')
+	}
+	for _, spelling := range []struct {
+		name  string
+		write func(string) string
+	}{
+		{"as doubles, with .0", func(t string) string { return t + ".0" }},
+		{"with two decimal places", func(t string) string { return t + ".00" }},
+		{"in dollars", func(t string) string {
+			for len(t) < 3 {
+				t = "0" + t
+			}
+			return t[:len(t)-2] + "." + t[len(t)-2:]
+		}},
+		{"with an exponent", func(t string) string {
+			f, _ := strconv.ParseFloat(t, 64)
+			return strconv.FormatFloat(f, 'e', -1, 64)
+		}},
+	} {
+		for _, which := range []struct {
+			name string
+			is   func(at int) bool
+		}{
+			{"the amount, which is a string, was", func(at int) bool { return amounts[at] }},
+			{"amounts that are strings were", func(at int) bool { return fees[at] }},
+			{"strings of digits were", func(int) bool { return true }},
+		} {
+			add(which.name+" written "+spelling.name, func(t string, v value) string {
+				if digits(t) && which.is(v.at) {
+					return spelling.write(t)
+				}
+				return t
+			})
+		}
+	}
 }
 
 func lowerOctets(s string) string {
@@ -1025,6 +1103,7 @@ func wholeTexts() []wholeText {
 			return []byte(strings.ReplaceAll(url.QueryEscape(string(b)), "+", "%20"))
 		}),
 		encoding("the joined text was percent-encoded, in lower-case digits", func(b []byte) []byte { return []byte(lowerOctets(url.QueryEscape(string(b)))) }),
+		encoding("the joined text was percent-encoded, as url.PathEscape does", func(b []byte) []byte { return []byte(url.PathEscape(string(b))) }),
 		encoding("the Base64 of the joined text was hashed", func(b []byte) []byte { return []byte(base64.StdEncoding.EncodeToString(b)) }),
 		encoding("the hexadecimal digits of the joined text were hashed", func(b []byte) []byte { return []byte(hex.EncodeToString(b)) }),
 		letters("the joined text was put in lower case", bytes.ToLower),
@@ -1137,6 +1216,7 @@ func (s *search) wholeJSON() {
 			texts = append(texts, o.append(nil, s.object, 0))
 		}
 	}
+	texts = append(texts, s.sortedSource())
 	why := dev("digest-json", "the JSON text was hashed in place of the joined values", "join the texts of the values in key order, and hash that")
 	for _, t := range texts {
 		for _, k := range s.keyings() {
@@ -1150,6 +1230,24 @@ func (s *search) wholeJSON() {
 			}
 		}
 	}
+}
+
+// sortedSource is the plaintext without white space and with its members in key
+// order, each written as it came.
+func (s *search) sortedSource() []byte {
+	members := slices.Clone(s.object.members)
+	sort.SliceStable(members, func(i, j int) bool { return members[i].name < members[j].name })
+	b := []byte{'{'}
+	for i, p := range members {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b = append(b, jsonString(p.name)...)
+		b = append(b, '"', ':')
+		b = append(b, s.src[p.value.at:p.value.end]...)
+	}
+	return append(b, '}')
 }
 
 // subsets tries values that were left out.

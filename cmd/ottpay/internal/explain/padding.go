@@ -29,11 +29,15 @@ func (r *run) takePaddingOff(o *opening) bool {
 			return true
 		}
 		if trimmed := bytes.TrimRight(text, "\x00"); len(trimmed) < len(text) && !wideText(text) && !compressedText(text) {
-			r.fail(mistake{
+			m := mistake{
 				step: StepPadding, codes: []Code{"padding-kind"},
 				why: "the plaintext was filled up with zeros, and then padded",
 				fix: "encrypt the text alone, with PKCS#5 padding",
-			})
+			}
+			if len(text)%blockSize != 0 {
+				m.why = "the plaintext ends in " + plural(len(text)-len(trimmed), "zero byte") + ", as a string of C does, before its padding"
+			}
+			r.fail(m)
 			o.plain = trimmed
 			return true
 		}
@@ -53,6 +57,9 @@ func (r *run) takePaddingOff(o *opening) bool {
 	case len(trimZeros) > 0 && trimZeros[len(trimZeros)-1] == 0x80 && (len(trimZeros) < n || whole(trimZeros[:len(trimZeros)-1])):
 		m.why = "the plaintext is padded as ISO 7816 (80 and zeros)"
 		o.plain = trimZeros[:len(trimZeros)-1]
+	case len(trimZeros) < n && filledToEight(trimZeros):
+		m.why = "the plaintext is padded to blocks of 8 bytes, and then filled up with zeros"
+		o.plain, _ = unpad(trimZeros)
 	case len(trimZeros) < n:
 		m.why = fmt.Sprintf("the plaintext is padded with %s", plural(n-len(trimZeros), "zero byte"))
 		o.plain = trimZeros
@@ -87,6 +94,26 @@ func (r *run) takePaddingOff(o *opening) bool {
 	}
 	r.fail(m)
 	return true
+}
+
+// filledToEight reports whether b is a text with PKCS#5 padding for blocks of
+// eight bytes, as DES has them.
+func filledToEight(b []byte) bool {
+	text, ok := unpad(b)
+	return ok && len(b)%8 == 0 && len(b)-len(text) <= 8 && json.Valid(text)
+}
+
+// otherPadding reports whether the last block is no text because of what a
+// sender filled it with: the JSON before it is whole.
+func otherPadding(plain []byte) bool {
+	n := len(plain)
+	if n < blockSize {
+		return false
+	}
+	if last := int(plain[n-1]); last >= 2 && last <= blockSize && n > last && json.Valid(plain[:n-last]) {
+		return true
+	}
+	return filledToEight(bytes.TrimRight(plain, "\x00"))
 }
 
 func allOf(b []byte, c byte) bool {

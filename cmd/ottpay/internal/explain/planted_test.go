@@ -471,6 +471,9 @@ func base64Mistakes() []mistake {
 	}
 	return []mistake{
 		d("URL-safe letters", "bad-base64", func(s string) string { return strings.NewReplacer("+", "-", "/", "_").Replace(s) }),
+		d("Base64 of percent-encoded Base64", "encoding-twice", raw(func(b []byte) string {
+			return base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(base64.StdEncoding.EncodeToString(b))))
+		})),
 		d("no padding", "bad-base64", func(s string) string { return strings.TrimRight(s, "=") }),
 		d("percent-encoded", "bad-base64", url.QueryEscape),
 		d("percent-encoded twice", "bad-base64", func(s string) string { return url.QueryEscape(url.QueryEscape(s)) }),
@@ -727,6 +730,17 @@ func paddingMistakes() []mistake {
 			out[len(out)-1] = byte(len(out) - len(b))
 			return out
 		}),
+		p("ISO 10126, a whole block", func(b []byte) []byte {
+			out := append(fill(b, 16, ' ', false), "\x9c\x01\x80\xfe\x07\xc3\x9c\x13\x02\xe0\x81\x99\xaa\x1f\x88\x10"...)
+			return out
+		}),
+		p("PKCS#5 for blocks of 8, then zeros", func(b []byte) []byte {
+			for len(b)%16 != 4 {
+				b = append(b, ' ')
+			}
+			return append(b, "\x04\x04\x04\x04\x00\x00\x00\x00\x00\x00\x00\x00"...)
+		}),
+		p("twice, with a whole block", func(b []byte) []byte { return pkcs(pkcs(fill(b, 16, ' ', false))) }),
 		p("ISO 7816", func(b []byte) []byte { out := fill(b, 16, 0, true); out[len(b)] = 0x80; return out }),
 		p("PKCS#7 to 32 bytes", func(b []byte) []byte {
 			n := 32 - len(b)%32
@@ -883,6 +897,16 @@ func digestMistakes() []mistake {
 			return false
 		})}
 	}
+	amount := func(name string, f func(string) string) mistake {
+		return mistake{name: "an amount, sent as a string, " + name, code: "digest-numbers", plant: valued(func(m member, h string) string {
+			if m.name == "amount" && m.raw == "" {
+				return f(h)
+			}
+			return h
+		}), only: func(m message) bool {
+			return slices.ContainsFunc(m.members, func(x member) bool { return x.name == "amount" && x.raw == "" })
+		}}
+	}
 	jsonOf := func(name string, f func(ms []member) string) mistake {
 		return mistake{name: name, code: "digest-json", plant: func(s *sender) {
 			s.join = func(ms []member, _ func(member) string) string { return f(ms) }
@@ -969,6 +993,22 @@ func digestMistakes() []mistake {
 		}),
 		text("escaped slashes", "digest-encoding", "url", func(s string) string { return strings.ReplaceAll(s, "/", `\/`) }),
 		text("escaped for HTML", "digest-encoding", "query", html.EscapeString),
+		text("escaped for HTML, but for quotes", "digest-encoding", "query", strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace),
+		text("escaped by json.HTMLEscape", "digest-encoding", "query", strings.NewReplacer("&", `\u0026`, "<", `\u003c`, ">", `\u003e`).Replace),
+		text("percent-encoded as url.PathEscape", "digest-encoding", "url", url.PathEscape),
+		{name: "percent-encoded as a whole", code: "digest-encoding", only: has("url"), plant: func(s *sender) {
+			s.digestOf = func(j string) string { return md5Text(url.PathEscape(j)) }
+		}},
+		{name: "JSON texts of all values", code: "digest-encoding", only: has("several"), plant: valued(func(m member, _ string) string {
+			if m.raw != "" {
+				return m.raw
+			}
+			q, _ := json.Marshal(m.text)
+			return strings.ReplaceAll(string(q), `\u0026`, "&") // as the plaintext has it
+		})},
+		amount("with .0", func(s string) string { return s + ".0" }),
+		amount("with two decimal places", func(s string) string { return s + ".00" }),
+		amount("in dollars", func(s string) string { s = fmt.Sprintf("%03s", s); return s[:len(s)-2] + "." + s[len(s)-2:] }),
 		text("GBK", "digest-encoding", "wide", gbk),
 		{name: "UTF-16", code: "digest-encoding", plant: func(s *sender) {
 			s.digestOf = func(j string) string { return md5Text(string(utf16Of(j, false, false))) }
