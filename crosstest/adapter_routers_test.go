@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"io"
 	"log/slog"
 	"net/http"
@@ -28,9 +29,22 @@ import (
 
 func TestMain(m *testing.M) {
 	gin.SetMode(gin.ReleaseMode) // which is global, and talks
+	flag.Parse()
+	if !isSet("test.parallel") {
+		// The tests wait for disks and timers far more than they compute.
+		if err := flag.Set("test.parallel", "12"); err != nil {
+			panic(err)
+		}
+	}
 	code := m.Run()
 	dropDatabases()
 	os.Exit(code)
+}
+
+// isSet reports whether the command line sets the flag.
+func isSet(name string) (set bool) {
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
 }
 
 var errShop = errors.New("the shop's database is away")

@@ -198,7 +198,13 @@ func TestSQLTokens(t *testing.T) {
 			db := server.open(t)
 			table := server.table(t, db, "tokens")
 			store := server.store(t, db, dedupe.SQLConfig{Table: table, Random: strings.NewReader("0123456789abcdefXYZ")})
-			mustClaim(t, store, newID())
+			id := newID()
+			claimed := mustClaim(t, store, id)
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
+				if got := fmt.Sprintf(verb, claimed); got != "dedupe.Claim("+id.String()+")" {
+					t.Errorf("%s of a claim: %q", verb, got)
+				}
+			}
 			var token []byte
 			if err := db.QueryRowContext(t.Context(), "SELECT token FROM "+table).Scan(&token); err != nil {
 				t.Fatal(err)

@@ -254,6 +254,11 @@ type memoryClaim struct {
 // again, so that an entry of another ID has another token.
 func (c *memoryClaim) held() bool { return c.m.at(c.at).token == c.token }
 
+// Format writes the fencing token, whatever the verb: see [Memory.Format].
+func (c *memoryClaim) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "dedupe.Claim(memory, %d)", c.token)
+}
+
 func (c *memoryClaim) Confirm(context.Context) error {
 	m := c.m
 	m.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 	"runtime"
 	"sync/atomic"
@@ -273,5 +274,20 @@ func TestMemoryLookUnderACancelledContext(t *testing.T) {
 	cancel()
 	if err := m.Look(ctx, numbered(1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("Look: %v", err)
+	}
+}
+
+// fmt reads what a pointer points to, and a Memory is written all the time.
+func TestMemoryClaimFormat(t *testing.T) {
+	t.Parallel()
+	m := dedupe.NewMemory(dedupe.MemoryConfig{})
+	c, err := m.Claim(t.Context(), dedupe.ID{Key: [32]byte{1}}, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
+		if got := fmt.Sprintf(verb, c); got != "dedupe.Claim(memory, 1)" {
+			t.Errorf("%s of a claim: %q", verb, got)
+		}
 	}
 }

@@ -245,6 +245,10 @@ type row struct {
 	lease time.Duration
 }
 
+// Format writes the id, whatever the verb, and nothing that changes: a claim may
+// be formatted while its lease ends. The claims of both modes have this method.
+func (r row) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "dedupe.Claim(%s)", r.id) }
+
 func (r row) claim(ctx context.Context) (Claim, error) {
 	// What is done is refused after a look, so that replays neither take a lock nor
 	// wait for one.

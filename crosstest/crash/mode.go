@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	_ "github.com/go-sql-driver/mysql"
@@ -94,7 +95,9 @@ type place struct {
 
 	dir     string // of SQLite's file
 	servers []*private.Server
-	db      *sql.DB
+
+	mu sync.Mutex
+	db *sql.DB // by pool, since a crash replaces it
 }
 
 // open starts the servers and creates the tables.
@@ -169,7 +172,7 @@ func (p *place) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	deliveries, err := p.journal(p.db)
+	deliveries, err := p.journal(p.pool())
 	if err != nil {
 		return err
 	}
@@ -220,8 +223,17 @@ func (p *place) crash() error {
 		return err
 	}
 	db.SetMaxOpenConns(4)
+	p.mu.Lock()
 	p.db = db
+	p.mu.Unlock()
 	return nil
+}
+
+// pool returns the pool of the last opening.
+func (p *place) pool() *sql.DB {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.db
 }
 
 // store returns the store of a merchant.
@@ -242,7 +254,7 @@ func (p *place) journal(db *sql.DB) (*journal.SQL, error) {
 
 // kept returns the keys of the events in the journal.
 func (p *place) kept(ctx context.Context) (map[[32]byte]int, error) {
-	deliveries, err := p.journal(p.db)
+	deliveries, err := p.journal(p.pool())
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +271,7 @@ func (p *place) kept(ctx context.Context) (map[[32]byte]int, error) {
 // rows returns which processes have left a row for each order, the oldest
 // first.
 func (p *place) rows(ctx context.Context) (map[string][]int, error) {
-	rows, err := p.db.QueryContext(ctx, "SELECT order_id, process FROM "+p.Effects+" ORDER BY n")
+	rows, err := p.pool().QueryContext(ctx, "SELECT order_id, process FROM "+p.Effects+" ORDER BY n")
 	if err != nil {
 		return nil, err
 	}
@@ -282,6 +294,6 @@ func (p *place) bind(query string) string { return sqldb.Dialect(p.Dialect).Bind
 // seen reports whether an order has a row.
 func (p *place) seen(ctx context.Context, order string) (bool, error) {
 	var n int
-	err := p.db.QueryRowContext(ctx, p.bind("SELECT COUNT(*) FROM "+p.Effects+" WHERE order_id = ?"), order).Scan(&n)
+	err := p.pool().QueryRowContext(ctx, p.bind("SELECT COUNT(*) FROM "+p.Effects+" WHERE order_id = ?"), order).Scan(&n)
 	return n > 0, err
 }
