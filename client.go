@@ -50,7 +50,7 @@ func New(cfg Config) (*Client, error) {
 		}
 	}
 	if s.inApp = s.endpoints[ActionInAppPay]; s.inApp == nil {
-		if s.inApp, err = endpoint(InAppPayURL); err != nil {
+		if s.inApp, err = endpoint(inAppPayURL); err != nil {
 			return nil, err
 		}
 	}

@@ -527,7 +527,7 @@ func TestQueryGivesUp(t *testing.T) {
 		cfg.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		start := time.Now()
 		_, err := newClient(t, cfg).StatusQuery(t.Context(), &api.StatusQueryRequest{OrderID: "O1"})
-		if !errors.Is(err, middleware.ErrStatus) || b.n != 5 {
+		if failed := new(ottpay.Error); !errors.As(err, &failed) || failed.Reason != middleware.ReasonStatus || b.n != 5 {
 			t.Errorf("put %d times, %v", b.n, err)
 		}
 		if took := time.Since(start); took < 3500*time.Millisecond || took > 7*time.Second {

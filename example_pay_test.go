@@ -263,7 +263,7 @@ func Example_link() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(strings.HasPrefix(link, links.WebPayURL+"?"), page.MerCode) // the link alone holds the code
+	fmt.Println(strings.HasPrefix(link, "https://mppay.ottpay.com/webPay?"), page.MerCode) // the link alone holds the code
 	// Output:
 	// true links.MerCode(redacted)
 }

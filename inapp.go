@@ -14,9 +14,9 @@ import (
 	"github.com/ottpaykit/ottpay/wire"
 )
 
-// InAppPayURL is where InAppPay goes, unless Config.Endpoints has another for
+// inAppPayURL is where InAppPay goes, unless Config.Endpoints has another for
 // [ActionInAppPay].
-const InAppPayURL = "https://mppay.ottpay.com/inAppPay"
+const inAppPayURL = "https://mppay.ottpay.com/inAppPay"
 
 // ActionInAppPay names InAppPay in errors and in Config.Endpoints and
 // Config.Timeouts. It is no action of the envelope.

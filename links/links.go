@@ -24,11 +24,11 @@ import (
 
 // Where the pages are; docs/protocol.md, 11.
 const (
-	WebPayURL = "https://mppay.ottpay.com/webPay"
-	WapPayURL = "https://mppay.ottpay.com/wapPay"
-	// WeChatURL is plain http, which is the vendor's choice: the network on the
+	webPayURL = "https://mppay.ottpay.com/webPay"
+	wapPayURL = "https://mppay.ottpay.com/wapPay"
+	// weChatURL is plain http, which is the vendor's choice: the network on the
 	// way can read the MerCode.
-	WeChatURL = "http://qrpay.ottpay.com/h5Pay"
+	weChatURL = "http://qrpay.ottpay.com/h5Pay"
 )
 
 // MerCode is the merchant's code for the payment pages: a credential, and yet a
@@ -121,7 +121,7 @@ func (p WebPay) Values() (url.Values, error) {
 }
 
 // URL returns the link. It holds the MerCode.
-func (p WebPay) URL() (string, error) { return link(WebPayURL, p) }
+func (p WebPay) URL() (string, error) { return link(webPayURL, p) }
 
 // WapPay is Alipay in the browser of a phone.
 type WapPay struct {
@@ -137,7 +137,7 @@ func (p WapPay) Values() (url.Values, error) {
 }
 
 // URL returns the link. It holds the MerCode.
-func (p WapPay) URL() (string, error) { return link(WapPayURL, p) }
+func (p WapPay) URL() (string, error) { return link(wapPayURL, p) }
 
 // WeChat is the page h5Pay: WeChat Pay inside WeChat's own browser. For other
 // mobile browsers there is the action H5PAY.
@@ -160,7 +160,7 @@ func (p WeChat) Values() (url.Values, error) {
 }
 
 // URL returns the link. It holds the MerCode.
-func (p WeChat) URL() (string, error) { return link(WeChatURL, p) }
+func (p WeChat) URL() (string, error) { return link(weChatURL, p) }
 
 func alipay(o Order, merchantID, back, notify string) (url.Values, error) {
 	v, err := o.values()

@@ -341,20 +341,20 @@ func (s *sending) read(resp *http.Response, room *room) ([]byte, *failure) {
 	s.outcome.Status = resp.StatusCode
 	switch code := resp.StatusCode; {
 	case code >= 300 && code < 400:
-		return nil, &failure{reason: ReasonRedirect, err: errors.Join(ErrRedirect, ErrStatus)}
+		return nil, &failure{reason: ReasonRedirect, err: errRedirect}
 	case code < 200 || code > 299:
-		return nil, &failure{reason: ReasonStatus, retryAfter: retryAfter(resp.Header, s.now), err: ErrStatus}
+		return nil, &failure{reason: ReasonStatus, retryAfter: retryAfter(resp.Header, s.now), err: errStatus}
 	}
 	body, err := room.readAll(resp.Body, resp.ContentLength)
 	switch text := bytes.TrimLeft(body, " \t\r\n"); {
 	case errors.Is(err, errTooLong):
-		return nil, &failure{reason: ReasonTooLarge, err: ErrTooLarge}
+		return nil, &failure{reason: ReasonTooLarge, err: errTooLong}
 	case err != nil:
 		return nil, &failure{reason: sendReason(err), err: err}
 	case len(text) == 0:
-		return nil, &failure{reason: ReasonEmpty, err: ErrEmpty}
+		return nil, &failure{reason: ReasonEmpty, err: errEmpty}
 	case text[0] == '<':
-		return nil, &failure{reason: ReasonHTML, err: ErrHTML}
+		return nil, &failure{reason: ReasonHTML, err: errHTML}
 	}
 	return body, nil
 }
@@ -367,16 +367,14 @@ func (s *sending) open(body []byte) *failure {
 	}
 	answer, err := envelope.ReadAnswer(body)
 	if err != nil {
-		reason, err := answerError(err)
-		return &failure{reason: reason, err: err}
+		return &failure{reason: answerReason(err), err: err}
 	}
 	reply := &s.reply
 	*reply = Reply{Code: answer.Code, Message: answer.Message, MerchantID: answer.MerchantID}
 	if answer.Sealed != (envelope.Sealed{}) {
 		payload, err := openWith(s.keys, answer.Sealed)
 		if err != nil {
-			reason, err := answerError(err)
-			return &failure{reason: reason, err: err}
+			return &failure{reason: answerReason(err), err: err}
 		}
 		reply.Data, reply.Members = payload.JSON, payload.Members()
 		// The digest is part of the cipher key, so that what opens under the

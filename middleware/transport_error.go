@@ -39,27 +39,14 @@ var (
 	// ErrLimited says that the limiter did not let the request through before
 	// its deadline.
 	ErrLimited = errors.New("held back by the limiter")
+)
 
-	// ErrStatus says that the answer's HTTP status is not 2xx.
-	ErrStatus = errors.New("answer of an HTTP status other than 2xx")
-
-	// ErrRedirect says that the answer is a redirect. It is not followed, as
-	// 307 and 308 would send the content again. It goes with ErrStatus.
-	ErrRedirect = errors.New("answer is a redirect")
-
-	// ErrTooLarge says that the answer is longer than 1 MiB.
-	ErrTooLarge = errors.New("answer too large")
-
-	// ErrHTML says that a page came in place of an envelope, as proxies and
-	// captive portals send it.
-	ErrHTML = errors.New("answer is an HTML page")
-
-	// ErrEmpty says that the answer has no content.
-	ErrEmpty = errors.New("answer is empty")
-
-	// ErrNoData says that the answer claims SUCCESS without the data that
-	// would prove it.
-	ErrNoData = errors.New("answer claims success without data")
+// What the Reason of a [SendError] says already.
+var (
+	errStatus   = errors.New("answer of an HTTP status other than 2xx")
+	errRedirect = errors.New("answer is a redirect") // not followed: 307 and 308 would send the content again
+	errHTML     = errors.New("answer is an HTML page")
+	errEmpty    = errors.New("answer is empty")
 )
 
 // SendError says how a call failed. It matches ErrNotSent or ErrUnknownOutcome,
@@ -138,18 +125,16 @@ func sendReason(err error) Reason {
 	}
 }
 
-// answerError turns what envelope says about an answer into a sentinel and a
-// reason.
-func answerError(err error) (reason Reason, _ error) {
-	switch word := Reason(envelope.Reason(err)); {
+// answerReason returns the reason of an error of package envelope.
+func answerReason(err error) Reason {
+	word := Reason(envelope.Reason(err))
+	switch {
 	case errors.Is(err, envelope.ErrUnauthentic):
-		return ReasonUnauthentic, err
-	case word == ReasonNoData:
-		return word, errors.Join(ErrNoData, err)
-	case word == ReasonTooLarge:
-		return word, errors.Join(ErrTooLarge, err)
+		return ReasonUnauthentic
+	case word == ReasonNoData, word == ReasonTooLarge:
+		return word
 	default:
-		return ReasonMalformed, err
+		return ReasonMalformed
 	}
 }
 
@@ -163,9 +148,9 @@ func (c constant) Error() string { return string(c) }
 // Loggable marks the error for [Detail].
 func (constant) Loggable() {}
 
-// Detail returns the text of the first error in err's tree that is marked as a
-// constant by a method Constant, or "". Such a text holds no value and may be
-// shown, while the text of err may not.
+// Detail returns the text of the first error in err's tree that has a method
+// Loggable, or "". Such a text holds no value and may be logged, while the text
+// of err may not.
 func Detail(err error) string {
 	var safe interface {
 		error

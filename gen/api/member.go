@@ -62,9 +62,9 @@ type lazyPattern struct {
 	re   *regexp.Regexp
 }
 
-// MatchesPattern reports whether text fits the pattern, if there is one. The
+// matchesPattern reports whether text fits the pattern, if there is one. The
 // pattern is compiled once, when first needed.
-func (m Member) MatchesPattern(text string) bool {
+func (m Member) matchesPattern(text string) bool {
 	if m.Pattern == "" {
 		return true
 	}
@@ -137,7 +137,7 @@ func (m Member) CheckText(text string) string {
 		return "const"
 	case len(m.Enum) > 0 && !slices.Contains(m.Enum, text):
 		return "enum"
-	case !m.MatchesPattern(text):
+	case !m.matchesPattern(text):
 		if m.Rule == "" {
 			return "pattern"
 		}

@@ -19,7 +19,7 @@ func (ruleError) Loggable() {}
 // CheckOrderID returns an error unless id is one that the document admits for an
 // order: 1 to 64 letters, digits, _ and -. Card orders admit less.
 func CheckOrderID(id string) error {
-	if m := ruleMember("orderid"); id == "" || !m.MatchesPattern(id) {
+	if m := ruleMember("orderid"); id == "" || !m.matchesPattern(id) {
 		return ruleError("the order's id is not 1 to 64 letters, digits, _ and -")
 	}
 	return nil
@@ -38,7 +38,7 @@ func CheckAmount[Cents ~int64](cents Cents) error {
 // for callbacks: absolute https as it goes over the wire, without a fragment and
 // a user; plain http for a loopback host only. The length is not checked.
 func CheckCallbackURL(text string) error {
-	if m := ruleMember("httpsurl"); text == "" || !m.MatchesPattern(text) {
+	if m := ruleMember("httpsurl"); text == "" || !m.matchesPattern(text) {
 		return ruleError("the callback URL is not an absolute https URL as it goes over the wire")
 	}
 	return nil

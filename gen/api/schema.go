@@ -109,8 +109,8 @@ func (s *Schema) Check(object []byte) error {
 	return nil
 }
 
-// ErrNoSchema says that there is no schema of a name.
-var ErrNoSchema = errors.New("api: no schema of this name")
+// errNoSchema says that there is no schema of a name.
+var errNoSchema = errors.New("api: no schema of this name")
 
 // LookupSchema returns the schema of this name.
 func LookupSchema(name string) (*Schema, bool) {
@@ -135,7 +135,7 @@ func Schemas() []string {
 func New(schema string) (any, error) {
 	s, ok := LookupSchema(schema)
 	if !ok {
-		return nil, ErrNoSchema
+		return nil, errNoSchema
 	}
 	return s.make(), nil
 }

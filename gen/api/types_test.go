@@ -333,7 +333,7 @@ func TestWhatIsShown(t *testing.T) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	}
-	if _, err := api.New("Nothing"); err != api.ErrNoSchema {
+	if _, err := api.New("Nothing"); err == nil {
 		t.Errorf("got %v", err)
 	}
 }
