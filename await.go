@@ -138,10 +138,17 @@ func (n *Notifier) Notify(d *middleware.Delivery) {
 	if !d.Paid() {
 		return
 	}
-	p := Payment{OrderID: d.OrderID, Status: api.StatusSuccess, Amount: &d.Amount, BizpayOrderID: d.BizpayOrderID}
+	amount := d.Amount // a copy: the handler may go on with d
+	if d.Answer != nil && d.Answer.Amount != nil {
+		amount = *d.Answer.Amount
+	}
+	p := Payment{OrderID: d.OrderID, Status: api.StatusSuccess, Amount: &amount, BizpayOrderID: d.BizpayOrderID}
 	ids := []string{d.OrderID}
-	if d.Notification != nil && d.Notification.PrepayOrderID != "" && d.Notification.PrepayOrderID != d.OrderID {
-		ids = append(ids, d.Notification.PrepayOrderID)
+	if said := d.Notification; said != nil {
+		p.ConvenienceFee = said.ConvenienceFee
+		if said.PrepayOrderID != "" && said.PrepayOrderID != d.OrderID {
+			ids = append(ids, said.PrepayOrderID)
+		}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -1,0 +1,147 @@
+package ottpay_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ottpaykit/ottpay"
+	"github.com/ottpaykit/ottpay/field"
+	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/middleware"
+)
+
+func cents(c field.Cents) *field.Cents { return &c }
+
+func TestPaymentMatches(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name        string
+		status      api.OrderStatus
+		amount, fee *field.Cents
+		expected    field.Cents
+		want        bool
+	}{
+		{"the amount", "success", cents(500), nil, 500, true},
+		{"a cent more", "success", cents(501), nil, 500, false},
+		{"a cent less", "success", cents(499), nil, 500, false},
+		{"with the fee", "success", cents(515), cents(15), 500, true},
+		{"with the fee, which is included", "success", cents(515), cents(15), 515, true},
+		{"another fee", "success", cents(515), cents(14), 500, false},
+		{"a fee and no more", "success", cents(500), cents(15), 515, false},
+		{"a fee of nothing", "success", cents(500), cents(0), 500, true},
+		{"a negative fee", "success", cents(100), cents(-400), 500, false},
+		{"nothing expected", "success", cents(0), nil, 0, false},
+		{"the fee alone, nothing expected", "success", cents(15), cents(15), 0, false},
+		{"a negative amount expected", "success", cents(-5), nil, -5, false},
+		{"no amount", "success", nil, cents(15), 500, false},
+		{"not paid", "notpay", cents(500), nil, 500, false},
+		{"held", "authorised", cents(500), nil, 500, false},
+		{"partly returned", "partial_refunded", cents(500), nil, 500, false},
+		{"no status", "", cents(500), nil, 500, false},
+	} {
+		p := ottpay.Payment{Status: tt.status, Amount: tt.amount, ConvenienceFee: tt.fee}
+		if got := p.Matches(tt.expected); got != tt.want {
+			t.Errorf("%s: got %v", tt.name, got)
+		}
+	}
+}
+
+// delivered is an accepted delivery of an order.
+func delivered(merchantID, orderID, checkout string) *middleware.Delivery {
+	return &middleware.Delivery{
+		Merchant: merchantID, OrderID: orderID, Kind: api.KindPaid, Amount: 515, BizpayOrderID: "WX1",
+		Notification: &api.Notification{OrderID: orderID, PrepayOrderID: checkout, ConvenienceFee: cents(15)},
+	}
+}
+
+func TestNotifier(t *testing.T) {
+	t.Parallel()
+	authorised := delivered(merchant, "O1", "C1")
+	authorised.Kind = "authorised"
+	confirmed := delivered(merchant, "O1", "")
+	confirmed.Answer = &middleware.Answer{Amount: cents(500)}
+	bare := delivered(merchant, "O1", "")
+	bare.Notification = nil
+	for _, tt := range []struct {
+		name   string
+		waits  string
+		notify *middleware.Delivery
+		amount field.Cents // 0: it is not told
+		fits   field.Cents
+	}{
+		{"the order", "O1", delivered(merchant, "O1", ""), 515, 500},
+		{"the order of a checkout", "O1", delivered(merchant, "O1", "C1"), 515, 500},
+		{"the checkout", "C1", delivered(merchant, "O1", "C1"), 515, 500},
+		{"a checkout of the order's id", "O1", delivered(merchant, "O1", "O1"), 515, 500},
+		{"the amount that the gateway confirmed", "O1", confirmed, 500, 500},
+		{"without a notification", "O1", bare, 515, 515},
+		{"another order", "O2", delivered(merchant, "O1", "C1"), 0, 0},
+		{"another merchant", "O1", delivered("OTHER", "O1", "C1"), 0, 0},
+		{"an order without a checkout", "", delivered(merchant, "O1", ""), 0, 0},
+		{"an authorisation", "O1", authorised, 0, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var n ottpay.Notifier
+				n.Notify(tt.notify) // before anyone waits: it is not kept
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				type told struct {
+					p   ottpay.Payment
+					err error
+				}
+				heard := make(chan told, 2)
+				for range 2 {
+					go func() {
+						p, err := n.Wait(ctx, merchant, tt.waits)
+						heard <- told{p, err}
+					}()
+				}
+				synctest.Wait()
+				if len(heard) != 0 {
+					t.Error("told of what came before")
+				}
+				n.Notify(tt.notify)
+				n.Notify(tt.notify) // a duplicate must not block
+				synctest.Wait()
+				if want := map[bool]int{true: 2}[tt.amount != 0]; len(heard) != want {
+					t.Errorf("%d were told, want %d", len(heard), want)
+				}
+				for range 2 {
+					got := <-heard
+					if tt.amount == 0 {
+						if !errors.Is(got.err, context.DeadlineExceeded) || got.p != (ottpay.Payment{}) {
+							t.Errorf("got %+v, %v", got.p, got.err)
+						}
+						continue
+					}
+					if got.err != nil || *got.p.Amount != tt.amount || !got.p.Matches(tt.fits) || got.p.Matches(1) ||
+						got.p.OrderID != "O1" || got.p.BizpayOrderID != "WX1" {
+						t.Errorf("got %+v, %v", got.p, got.err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestNotifierForgets: one who has been told, or who gave up, is not told again.
+func TestNotifierForgets(t *testing.T) {
+	t.Parallel()
+	var n ottpay.Notifier
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 3 {
+		if _, err := n.Wait(ended, merchant, "O1"); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	n.Notify(delivered(merchant, "O1", ""))
+	if _, err := n.Wait(ended, merchant, "O1"); !errors.Is(err, context.Canceled) {
+		t.Errorf("told of what came before: %v", err)
+	}
+}
