@@ -38,8 +38,9 @@ func (w *Webhook) readBody(rw http.ResponseWriter, rec *record) *Refusal {
 	body, err := readAtMost(r.Body, (*rec.room)[:0], maxCallback)
 	bound.end(err == nil)
 	rec.body = body
+	limit := limitInFront(err)
 	switch {
-	case len(body) > maxCallback:
+	case len(body) > maxCallback, limit >= maxCallback:
 		return tooLarge(rw)
 	case err == nil && (len(body) > 0 || r.ContentLength == 0):
 		return nil
@@ -51,13 +52,26 @@ func (w *Webhook) readBody(rw http.ResponseWriter, rec *record) *Refusal {
 	case err == nil, errors.Is(err, http.ErrBodyReadAfterClose):
 		// The server itself would have said unexpected EOF.
 		return failed(ReasonBodyConsumed, errors.New("something in front of the webhook has read the request's body; mount the webhook before it"))
-	case errors.As(err, new(*http.MaxBytesError)):
+	case limit > 0:
 		// Not ours: a real callback may be longer than that.
 		return failed(ReasonBodyConsumed, errors.New("something in front of the webhook limits the request's body; let 64 KiB through"))
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(r.Context().Err(), context.DeadlineExceeded):
 		return refused(http.StatusRequestTimeout, ReasonBodySlow)
 	}
 	return refused(http.StatusBadRequest, ReasonBodyUnreadable)
+}
+
+// limitInFront returns how long a body something in front lets be, if that is
+// what err is about, else 0.
+func limitInFront(err error) int64 {
+	if err == nil {
+		return 0 // before limit is on the heap
+	}
+	var limit *http.MaxBytesError
+	if !errors.As(err, &limit) {
+		return 0
+	}
+	return limit.Limit
 }
 
 // forget gives the body's room back.

@@ -1,6 +1,7 @@
 package middleware_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -184,6 +185,9 @@ func TestLimitInFront(t *testing.T) {
 	}
 	if len(refusals) != 1 || refusals[0] == nil || !strings.Contains(refusals[0].Error(), "limits the request's body") {
 		t.Errorf("told %v", refusals)
+	}
+	if code := post(http.MaxBytesHandler(h, 64<<10), bytes.Repeat([]byte(" "), 64<<10+1)).Code; code != 413 {
+		t.Errorf("a body that is too long for both: answer %d", code)
 	}
 	if code := post(h, callback(t, paid)).Code; code != 200 || s.runs.Load() != 1 {
 		t.Errorf("without the limit: %d", code)
