@@ -109,6 +109,9 @@ func conditionOf(o ottpaytest.Order) condition {
 	if o.Effect == api.EffectRefund && o.Status.Paid() {
 		c.Means, c.Icon = "returned", "back"
 	}
+	if o.Status.Refunded() && o.Refunded < o.Total() {
+		c.Means = "partly refunded"
+	}
 	return c
 }
 
