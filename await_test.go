@@ -3,6 +3,8 @@ package ottpay_test
 import (
 	"context"
 	"errors"
+	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,5 +145,75 @@ func TestNotifierForgets(t *testing.T) {
 	n.Notify(delivered(merchant, "O1", ""))
 	if _, err := n.Wait(ended, merchant, "O1"); !errors.Is(err, context.Canceled) {
 		t.Errorf("told of what came before: %v", err)
+	}
+}
+
+// TestAwaitPaymentBelievesOnlyItsRow: a query's answer about something else, and
+// a query without an answer, settle nothing.
+func TestAwaitPaymentBelievesOnlyItsRow(t *testing.T) {
+	t.Parallel()
+	const paid = `{"order_id":"O1","order_status":"success","total_amount":500,"convenience_fee":15,"bizpay_order_id":"WX1"}`
+	for _, tt := range []struct{ name, code, row, last string }{
+		{"another order", "SUCCESS", `{"order_id":"O2","order_status":"success","total_amount":500}`, "the answer names another order"},
+		{"the order in other letters", "SUCCESS", `{"order_id":"o1","order_status":"success","total_amount":500}`, "the answer names another order"},
+		{"no order", "SUCCESS", `{"order_status":"success","total_amount":500}`, "answer-without-order"},
+		{"another merchant", "SUCCESS", `{"order_id":"O1","order_status":"success","total_amount":500,"merchant_id":"B2"}`, "answer-of-another-merchant"},
+		{"a refund", "SUCCESS", `{"order_id":"O1","order_status":"success","total_amount":500,"ori_order_id":"P1"}`, "answer-of-a-refund"},
+		{"returned and not paid", "SUCCESS", `{"order_id":"O1","order_status":"notpay","refund_fee":500}`, "answer-contradicts"},
+		{"not paid", "SUCCESS", `{"order_id":"O1","order_status":"notpay","total_amount":500}`, ""},
+		{"failed, it says outside", "FAIL", paid, "FAIL"},
+		{"unknown, it says", "ORDER_NOT_EXIST", "", "ORDER_NOT_EXIST"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			lies := true
+			b := newBase(t, func(b *base, _ int, _ opened) (*http.Response, error) {
+				if lies {
+					return b.say(tt.code, tt.row)
+				}
+				return b.say("SUCCESS", paid)
+			})
+			cfg := b.config()
+			cfg.Sleep = func(context.Context, time.Duration) error {
+				if !lies {
+					return nil
+				}
+				return context.DeadlineExceeded
+			}
+			c := newClient(t, cfg)
+			p, err := c.AwaitPayment(t.Context(), "O1", ottpay.AwaitConfig{})
+			if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), tt.last) || p.Paid() || p.Matches(500) {
+				t.Errorf("got %+v, %v", p, err)
+			}
+			lies = false
+			if p, err = c.AwaitPayment(t.Context(), "O1", ottpay.AwaitConfig{}); err != nil || !p.Matches(500) || !p.Matches(485) || p.Notified || p.BizpayOrderID != "WX1" {
+				t.Errorf("got %+v, %v", p, err)
+			}
+		})
+	}
+}
+
+// TestAwaitPaymentOfACard: the channel decides the query, unless Query does.
+func TestAwaitPaymentOfACard(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		cfg  ottpay.AwaitConfig
+		want api.Action
+	}{
+		{ottpay.AwaitConfig{}, api.ActionSTATUS_QUERY},
+		{ottpay.AwaitConfig{Query: api.ActionCC_QUERYPAY}, api.ActionCC_QUERYPAY},
+		{ottpay.AwaitConfig{Card: ottpay.HostedCard{ChannelType: "UPOP"}}, api.ActionCC_QUERYPAY},
+		{ottpay.AwaitConfig{Card: ottpay.HostedCard{ChannelType: "ELAVONECOM"}}, api.ActionSTATUS_QUERY},
+		{ottpay.AwaitConfig{Query: api.ActionSTATUS_QUERY, Card: ottpay.HostedCard{ChannelType: "UPOP"}}, api.ActionSTATUS_QUERY},
+	} {
+		var asked string
+		b := newBase(t, func(b *base, _ int, req opened) (*http.Response, error) {
+			asked = req.Action
+			return b.say("SUCCESS", `{"rspCode":"SUCCESS","order_id":"O1","order_status":"success","amount":500,"total_amount":500}`)
+		})
+		p, err := newClient(t, b.config()).AwaitPayment(t.Context(), "O1", tt.cfg)
+		if err != nil || !p.Matches(500) || asked != string(tt.want) {
+			t.Errorf("%+v: asked with %s, got %+v, %v", tt.cfg, asked, p, err)
+		}
 	}
 }
