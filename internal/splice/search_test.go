@@ -81,11 +81,25 @@ func TestSearch(t *testing.T) {
 			case scale < 1:
 			case r.accepted == 0 || r.caught == 0 && !r.lawless:
 				t.Error("no splice of a protected member was found to be suspect: the search proves nothing")
-			case r.suspected > r.honest/50 && !r.empties || r.suspected > r.honest/10:
+			case r.suspected > r.honest/r.mostSuspected():
 				t.Errorf("%d of %d honest messages are suspect", r.suspected, r.honest)
 			}
 		})
 	}
+}
+
+// mostSuspected is the share of honest messages that may be suspect, as a divisor.
+// An order id of unusual length beside an absent member that is sent empty is
+// suspect more often than not, as is a value that ends at a block boundary beside
+// several of those. Config.OrderIDLength is the cure for the first.
+func (r *row) mostSuspected() int {
+	switch {
+	case r.empties:
+		return 10
+	case r.wide:
+		return 20
+	}
+	return 50
 }
 
 // row is one search and what it found.
