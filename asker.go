@@ -44,8 +44,8 @@ type query struct {
 	card   HostedCard
 }
 
-// HostedCard is what a query for an order on the hosted card page (ELAVONECOM)
-// says beside the order's id: members of the request that made the order. The
+// HostedCard holds the members that a query for an order on the hosted card page
+// (ELAVONECOM) repeats from the request that made the order. The
 // zero value leaves them out.
 type HostedCard struct {
 	ChannelType string // ELAVONECOM

@@ -9,7 +9,7 @@ import (
 	"github.com/ottpaykit/ottpay/middleware"
 )
 
-// Payment is what is known of an order's payment. It was authenticated.
+// Payment is an order's payment, as far as it is known. It was authenticated.
 type Payment struct {
 	OrderID       string
 	Status        api.OrderStatus // as middleware.Answer.State has it; that of a notification is success

@@ -15,7 +15,7 @@ import (
 	"github.com/ottpaykit/ottpay/wire"
 )
 
-// Request is what a generated type of a request can do.
+// Request is the method set of a generated request type.
 type Request[T any] interface {
 	*T
 	json.Marshaler
@@ -25,7 +25,7 @@ type Request[T any] interface {
 	Order() string
 }
 
-// Response is what a generated type of an answer can do.
+// Response is the method set of a generated answer type.
 type Response[T any] interface {
 	*T
 	UnmarshalMembers(*wire.Members) error

@@ -28,7 +28,7 @@ const (
 	minAttempt     = 5 * time.Second
 )
 
-// Config is what [New] makes a Client from. MerchantID, OperatorID and Keys are
+// Config configures a Client: see [New]. MerchantID, OperatorID and Keys are
 // enough for most shops; a shop that refunds also sets RefundStore.
 type Config struct {
 	// MerchantID is given by OTT Pay. Required.

@@ -83,7 +83,7 @@ type Error struct {
 	Reason middleware.Reason
 	// Status is the HTTP status of the answer, 0 without one.
 	Status int
-	// RetryAfter is for how long the gateway asks to be left alone.
+	// RetryAfter is how long the gateway asks the client to wait.
 	RetryAfter time.Duration
 	// Err is the underlying error, or nil. Its text is not made for logs.
 	Err error

@@ -43,7 +43,7 @@ func (r InAppPayRequest) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("order_id", clean(r.OrderID, 64)))
 }
 
-// InAppPayResponse is what an app needs to open WeChat. Nothing but TLS
+// InAppPayResponse holds the values that an app needs to open WeChat. Nothing but TLS
 // authenticates it, and it proves no payment.
 type InAppPayResponse struct {
 	AppID, PartnerID, PrepayID, Package, NonceStr, TimeStamp, PaySign string

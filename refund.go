@@ -45,14 +45,14 @@ type RefundIntent struct {
 	RefundID string
 	// OrderID is the payment. Required.
 	OrderID string
-	// Amount is what to return, whole or in part, in cents. Required.
+	// Amount is the amount to return, in cents: all of the payment or a part. Required.
 	Amount field.Cents
 	// Query is the action that asks for the payment: STATUS_QUERY or
 	// CC_QUERYPAY. Defaults to STATUS_QUERY.
 	Query api.Action
 }
 
-// RefundResult is what became of a refund.
+// RefundResult is the state of a refund.
 type RefundResult struct {
 	Status api.OrderStatus // of the refund, "" if the gateway named none
 	Before bool            // it had been sent before, and was not sent now

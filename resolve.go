@@ -11,7 +11,7 @@ import (
 	"github.com/ottpaykit/ottpay/wire"
 )
 
-// Verdict is what became of a call that may move money.
+// Verdict says whether a call that may move money took effect.
 type Verdict int
 
 const (
@@ -39,7 +39,7 @@ func (v Verdict) String() string {
 	}
 }
 
-// Resolution is what Resolve found out.
+// Resolution is the result of [Client.Resolve].
 type Resolution struct {
 	Verdict Verdict
 	Action  api.Action

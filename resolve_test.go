@@ -16,7 +16,7 @@ import (
 	"github.com/ottpaykit/ottpay/middleware"
 )
 
-// lost is what is left of a payment whose answer never came.
+// lost is the error of a payment whose answer never came.
 func lost(action api.Action) error {
 	return fmt.Errorf("wrapped: %w", &ottpay.Error{Action: action, OrderID: "O1"})
 }

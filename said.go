@@ -10,7 +10,7 @@ import (
 const (
 	maxSaid    = 120 // bytes of the gateway's text in an error and in a log line
 	longDigits = 6   // a longer run of digits may be an account, a card or a phone
-	leastValue = 3   // a shorter value of the request is left in the gateway's text
+	leastValue = 3   // a shorter value of the request stays in the gateway's text
 )
 
 // said returns the gateway's own message, fit for an error and a log line: one

@@ -30,7 +30,7 @@ const (
 	siteCapacity = 64
 )
 
-// Config is what [New] makes a Limiter from. The zero Config is usable on a
+// Config configures a Limiter: see [New]. The zero Config is usable on a
 // server that its clients reach directly.
 type Config struct {
 	// Rate is how many failures a source is given back per second.

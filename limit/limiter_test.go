@@ -160,7 +160,7 @@ func TestParallelFailuresMakeBoundedDebt(t *testing.T) {
 		wg.Go(func() { l.Penalise(r) })
 	}
 	wg.Wait()
-	c.Advance(5 * time.Second) // the debt is paid, nothing is left to spend
+	c.Advance(5 * time.Second) // the debt is paid, no token remains
 	wantAllow(t, l, r, false)
 	c.Advance(time.Second)
 	wantAllow(t, l, r, true)

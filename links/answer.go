@@ -16,7 +16,7 @@ const ReturnParameter = "redirect_url"
 
 // H5 returns the link of H5PAY's answer with the URL that the browser comes back
 // to, under [ReturnParameter]. The link is https, or WeChat's own scheme weixin.
-// It is left to the letter, because it may be signed.
+// It is not changed, because it may be signed.
 func H5(resp *api.H5PayResponse, back string) (string, error) {
 	if err := returnURL(back); err != nil {
 		return "", err
@@ -37,7 +37,7 @@ const (
 )
 
 // Checkout returns the link of PREPAY_INIT's answer with a method preselected.
-// The link is left to the letter.
+// The link is not changed.
 func Checkout(resp *api.PrepayInitResponse, method CheckoutMethod) (string, error) {
 	switch method {
 	case CheckoutNone, CheckoutWeChatPay, CheckoutAlipay, CheckoutUnionPay, CheckoutCard:

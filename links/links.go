@@ -46,7 +46,7 @@ func (MerCode) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalText returns a constant.
 func (MerCode) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// Order is what every page is given.
+// Order holds the parameters that all pages share.
 type Order struct {
 	// MerCode is given by OTT Pay: 1 to 64 letters and digits, 16 or 32 of them
 	// in what was seen. Required.

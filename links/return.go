@@ -11,7 +11,7 @@ import (
 	"github.com/ottpaykit/ottpay/field"
 )
 
-// UnverifiedReturn is what a browser brought back from a payment page. It is not
+// UnverifiedReturn holds the parameters with which a browser came back from a payment page. It is not
 // signed: the payer may have typed it. Show it, and wait for the notification or
 // ask the gateway. Nothing in it converts to anything that is verified.
 type UnverifiedReturn struct {

@@ -17,7 +17,7 @@ const quantum = time.Millisecond
 // digest and an unknown merchant are not told apart. Its zero value works.
 //
 // Time is counted from the end of the body. From its beginning a stranger could
-// choose, by when the rest comes, how much of a quantum is left for the opening,
+// choose, by when the rest comes, how much of a quantum remains for the opening,
 // and measure it by which quantum the answer comes in.
 //
 // One goroutine releases all that are held, and ends when none is. A timer in

@@ -46,7 +46,7 @@ const (
 	EffectQueryRate Effect = "query-rate"
 )
 
-// ActionInfo is what the document says of an action. Its slices are shared: do
+// ActionInfo describes an action as the document does. Its slices are shared: do
 // not change them.
 type ActionInfo struct {
 	// Name is the action.
@@ -59,7 +59,7 @@ type ActionInfo struct {
 	Version string
 	// Kind says whether the action may be repeated.
 	Kind Kind
-	// Effect is what a gateway keeps of it.
+	// Effect is the lasting change that it makes at the gateway.
 	Effect Effect
 	// Pages are where the vendor describes it.
 	Pages []string

@@ -21,7 +21,7 @@ type Member struct {
 	Description string
 	// Kind is the shape of the value.
 	Kind MemberKind
-	// Role is what the member is to client and gateway, if anything.
+	// Role is the member's meaning for client and gateway, or "".
 	Role Role
 	// Echo names the request member whose value an answer repeats.
 	Echo string

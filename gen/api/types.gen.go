@@ -8,7 +8,7 @@ import (
 	"github.com/ottpaykit/ottpay/field"
 )
 
-// ActivePayRequest is what ACTIVEPAY asks with.
+// ActivePayRequest is the request of ACTIVEPAY.
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay, https://docs.ottpay.com/payment-api/retail-api/api-list
 type ActivePayRequest struct {
@@ -40,7 +40,7 @@ type ActivePayRequest struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// ActivePayResponse is what ACTIVEPAY answers with.
+// ActivePayResponse is the answer to ACTIVEPAY.
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/payment-request-with-union-pay-secure-pay, https://docs.ottpay.com/payment-api/retail-api/api-list
 type ActivePayResponse struct {
@@ -110,7 +110,7 @@ type CardNotification struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// CardPreauthRequest is what CC_PREAUTH asks with. It has no member for a card number, and refuses one.
+// CardPreauthRequest is the request of CC_PREAUTH. It has no member for a card number, and refuses one.
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay, https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api, https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api
 type CardPreauthRequest struct {
@@ -151,7 +151,7 @@ type CardPreauthRequest struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// CardPreauthResponse is what CC_PREAUTH answers with. A response code of PROCESSING is usual.
+// CardPreauthResponse is the answer to CC_PREAUTH. A response code of PROCESSING is usual.
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay, https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api, https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api
 type CardPreauthResponse struct {
@@ -180,7 +180,7 @@ type CardPreauthResponse struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// CardPurchaseRequest is what CC_PURCHASE asks with. It has no member for a card number, and refuses one.
+// CardPurchaseRequest is the request of CC_PURCHASE. It has no member for a card number, and refuses one.
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay, https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api, https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api
 type CardPurchaseRequest struct {
@@ -221,7 +221,7 @@ type CardPurchaseRequest struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// CardPurchaseResponse is what CC_PURCHASE answers with. A response code of PROCESSING is usual.
+// CardPurchaseResponse is the answer to CC_PURCHASE. A response code of PROCESSING is usual.
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay, https://docs.ottpay.com/payment-api/in-app-union-pay-secure-pay/payment-request-api, https://docs.ottpay.com/payment-api/api-for-elavon-converge-hosted-payment/payment-request-api
 type CardPurchaseResponse struct {
@@ -250,7 +250,7 @@ type CardPurchaseResponse struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// CardQueryRequest is what CC_QUERYPAY asks with.
+// CardQueryRequest is the request of CC_QUERYPAY.
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1, https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api
 type CardQueryRequest struct {
@@ -261,7 +261,7 @@ type CardQueryRequest struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// CardQueryResponse is what CC_QUERYPAY answers with.
+// CardQueryResponse is the answer to CC_QUERYPAY.
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/pc-api/upayspay/untitled-1, https://docs.ottpay.com/payment-api/api-for-global-payments-portico-ecomm-payment/query-transaction-api
 type CardQueryResponse struct {
@@ -355,7 +355,7 @@ type CheckoutNotification struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// ExchangeRateQueryRequest is what EX_RATE_QUERY asks with.
+// ExchangeRateQueryRequest is the request of EX_RATE_QUERY.
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/query-exchange-rate-api
 type ExchangeRateQueryRequest struct {
@@ -366,7 +366,7 @@ type ExchangeRateQueryRequest struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// ExchangeRateQueryResponse is what EX_RATE_QUERY answers with.
+// ExchangeRateQueryResponse is the answer to EX_RATE_QUERY.
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/query-exchange-rate-api
 type ExchangeRateQueryResponse struct {
@@ -383,7 +383,7 @@ type ExchangeRateQueryResponse struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// H5PayRequest is what H5PAY asks with.
+// H5PayRequest is the request of H5PAY.
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api
 type H5PayRequest struct {
@@ -421,7 +421,7 @@ type H5PayRequest struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// H5PayResponse is what H5PAY answers with.
+// H5PayResponse is the answer to H5PAY.
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api
 type H5PayResponse struct {
@@ -447,7 +447,7 @@ type H5PayResponse struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// MiniProgramPayRequest is what MAPPPAY asks with.
+// MiniProgramPayRequest is the request of MAPPPAY.
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1
 type MiniProgramPayRequest struct {
@@ -479,7 +479,7 @@ type MiniProgramPayRequest struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// MiniProgramPayResponse is what MAPPPAY answers with.
+// MiniProgramPayResponse is the answer to MAPPPAY.
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/api-for-wechat-mini-program/payment-request-api-1
 type MiniProgramPayResponse struct {
@@ -555,7 +555,7 @@ type Notification struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// PassivePayRequest is what PASSIVEPAY asks with.
+// PassivePayRequest is the request of PASSIVEPAY.
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/retail-api/api-list
 type PassivePayRequest struct {
@@ -584,7 +584,7 @@ type PassivePayRequest struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// PassivePayResponse is what PASSIVEPAY answers with. Ask again by STATUS_QUERY until the state is final.
+// PassivePayResponse is the answer to PASSIVEPAY. Ask again by STATUS_QUERY until the state is final.
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/retail-api/api-list
 type PassivePayResponse struct {
@@ -642,7 +642,7 @@ type PayInfo struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// PrepayInitRequest is what PREPAY_INIT asks with.
+// PrepayInitRequest is the request of PREPAY_INIT.
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api
 type PrepayInitRequest struct {
@@ -689,7 +689,7 @@ type PrepayInitRequest struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// PrepayInitResponse is what PREPAY_INIT answers with.
+// PrepayInitResponse is the answer to PREPAY_INIT.
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/payment-request-api
 type PrepayInitResponse struct {
@@ -709,7 +709,7 @@ type PrepayInitResponse struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// PrepayQueryRequest is what PREPAY_QUERY asks with.
+// PrepayQueryRequest is the request of PREPAY_QUERY.
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api
 type PrepayQueryRequest struct {
@@ -726,7 +726,7 @@ type PrepayQueryRequest struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// PrepayQueryResponse is what PREPAY_QUERY answers with.
+// PrepayQueryResponse is the answer to PREPAY_QUERY.
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/12-1-api-for-checkout-payment/query-transaction-api
 type PrepayQueryResponse struct {
@@ -806,7 +806,7 @@ type PrepayQueryResponse struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// RefundRequest is what REFUND asks with.
+// RefundRequest is the request of REFUND.
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/refund-transaction-and-query-api
 type RefundRequest struct {
@@ -823,7 +823,7 @@ type RefundRequest struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// RefundResponse is what REFUND answers with. The vendor does not document it; all members are optional.
+// RefundResponse is the answer to REFUND. The vendor does not document it; all members are optional.
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/refund-transaction-and-query-api
 type RefundResponse struct {
@@ -861,7 +861,7 @@ type RefundResponse struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// StatusQueryRequest is what STATUS_QUERY asks with.
+// StatusQueryRequest is the request of STATUS_QUERY.
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/query-transaction-api-1, https://docs.ottpay.com/payment-api/retail-api/query-transaction-api, https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api
 type StatusQueryRequest struct {
@@ -890,7 +890,7 @@ type StatusQueryRequest struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// StatusQueryResponse is what STATUS_QUERY answers with. Without order_id it proves nothing about the order asked for.
+// StatusQueryResponse is the answer to STATUS_QUERY. Without order_id it proves nothing about the order asked for.
 //
 // The vendor's pages: https://docs.ottpay.com/payment-api/query-transaction-api-1, https://docs.ottpay.com/payment-api/retail-api/query-transaction-api, https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/query-transaction-api
 type StatusQueryResponse struct {
