@@ -111,7 +111,7 @@ func (a *app) listen(ctx context.Context, f *listenFlags) error {
 		return err
 	}
 	host, port, err := net.SplitHostPort(f.addr)
-	if _, bad := net.LookupPort("tcp", port); err != nil || bad != nil {
+	if _, bad := net.DefaultResolver.LookupPort(ctx, "tcp", port); err != nil || bad != nil {
 		return usagef("--addr is HOST:PORT, such as %s", defaultListenAddr)
 	}
 	if f.record != "" {

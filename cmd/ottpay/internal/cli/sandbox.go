@@ -128,7 +128,7 @@ func (a *app) sandbox(ctx context.Context, f *sandboxFlags) error {
 		addr = ":6698"
 	}
 	host, port, err := net.SplitHostPort(addr)
-	if _, bad := net.LookupPort("tcp", port); err != nil || bad != nil {
+	if _, bad := net.DefaultResolver.LookupPort(ctx, "tcp", port); err != nil || bad != nil {
 		return usagef("--addr is HOST:PORT, such as %s", defaultAddr)
 	}
 	cfg, err := a.gatewayConfig(ring, f)
