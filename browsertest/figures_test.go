@@ -30,7 +30,7 @@ func TestFigures(t *testing.T) {
 		t.Skip("make figures")
 	}
 	program := filepath.Join(t.TempDir(), "ottpay")
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s -w -buildid=", "-gcflags=all=-l", "-gcflags=std=", "-o", program, ".")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags=-s -w -buildid=", "-gcflags=all=-l", "-gcflags=std=", "-gcflags=net/http=-l", "-gcflags=crypto/tls=-l", "-o", program, ".")
 	build.Dir = "../cmd/ottpay"
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off") // as scripts/binaries does
 	if out, err := build.CombinedOutput(); err != nil {
