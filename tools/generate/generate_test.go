@@ -145,7 +145,7 @@ func TestIncomplete(t *testing.T) {
 		{"decision that does not say what the page says", "    pages: [https", "    x-ottpay-decision: [{about: version-changed, does: a, why: b}]\n    pages: [https", "says is missing"},
 		{"decision without a reason", "    pages: [https", "    x-ottpay-decision: [{about: version-changed, says: \"2.0\", does: a}]\n    pages: [https", "does and why are missing"},
 		{"schema without example", response, "", "schema PingOrderResponse: no example"},
-		{"schema without description", "      description: is what PING_ORDER asks with.\n", "", "schema PingOrderRequest: no description"},
+		{"schema without description", "      description: is the request of PING_ORDER.\n", "", "schema PingOrderRequest: no description"},
 		{"example not valid", response, `      example: {fee: 0}`, `schema "PingOrderResponse": invalid example`},
 		{"example of a wrong length", "example: {order_id: A1", "example: {order_id: a1", `schema "PingOrderRequest": invalid example`},
 		{"member without description", ", description: Free text.}", "}", "PingOrderRequest.note: no description"},
@@ -404,7 +404,7 @@ const inventedAction = `  GIFT_CARD_LOAD:
 `
 
 const inventedSchemas = `    GiftCardLoadRequest:
-      description: is what GIFT_CARD_LOAD asks with.
+      description: is the request of GIFT_CARD_LOAD.
       type: object
       required: [loadId, operator_id, amount, biz_type]
       properties:
@@ -416,7 +416,7 @@ const inventedSchemas = `    GiftCardLoadRequest:
       propertyNames: {$ref: "#/components/schemas/RequestName"}
       example: {loadId: L1, operator_id: "0000020156", amount: "500", biz_type: GIFTCARD}
     GiftCardLoadResponse:
-      description: is what GIFT_CARD_LOAD answers with.
+      description: is the answer to GIFT_CARD_LOAD.
       type: object
       required: [loadId, balance, order_status]
       properties:

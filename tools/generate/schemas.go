@@ -24,7 +24,7 @@ func (b *builder) schemas() {
 		s.Pages = b.pages("schema "+name+": x-ottpay-pages", value.Extensions["x-ottpay-pages"])
 		s.Decisions = b.decisions("schema "+name, "", value.Extensions)
 		if !strings.HasPrefix(s.Description, "is ") || !strings.HasSuffix(s.Description, ".") {
-			b.fault("schema %s: no description, such as \"is what ACTION asks with.\": it becomes a sentence", name)
+			b.fault("schema %s: no description, such as \"is the request of ACTION.\": it becomes a sentence", name)
 		}
 		for _, property := range slices.Sorted(maps.Keys(value.Properties)) {
 			b.member(s, property)

@@ -9,7 +9,7 @@ import (
 	"github.com/ottpaykit/ottpay/gen/api"
 )
 
-// H5PayRequest is what H5PAY asks with.
+// H5PayRequest is the request of H5PAY.
 //
 // The vendor's page: https://docs.ottpay.com/payment-api/api-for-mobile-browser-with-wechat/payment-request-api
 type H5PayRequest struct {
@@ -103,7 +103,7 @@ type Notification struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// StoreQueryRequest is what STORE_QUERY asks with.
+// StoreQueryRequest is the request of STORE_QUERY.
 //
 // The vendor's page: https://vendor.example/private/store-query
 type StoreQueryRequest struct {
@@ -117,7 +117,7 @@ type StoreQueryRequest struct {
 	AdditionalProperties map[string]json.RawMessage `json:"-"`
 }
 
-// StoreQueryResponse is what STORE_QUERY answers with.
+// StoreQueryResponse is the answer to STORE_QUERY.
 //
 // The vendor's page: https://vendor.example/private/store-query
 type StoreQueryResponse struct {
