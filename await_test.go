@@ -65,6 +65,8 @@ func TestNotifier(t *testing.T) {
 	authorised.Kind = "authorised"
 	confirmed := delivered(merchant, "O1", "")
 	confirmed.Answer = &middleware.Answer{Amount: cents(500)}
+	silent := delivered(merchant, "O1", "")
+	silent.Answer = new(middleware.Answer)
 	bare := delivered(merchant, "O1", "")
 	bare.Notification = nil
 	for _, tt := range []struct {
@@ -79,6 +81,7 @@ func TestNotifier(t *testing.T) {
 		{"the checkout", "C1", delivered(merchant, "O1", "C1"), 515, 500},
 		{"a checkout of the order's id", "O1", delivered(merchant, "O1", "O1"), 515, 500},
 		{"the amount that the gateway confirmed", "O1", confirmed, 500, 500},
+		{"an answer without an amount", "O1", silent, 515, 500},
 		{"without a notification", "O1", bare, 515, 515},
 		{"another order", "O2", delivered(merchant, "O1", "C1"), 0, 0},
 		{"another merchant", "O1", delivered("OTHER", "O1", "C1"), 0, 0},
@@ -216,4 +219,21 @@ func TestAwaitPaymentOfACard(t *testing.T) {
 			t.Errorf("%+v: asked with %s, got %+v, %v", tt.cfg, asked, p, err)
 		}
 	}
+}
+
+// TestAwaitPaymentEndsItsFeed: the query's word ends the listening.
+func TestAwaitPaymentEndsItsFeed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBase(t, func(b *base, _ int, _ opened) (*http.Response, error) {
+			return b.say("SUCCESS", `{"order_id":"O1","order_status":"success","total_amount":500}`)
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		start := time.Now()
+		p, err := newClient(t, b.config()).AwaitPayment(ctx, "O1", ottpay.AwaitConfig{Feed: new(ottpay.Notifier)})
+		if err != nil || !p.Matches(500) || p.Notified || time.Since(start) != 0 {
+			t.Errorf("got %+v, %v after %v", p, err, time.Since(start))
+		}
+	})
 }

@@ -718,8 +718,8 @@ func (g *drafter) write() {
 		}
 	}
 	fmt.Fprintf(&g.schemas, "\n    # %s, drafted by `ottpay docs import`\n", g.action)
-	g.schema(g.name+"Request", "is what "+g.action+" asks with.", &g.request, true)
-	g.schema(g.name+"Response", "is what "+g.action+" answers with.", &g.answer, true)
+	g.schema(g.name+"Request", "is the request of "+g.action+".", &g.request, true)
+	g.schema(g.name+"Response", "is the answer to "+g.action+".", &g.answer, true)
 	for _, row := range g.answer.rows {
 		if held := g.held[row.Name]; held != nil {
 			g.schema(g.heldName(row.Name), "is the JSON in the "+row.Name+" of "+g.action+"'s answer.", held, false)
