@@ -8,6 +8,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -115,7 +116,7 @@ func show(root, commit, file string) ([]byte, error) {
 }
 
 func git(root string, args ...string) ([]byte, error) {
-	cmd := exec.Command("git", args...)
+	cmd := exec.CommandContext(context.Background(), "git", args...)
 	cmd.Dir = root
 	out, err := cmd.Output()
 	var exit *exec.ExitError

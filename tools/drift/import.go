@@ -331,9 +331,10 @@ func (p *draftPart) aliases(row page.Param) (name string, aliases []string) {
 	}
 	if p.side != requestSide {
 		for _, s := range twins {
-			if name == s[0] {
+			switch name {
+			case s[0]:
 				aliases = append(aliases, s[1])
-			} else if name == s[1] {
+			case s[1]:
 				aliases = append(aliases, s[0])
 			}
 		}
@@ -413,8 +414,8 @@ func (g *drafter) member(p *draftPart, name string, aliases []string, row page.P
 	}
 	example := ""
 	sensitive := sensitiveName.MatchString(name)
-	switch {
-	case p.side == heldSide:
+	switch p.side {
+	case heldSide:
 		sensitive = !plainHeld.MatchString(name)
 		if required {
 			field("type: [string, number]")
@@ -425,7 +426,7 @@ func (g *drafter) member(p *draftPart, name string, aliases []string, row page.P
 		limit()
 		field("x-ottpay-kind: text")
 		example = firstOf(append(constants, "text"))
-	case p.side == requestSide:
+	case requestSide:
 		example = g.requestMember(name, row, required, constants, ref, field, role, limit, limited, &sensitive)
 	default:
 		example = g.answerMember(p, name, required, ref, field, role, limit, limited, &sensitive)

@@ -15,7 +15,19 @@ import (
 
 var only = flag.String("only", "", "try the styles alone whose names contain this")
 
-var everything = flag.Bool("everything", false, "try every edit in every style, not only some of each kind")
+var everything = flag.Bool("everything", false, "try every edit in every style, not only some of each kind, with the race detector too")
+
+// sampled reports whether the i-th edit is tried in the j-th style.
+func sampled(i, j, styles int, e edit) bool {
+	const every = 151
+	switch {
+	case *everything:
+		return true
+	case raced: // a third of the edits, in one style each
+		return (i%3 == 0 || e.always) && (i/3)%styles == j
+	}
+	return (i+j)%every == 0 || e.always && (i+j)%(every/5) == 0
+}
 
 func document(t testing.TB) *Document {
 	t.Helper()
@@ -237,7 +249,10 @@ func exampleEdits(base doc) []edit {
 func TestStyles(t *testing.T) {
 	d := document(t)
 	for _, base := range []doc{miniProgram(), h5()} {
-		for _, name := range slices.Sorted(maps.Keys(styles)) {
+		for j, name := range slices.Sorted(maps.Keys(styles)) {
+			if raced && !*everything && j%2 != len(base.parts)%2 {
+				continue // with the race detector, each style on one of the pages
+			}
 			text := styles[name].write(base)
 			if got := say(diff(d, text)); len(got) > 0 {
 				t.Errorf("%s, %d parts: got\n  %s", name, len(base.parts), strings.Join(got, "\n  "))
@@ -259,7 +274,7 @@ func TestEdits(t *testing.T) {
 			slices.Sort(e.want)
 			for j, name := range slices.Sorted(maps.Keys(styles)) {
 				// Each edit in some of the styles, so that each style has each kind.
-				if every := 151; !*everything && (i+j)%every != 0 && !(e.always && (i+j)%(every/5) == 0) {
+				if !sampled(i, j, len(styles), e) {
 					continue
 				}
 				if (strings.Contains(name, "merged with") || name == "all tables in one") && e.border() {

@@ -219,7 +219,7 @@ var styles = map[string]how{
 	}), heading: func(_ int, t string) string { return t + "\n" }},
 	"grid":              {table: grid},
 	"boxes":             {table: func(h []string, r [][]string) string { return boxes.Replace(grid(h, r)) }},
-	"colons":            {table: func(h []string, r [][]string) string { return strings.Replace(gfm(nil, h, r), "---", ":---:", -1) }},
+	"colons":            {table: func(h []string, r [][]string) string { return strings.ReplaceAll(gfm(nil, h, r), "---", ":---:") }},
 	"crlf":              {page: func(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }},
 	"cr":                {page: func(s string) string { return strings.ReplaceAll(s, "\n", "\r") }},
 	"bom":               {page: func(s string) string { return "\ufeff" + s }},

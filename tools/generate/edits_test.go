@@ -18,7 +18,7 @@ import (
 	"testing"
 )
 
-var whole = flag.Bool("whole", false, "TestAdditions runs every test of the copied root module")
+var whole = flag.Bool("whole", false, "TestAdditions runs every test of the copied root module; with the race detector, every test runs whole")
 
 // edit is a change of openapi/ottpay.yaml: old becomes new, once. If refused is
 // empty, what is generated compiles; otherwise the error contains it.
@@ -199,7 +199,10 @@ func TestEdits(t *testing.T) {
 	if len(all) < 60 {
 		t.Errorf("%d edits, want 60 or more", len(all))
 	}
-	for _, e := range all {
+	for i, e := range all {
+		if raced && !*whole && i%8 != 0 {
+			continue
+		}
 		t.Run(e.name, func(t *testing.T) {
 			changed := strings.Replace(string(original), e.old, e.new, 1)
 			if changed == string(original) {

@@ -279,8 +279,8 @@ func TestGoName(t *testing.T) {
 // tests of the packages that stand on the document pass. With -whole, every
 // test of the root module does.
 func TestAdditions(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds a copy of the module")
+	if testing.Short() || raced && !*whole {
+		t.Skip("builds a copy of the module, in a process that the race detector does not see")
 	}
 	scratch := copyRepository(t)
 	path := filepath.Join(scratch, "openapi", "ottpay.yaml")
@@ -324,8 +324,8 @@ func TestAdditions(t *testing.T) {
 // TestMemberThatCodeUses takes a member and an action out of the document that
 // hand-written code uses. The generator says where, and writes nothing.
 func TestMemberThatCodeUses(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds a copy of the module")
+	if testing.Short() || raced && !*whole {
+		t.Skip("builds a copy of the module, in a process that the race detector does not see")
 	}
 	scratch := copyRepository(t)
 	path := filepath.Join(scratch, "openapi", "ottpay.yaml")

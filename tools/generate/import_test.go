@@ -17,8 +17,8 @@ import (
 // into a document without actions. The types compile, read every example of the
 // page, validate it by their tags and by the schema table, and write it again.
 func TestImported(t *testing.T) {
-	if testing.Short() {
-		t.Skip("compiles a copy of the repository")
+	if testing.Short() || raced && !*whole {
+		t.Skip("compiles a copy of the repository, in a process that the race detector does not see")
 	}
 	t.Parallel()
 	for seed, name := range map[string]string{"mini-program-payment": "MiniProgramPay", "h5-payment": "H5Pay"} {

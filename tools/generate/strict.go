@@ -85,12 +85,12 @@ func (s *scrutiny) keys(node *yaml.Node, where string, known ...string) {
 			continue
 		}
 		cure := "correct its spelling or leave it out; known here: " + strings.Join(known, ", ")
-		switch {
-		case key == "format":
+		switch key {
+		case "format":
 			cure = "leave it out; say it with a pattern and an x-ottpay-rule"
-		case key == "const":
+		case "const":
 			cure = "write enum with one value"
-		case key == "nullable":
+		case "nullable":
 			cure = `add "null" to the type`
 		}
 		s.fault(keyNode(node, key), "%s: the generator does not know %s: %s", where, key, cure)
