@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	if !isSet("test.parallel") {
 		// The tests wait for disks and timers far more than they compute.
-		if err := flag.Set("test.parallel", "12"); err != nil {
+		if err := flag.Set("test.parallel", "4"); err != nil {
 			panic(err)
 		}
 	}
