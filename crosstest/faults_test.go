@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +41,7 @@ type faultyShop struct {
 	g      *ottpaytest.Gateway
 	client *ottpay.Client
 	server *httptest.Server
+	burst  atomic.Bool // several copies at once are expected
 
 	mu      sync.Mutex
 	orders  map[string]bool // that the shop has written
@@ -105,7 +107,9 @@ func newFaultyShop(t *testing.T, ask bool, pauses []time.Duration, encrypted boo
 		t.Fatal(err)
 	}
 	s.server = httptest.NewServer(middleware.Handle(w, func(_ context.Context, n *api.Notification) error {
-		time.Sleep(20 * time.Millisecond) // so that a burst meets it at work
+		for deadline := time.Now().Add(5 * time.Second); s.burst.Load() && s.refused() == 0 && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond) // at work until another copy has met it there
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.handled[n.OrderID]++
@@ -138,6 +142,7 @@ func (s *faultyShop) request(id string) *api.H5PayRequest {
 // shop did.
 func (s *faultyShop) meet(t *testing.T, f ottpaytest.CallbackFault) ottpaytest.Expectation {
 	t.Helper()
+	s.burst.Store(f == ottpaytest.CallbackBurst)
 	if _, err := s.g.Arm(ottpaytest.Fault{Callback: f, Order: "FAULTYORDER01"}); err != nil {
 		t.Fatal(err)
 	}

@@ -608,8 +608,12 @@ func TestSQLTransactionalDuplicatesHoldNoConnection(t *testing.T) {
 			}
 			time.Sleep(time.Millisecond)
 		}
-		if inUse := db.Stats().InUse; inUse > 1 {
-			t.Errorf("%d connections are in use, want the owner's", inUse)
+		// A duplicate may look once before it waits, and on a loaded machine late.
+		for db.Stats().InUse > 1 {
+			if ctx.Err() != nil {
+				t.Fatalf("%d connections are in use, want the owner's", db.Stats().InUse)
+			}
+			time.Sleep(time.Millisecond)
 		}
 		mustConfirm(t, c)
 		all.Wait()
