@@ -85,7 +85,7 @@ func (c *Client) askStatus(ctx context.Context, q query) (middleware.Answer, err
 	return middleware.Answer{
 		Action: string(q.action), OrderID: a.OrderID, Status: a.OrderStatus, BizpayOrderID: a.BizpayOrderID,
 		// receive_amount is the merchant's amount, pay_amount the payer's.
-		Amount: firstAmount(a.TotalAmount, a.ReceiveAmount), Returned: a.RefundFee, ConvenienceFee: a.ConvenienceFee,
+		Amount: firstAmount(a.TotalAmount, a.ReceiveAmount), Returned: returnedOf(a.RefundFee, a.AdditionalProperties), ConvenienceFee: a.ConvenienceFee,
 		MerchantID: extra(a.AdditionalProperties, "merchant_id"), Original: extra(a.AdditionalProperties, "ori_order_id"),
 	}, nil
 }
@@ -97,7 +97,7 @@ func (c *Client) askCard(ctx context.Context, q query) (middleware.Answer, error
 	}
 	return middleware.Answer{
 		Action: string(q.action), OrderID: a.OrderID, Status: a.OrderStatus, BizpayOrderID: a.BizpayOrderID,
-		Amount: firstAmount(a.Amount, a.ReceiptAmount), Returned: a.RefundAmount,
+		Amount: firstAmount(a.Amount, a.ReceiptAmount), Returned: returnedOf(a.RefundAmount, a.AdditionalProperties),
 		MerchantID: extra(a.AdditionalProperties, "merchant_id"), Original: extra(a.AdditionalProperties, "ori_order_id"),
 	}, nil
 }
@@ -110,6 +110,7 @@ func (c *Client) askCheckout(ctx context.Context, q query) (middleware.Answer, e
 	return middleware.Answer{
 		Action: string(q.action), OrderID: a.OrderID, Status: a.OrderStatus, BizpayOrderID: a.BizpayOrderID,
 		Checkout: a.PrepayOrderID, MerchantID: a.MerchantID, Amount: firstAmount(&a.Amount, nil),
+		Returned: returnedOf(nil, a.AdditionalProperties), Original: extra(a.AdditionalProperties, "ori_order_id"),
 	}, nil
 }
 
@@ -124,6 +125,22 @@ func firstAmount(amount, instead *field.Cents) *field.Cents {
 	}
 	return nil
 }
+
+// returnedOf returns how much was returned: the largest amount that the answer
+// names under any of the names that the gateway has for it, nil if there is none.
+// The document knows one of them for each query.
+func returnedOf(named *field.Cents, members map[string]json.RawMessage) *field.Cents {
+	for _, name := range returnedNames {
+		amount, err := field.ParseCents(or(extra(members, name), string(members[name])))
+		if err == nil && (named == nil || amount > *named) {
+			named = &amount
+		}
+	}
+	return named
+}
+
+// returnedNames are the names of an amount that was returned.
+var returnedNames = [...]string{"refund_fee", "refund_amt", "refund_amount"}
 
 // extra returns the text of a member that the document does not name.
 func extra(members map[string]json.RawMessage, name string) string {

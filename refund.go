@@ -301,7 +301,7 @@ func (a *attempt) refundContradicts(m *wire.Members) *Error {
 	if id == o.original && memberText(m, "total_amount") != "" {
 		return unclear(middleware.ReasonReflected, constant("the answer is the payment's row"))
 	}
-	for _, name := range []string{"refund_fee", "refund_amt", "refund_amount"} {
+	for _, name := range returnedNames {
 		returned, err := field.ParseCents(memberText(m, name))
 		if err == nil && returned != o.amount && (returned > 0 || id == o.original) {
 			return unclear(middleware.ReasonAmountMismatch, constant("the answer names another amount"))

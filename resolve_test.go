@@ -392,3 +392,27 @@ func TestResolveComparesTheAmount(t *testing.T) {
 		}
 	}
 }
+
+// TestReturnedUnderAnyName: an order of which something was returned is not paid,
+// under whichever of its names the gateway writes the amount, in every query.
+func TestReturnedUnderAnyName(t *testing.T) {
+	t.Parallel()
+	for action, row := range map[api.Action]string{
+		api.ActionMAPPPAY:     `"order_id":"A1","total_amount":1999,"order_status":"success"`,
+		api.ActionCC_PURCHASE: `"order_id":"A1","amount":1999,"order_status":"success"`,
+	} {
+		for member, paid := range map[string]bool{
+			"": true, `,"refund_fee":0`: true, `,"refund_amt":"0"`: true,
+			`,"refund_fee":5`: false, `,"refund_amt":5`: false, `,"refund_amount":"5"`: false,
+			`,"refund_fee":0,"refund_amt":"1999"`: false,
+		} {
+			b := newBase(t, func(b *base, _ int, _ opened) (*http.Response, error) {
+				return b.say("SUCCESS", "{"+row+member+"}")
+			})
+			res, err := newClient(t, b.config()).ResolveOrder(t.Context(), action, "A1")
+			if err != nil || res.Verdict != ottpay.VerdictHappened || res.Paid() != paid {
+				t.Errorf("%s %s: got %+v, %v", action, member, res, err)
+			}
+		}
+	}
+}
