@@ -111,7 +111,7 @@ func plainOpen(signKey string, s envelope.Sealed) ([]byte, error) {
 			text.WriteString(plainDouble(f))
 			continue
 		}
-		text.WriteString(fmt.Sprint(m[name]))
+		fmt.Fprint(&text, m[name])
 	}
 	sum := md5.Sum([]byte(text.String()))
 	if !strings.EqualFold(hex.EncodeToString(sum[:]), s.MD5) {

@@ -129,7 +129,7 @@ func spellings(bird string) []string {
 	all := []string{
 		strings.ToLower(bird),
 		fmt.Sprintf("%x", bird),
-		strings.Trim(fmt.Sprint([]byte(bird)), "[]"),
+		strings.Trim(fmt.Sprintf("%d", []byte(bird)), "[]"),
 		strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", []byte(bird)), "[]byte{"), "}"),
 	}
 	for offset := range 3 { // less the letters that its neighbours have a part in

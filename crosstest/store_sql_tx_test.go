@@ -588,10 +588,10 @@ func TestSQLTransactionalPool(t *testing.T) {
 
 // A delivery that waits for another one of the same event holds no connection.
 func TestSQLTransactionalDuplicatesHoldNoConnection(t *testing.T) {
-	eachServer(t, func(t *testing.T, s server, db *sql.DB, store *dedupe.SQL, work workTable) {
-		db = s.openWith(t, "")
+	eachServer(t, func(t *testing.T, s server, _ *sql.DB, _ *dedupe.SQL, _ workTable) {
+		db := s.openWith(t, "")
 		db.SetMaxOpenConns(3)
-		store = s.store(t, db, dedupe.SQLConfig{Mode: dedupe.Transactional, LockTimeout: 20 * time.Second, Timeout: time.Minute})
+		store := s.store(t, db, dedupe.SQLConfig{Mode: dedupe.Transactional, LockTimeout: 20 * time.Second, Timeout: time.Minute})
 		id := newID()
 		c := mustClaim(t, store, id)
 		const n = 10

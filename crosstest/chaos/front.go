@@ -167,8 +167,9 @@ type path struct {
 func (f *front) path() *path {
 	good := f.server.Client().Transport.(*http.Transport).Clone()
 	nowhere := good.Clone()
-	nowhere.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if addr = "127.0.0.1:1"; f.next() == handshake { // no listener, or one that hangs up
+	nowhere.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		addr := "127.0.0.1:1" // no listener, or one that hangs up
+		if f.next() == handshake {
 			addr = f.broken.Addr().String()
 		}
 		return new(net.Dialer).DialContext(ctx, network, addr)

@@ -106,9 +106,8 @@ func (w *worker) newID() string {
 
 // errand is one call.
 type errand struct {
-	action  api.Action
-	orderID string
-	query   bool
+	action api.Action
+	query  bool
 	// call makes it, under the order id or, if that is empty, one that the
 	// client makes up. made is the id that the answer names.
 	call func(ctx context.Context, c *ottpay.Client, id string) (made string, pending bool, _ error)

@@ -79,7 +79,7 @@ func line(attrs []attribute.KeyValue) string {
 		case "server.port", "server.address", "url.full", "ottpay.limiter.wait", "network.protocol.version", "url.scheme":
 			continue
 		}
-		words = append(words, string(a.Key)+"="+a.Value.Emit())
+		words = append(words, string(a.Key)+"="+a.Value.String())
 	}
 	slices.Sort(words)
 	return strings.Join(words, " ")
