@@ -57,7 +57,7 @@ func main() {
 
 	if *compare {
 		for _, lib := range libraries() {
-			t, err := chaos(ctx, options{runs: *n, workers: *workers, seed: *seed, library: &lib})
+			t, err := chaos(ctx, options{runs: *n, workers: *workers, seed: *seed, peer: &lib})
 			if err != nil {
 				fmt.Fprintln(os.Stderr, "chaos:", err)
 				os.Exit(1)
@@ -88,7 +88,7 @@ func main() {
 type options struct {
 	runs, workers int
 	seed          uint64
-	library       *library // nil: the kit's client
+	peer          *library // nil: the kit's client
 }
 
 // chaos makes the runs and counts.
@@ -106,7 +106,7 @@ func chaos(ctx context.Context, o options) (*tally, error) {
 			share++
 		}
 		wg.Go(func() {
-			w, err := newWorker(i, rand.New(rand.NewPCG(o.seed, uint64(i))), o.library)
+			w, err := newWorker(i, rand.New(rand.NewPCG(o.seed, uint64(i))), o.peer)
 			if err != nil {
 				errs[i] = err
 				return

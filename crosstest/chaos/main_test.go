@@ -35,7 +35,7 @@ func TestNoPaymentTwice(t *testing.T) {
 func TestRetryLibraries(t *testing.T) {
 	for _, lib := range libraries() {
 		t.Run(lib.name, func(t *testing.T) {
-			got, err := chaos(t.Context(), options{runs: 100, workers: 2, seed: 1, library: &lib})
+			got, err := chaos(t.Context(), options{runs: 100, workers: 2, seed: 1, peer: &lib})
 			if err != nil {
 				t.Fatal(err)
 			}
