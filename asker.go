@@ -16,7 +16,8 @@ var _ middleware.Asker = (*Client)(nil)
 
 // Ask puts the query that confirms a notification: the one that d.Query names,
 // else PREPAY_QUERY if the notification names a checkout, else what
-// Config.NotificationQuery says, else STATUS_QUERY.
+// Config.NotificationQuery says, else STATUS_QUERY. If the row of a paid checkout
+// names no order, STATUS_QUERY is put for the notification's as well.
 func (c *Client) Ask(ctx context.Context, d *middleware.Delivery) (middleware.Answer, error) {
 	if d.Merchant != c.merchant {
 		c = c.ForMerchant(d.Merchant, c.operator)
@@ -34,7 +35,26 @@ func (c *Client) Ask(ctx context.Context, d *middleware.Delivery) (middleware.An
 	if q.action == api.ActionPREPAY_QUERY && checkout != "" {
 		q.id = checkout
 	}
-	return c.ask(ctx, q)
+	a, err := c.ask(ctx, q)
+	if err == nil && q.action == api.ActionPREPAY_QUERY && a.OrderID == "" && d.OrderID != "" && a.Status.Paid() {
+		return c.askPayer(ctx, a, d.OrderID)
+	}
+	return a, err
+}
+
+// askPayer asks for the order that the row of a paid checkout does not name: the
+// vendor's table calls order_id optional, and its example of a paid checkout has
+// none. The order's row counts if it is paid with the checkout's amount.
+func (c *Client) askPayer(ctx context.Context, checkout middleware.Answer, orderID string) (middleware.Answer, error) {
+	a, err := c.askStatus(ctx, query{action: api.ActionSTATUS_QUERY, id: orderID})
+	if err != nil {
+		return middleware.Answer{}, err
+	}
+	if a.OrderID != orderID || a.Amount == nil || checkout.Amount == nil || *a.Amount != *checkout.Amount {
+		return checkout, nil
+	}
+	a.Checkout = checkout.Checkout
+	return a, nil
 }
 
 // query is a query for one order or checkout.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ottpaykit/ottpay"
+	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
 )
@@ -310,6 +311,47 @@ func TestAsk(t *testing.T) {
 	}
 	if want := "[" + merchant + " STATUS_QUERY G1 " + merchant + " PREPAY_QUERY O1 B2 CC_QUERYPAY G1]"; fmt.Sprint(queries) != want {
 		t.Errorf("asked %v", queries)
+	}
+}
+
+// TestAskPayer: the row of a paid checkout need not name the order. The order's
+// own row does, and must agree.
+func TestAskPayer(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		checkout, order string
+		queries         int
+		reason          middleware.Reason
+	}{
+		"paid":                     {checkoutRow("SUCCESS", ""), `{"order_id":"G1","order_status":"success","total_amount":500}`, 2, ""},
+		"another amount":           {checkoutRow("SUCCESS", ""), `{"order_id":"G1","order_status":"success","total_amount":499}`, 2, middleware.ReasonAnswerWithoutOrder},
+		"no amount":                {checkoutRow("SUCCESS", ""), `{"order_id":"G1","order_status":"success"}`, 2, middleware.ReasonAnswerWithoutOrder},
+		"an order not named":       {checkoutRow("SUCCESS", ""), `{"order_status":"success","total_amount":500}`, 2, middleware.ReasonAnswerWithoutOrder},
+		"not paid":                 {checkoutRow("SUCCESS", ""), `{"order_id":"G1","order_status":"init","total_amount":500}`, 2, middleware.ReasonNotPaidYet},
+		"returned":                 {checkoutRow("SUCCESS", ""), `{"order_id":"G1","order_status":"success","total_amount":500,"refund_fee":500}`, 2, middleware.ReasonRefunded},
+		"a checkout not paid":      {checkoutRow("PROCESSING", ""), `{"order_id":"G1","order_status":"success","total_amount":500}`, 1, middleware.ReasonAnswerWithoutOrder},
+		"a checkout that names it": {checkoutRow("SUCCESS", "G1"), `{}`, 1, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			queries := 0
+			b := newBase(t, func(b *base, _ int, req opened) (*http.Response, error) {
+				queries++
+				if req.Action == "PREPAY_QUERY" {
+					return b.say("SUCCESS", tt.checkout)
+				}
+				return b.say("SUCCESS", tt.order)
+			})
+			d := &middleware.Delivery{Merchant: merchant, OrderID: "G1", Kind: "paid", Amount: 500, Notification: &api.Notification{PrepayOrderID: "O1"}}
+			a, err := newClient(t, b.config()).Ask(t.Context(), d)
+			if err != nil || queries != tt.queries {
+				t.Errorf("%d queries, %v", queries, err)
+			}
+			got := a.Mismatch(middleware.Wanted{OrderID: "G1", Checkout: "O1", Merchant: merchant, Kind: "paid", Amount: func(c field.Cents) bool { return c == 500 }})
+			if got != tt.reason {
+				t.Errorf("reason %q, want %q, of %+v", got, tt.reason, a)
+			}
+		})
 	}
 }
 
