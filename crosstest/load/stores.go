@@ -72,7 +72,8 @@ func stores(ctx context.Context, o options, page *bytes.Buffer) error {
 	}
 	fmt.Fprint(page, "\nEach cell is deliveries per second, and the median and the 99th percentile of the time that one takes.\n"+
 		"A delivery is a POST over loopback, opened, verified, validated, claimed, handled (a row is inserted), committed and acknowledged.\n"+
-		"Twice as many are under way at a time as there are connections.\n\n")
+		"Twice as many are under way at a time as there are connections.\n"+
+		"\"refused\" counts deliveries that were answered 503, which the gateway would send again; the load does not.\n\n")
 	return nil
 }
 
