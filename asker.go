@@ -36,15 +36,21 @@ func (c *Client) Ask(ctx context.Context, d *middleware.Delivery) (middleware.An
 		q.id = checkout
 	}
 	a, err := c.ask(ctx, q)
-	if err == nil && q.action == api.ActionPREPAY_QUERY && a.OrderID == "" && d.OrderID != "" && a.Status.Paid() {
-		return c.askPayer(ctx, a, d.OrderID)
+	if err != nil || q.action != api.ActionPREPAY_QUERY || a.OrderID != "" || d.OrderID == "" || d.SpliceSign() != "" {
+		return a, err
 	}
-	return a, err
+	paid := c.wanted(q)
+	if paid.Kind = api.KindPaid; a.Mismatch(paid) != "" {
+		return a, nil
+	}
+	return c.askPayer(ctx, a, d.OrderID)
 }
 
 // askPayer asks for the order that the row of a paid checkout does not name: the
 // vendor's table calls order_id optional, and its example of a paid checkout has
-// none. The order's row counts if it is paid with the checkout's amount.
+// none. The order's row counts if it is paid with the checkout's amount. Nothing
+// but the callback says that the two belong together, so that a possible splice
+// is not asked about.
 func (c *Client) askPayer(ctx context.Context, checkout middleware.Answer, orderID string) (middleware.Answer, error) {
 	a, err := c.askStatus(ctx, query{action: api.ActionSTATUS_QUERY, id: orderID})
 	if err != nil {

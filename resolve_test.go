@@ -1,19 +1,27 @@
 package ottpay_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/ottpaykit/ottpay"
+	"github.com/ottpaykit/ottpay/dedupe"
+	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/internal/vectors"
 	"github.com/ottpaykit/ottpay/middleware"
 )
 
@@ -323,14 +331,17 @@ func TestAskPayer(t *testing.T) {
 		queries         int
 		reason          middleware.Reason
 	}{
-		"paid":                     {checkoutRow("SUCCESS", ""), `{"order_id":"G1","order_status":"success","total_amount":500}`, 2, ""},
-		"another amount":           {checkoutRow("SUCCESS", ""), `{"order_id":"G1","order_status":"success","total_amount":499}`, 2, middleware.ReasonAnswerWithoutOrder},
-		"no amount":                {checkoutRow("SUCCESS", ""), `{"order_id":"G1","order_status":"success"}`, 2, middleware.ReasonAnswerWithoutOrder},
-		"an order not named":       {checkoutRow("SUCCESS", ""), `{"order_status":"success","total_amount":500}`, 2, middleware.ReasonAnswerWithoutOrder},
-		"not paid":                 {checkoutRow("SUCCESS", ""), `{"order_id":"G1","order_status":"init","total_amount":500}`, 2, middleware.ReasonNotPaidYet},
-		"returned":                 {checkoutRow("SUCCESS", ""), `{"order_id":"G1","order_status":"success","total_amount":500,"refund_fee":500}`, 2, middleware.ReasonRefunded},
-		"a checkout not paid":      {checkoutRow("PROCESSING", ""), `{"order_id":"G1","order_status":"success","total_amount":500}`, 1, middleware.ReasonAnswerWithoutOrder},
-		"a checkout that names it": {checkoutRow("SUCCESS", "G1"), `{}`, 1, ""},
+		"paid":                        {checkoutRow("SUCCESS", ""), `{"order_id":"G1","order_status":"success","total_amount":500}`, 2, ""},
+		"another amount":              {checkoutRow("SUCCESS", ""), `{"order_id":"G1","order_status":"success","total_amount":499}`, 2, middleware.ReasonAnswerWithoutOrder},
+		"no amount":                   {checkoutRow("SUCCESS", ""), `{"order_id":"G1","order_status":"success"}`, 2, middleware.ReasonAnswerWithoutOrder},
+		"an order not named":          {checkoutRow("SUCCESS", ""), `{"order_status":"success","total_amount":500}`, 2, middleware.ReasonAnswerWithoutOrder},
+		"not paid":                    {checkoutRow("SUCCESS", ""), `{"order_id":"G1","order_status":"init","total_amount":500}`, 2, middleware.ReasonNotPaidYet},
+		"returned":                    {checkoutRow("SUCCESS", ""), `{"order_id":"G1","order_status":"success","total_amount":500,"refund_fee":500}`, 2, middleware.ReasonRefunded},
+		"a checkout returned in full": {strings.Replace(checkoutRow("SUCCESS", ""), "{", `{"refund_fee":500,`, 1), `{"order_id":"G1","order_status":"success","total_amount":500}`, 1, middleware.ReasonAnswerWithoutOrder},
+		"a checkout returned in part": {strings.Replace(checkoutRow("SUCCESS", ""), "{", `{"refund_fee":1,`, 1), `{"order_id":"G1","order_status":"success","total_amount":500}`, 1, middleware.ReasonAnswerWithoutOrder},
+		"a refund's row":              {strings.Replace(checkoutRow("SUCCESS", ""), "{", `{"ori_order_id":"X1",`, 1), `{"order_id":"G1","order_status":"success","total_amount":500}`, 1, middleware.ReasonAnswerWithoutOrder},
+		"a checkout not paid":         {checkoutRow("PROCESSING", ""), `{"order_id":"G1","order_status":"success","total_amount":500}`, 1, middleware.ReasonAnswerWithoutOrder},
+		"a checkout that names it":    {checkoutRow("SUCCESS", "G1"), `{}`, 1, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -353,6 +364,58 @@ func TestAskPayer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAskPayerOfASplice: only the callback says which order paid a checkout, and
+// a callback that may have been put together is not taken at its word.
+func TestAskPayerOfASplice(t *testing.T) {
+	t.Parallel()
+	const shop, checkout, order = "TS00000001", "Mg5e1iVgBK2CG1bFFtCU", "EDRG5E70QV49BLGWY09D"
+	queries := 0
+	b := newBase(t, func(b *base, _ int, req opened) (*http.Response, error) {
+		queries++
+		if req.Action == "PREPAY_QUERY" {
+			return b.say("SUCCESS", strings.NewReplacer(merchant, shop, `"O1"`, `"`+checkout+`"`).Replace(checkoutRow("SUCCESS", "")))
+		}
+		return b.say("SUCCESS", `{"order_id":"`+order+`","order_status":"success","total_amount":500}`)
+	})
+	cfg := b.config()
+	cfg.Keys = middleware.StaticKeys{merchant: {b.key}, shop: {b.key}}
+	client := newClient(t, cfg)
+	webhook, err := ottpay.NewWebhook(middleware.Config{Keys: cfg.Keys, Store: dedupe.NewMemory(dedupe.MemoryConfig{}), Asker: client, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range vectors.Splices() {
+		if !strings.Contains(s.Payload, checkout) {
+			continue
+		}
+		for _, blocks := range [][]int{s.Order, vectors.UpTo(len(s.Payload) / 16)} {
+			sealed, err := b.key.Seal([]byte(s.Payload))
+			if err != nil {
+				t.Fatal(err)
+			}
+			sealed.Data = vectors.Arrange(t, sealed.Data, blocks...)
+			body, err := json.Marshal(envelope.Response{Code: "SUCCESS", MerchantID: shop, Sealed: sealed})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := webhook.Check(httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			queries = 0
+			want := 2
+			if d.SpliceSign() != "" {
+				want = 1
+			}
+			if a, err := client.Ask(t.Context(), d); err != nil || queries != want || (a.OrderID == order) != (want == 2) {
+				t.Errorf("sign %q: %d queries, %+v, %v", d.SpliceSign(), queries, a, err)
+			}
+		}
+		return
+	}
+	t.Error("no splice of a checkout")
 }
 
 // TestResolveOrder: what a shop knows after a restart is enough.
