@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/ottpaykit/ottpay/internal/deadline"
 )
 
 // Bracket says how [Do] brackets a piece of work. Its zero value works.
@@ -151,16 +153,16 @@ func (b Bracket) run(ctx context.Context, claim Claim, fn func(context.Context) 
 }
 
 func (b Bracket) release(ctx context.Context, claim Claim) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
-	defer cancel()
-	if err := claim.Release(ctx); err != nil && b.ReleaseFailed != nil {
+	releasing := new(deadline.Context)
+	releasing.Start(ctx, releaseTimeout)
+	defer releasing.Cancel()
+	if err := claim.Release(releasing); err != nil && b.ReleaseFailed != nil {
 		b.ReleaseFailed(err)
 	}
 }
 
 // confirm confirms the claim, again and again while that can help.
 func (b Bracket) confirm(ctx context.Context, claim Claim) error {
-	ctx = context.WithoutCancel(ctx)
 	end := time.Now().Add(b.ConfirmTimeout)
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		err := confirmOnce(ctx, claim, min(confirmAttempt, time.Until(end)))
@@ -179,9 +181,10 @@ func (b Bracket) confirm(ctx context.Context, claim Claim) error {
 	}
 }
 
-func confirmOnce(ctx context.Context, claim Claim, timeout time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+func confirmOnce(parent context.Context, claim Claim, timeout time.Duration) error {
+	ctx := new(deadline.Context)
+	ctx.Start(parent, timeout)
+	defer ctx.Cancel()
 	return claim.Confirm(ctx)
 }
 

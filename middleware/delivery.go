@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"time"
 
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
+	"github.com/ottpaykit/ottpay/internal/deadline"
 	"github.com/ottpaykit/ottpay/internal/splice"
 )
 
@@ -177,20 +177,17 @@ func FromContext(ctx context.Context) (*Delivery, bool) {
 // deliveryContext has the values of the request's context and the delivery. It
 // does not end with the request's.
 type deliveryContext struct {
-	values   context.Context
+	deadline.Context
 	delivery *Delivery
 }
 
-func (deliveryContext) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
-func (deliveryContext) Done() <-chan struct{}                   { return nil }
-func (deliveryContext) Err() error                              { return nil }
-
-func (c deliveryContext) Value(key any) any {
+// Value implements [context.Context].
+func (c *deliveryContext) Value(key any) any {
 	if key == (deliveryKey{}) {
 		return c.delivery
 	}
-	return c.values.Value(key)
+	return c.Context.Value(key)
 }
 
 // String serves the names that package context gives to contexts.
-func (c deliveryContext) String() string { return "ottpay.Delivery" }
+func (c *deliveryContext) String() string { return "ottpay.Delivery" }

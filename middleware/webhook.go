@@ -256,8 +256,10 @@ func (w *Webhook) receive(ctx context.Context, rec *record) *Refusal {
 func (w *Webhook) work(ctx context.Context, rec *record, h handler) *Refusal {
 	d := rec.delivery
 	// The gateway may go away; what was begun is finished all the same.
-	ctx, cancel := context.WithTimeout(deliveryContext{ctx, d}, w.cfg.Timeout)
-	defer cancel()
+	working := &deliveryContext{delivery: d}
+	working.Start(ctx, w.cfg.Timeout)
+	defer working.Cancel()
+	ctx = working
 
 	if err := dedupe.Look(ctx, w.cfg.Store, d.ID); err != nil {
 		return w.notClaimed(ctx, rec, err)

@@ -30,8 +30,9 @@ var rooms = []room{
 	{dir: "wire"},
 	{dir: "envelope", ours: []string{"wire"}},
 	{dir: "field", ours: []string{"wire"}},
+	{dir: "internal/deadline"},
 	{dir: "internal/sqldb"},
-	{dir: "dedupe", ours: []string{"internal/sqldb"}},
+	{dir: "dedupe", ours: []string{"internal/deadline", "internal/sqldb"}},
 	{dir: "dedupe/dedupetest", ours: []string{"dedupe"}},
 	{dir: "journal", ours: []string{"dedupe", "internal/sqldb"}},
 	{dir: "openapi"}, // the document, embedded
@@ -40,7 +41,7 @@ var rooms = []room{
 	{dir: "internal/splice", ours: []string{"gen/api", "wire"}},
 	{dir: "internal/vectors"},
 	{dir: "internal/repo"}, // only tests
-	{dir: "middleware", ours: []string{"envelope", "field", "wire", "gen/api", "dedupe", "internal/splice"}},
+	{dir: "middleware", ours: []string{"envelope", "field", "wire", "gen/api", "dedupe", "internal/deadline", "internal/splice"}},
 	{dir: "limit", others: []string{"golang.org/x/time/rate"}},
 	{dir: ".", ours: []string{"envelope", "field", "wire", "gen/api", "dedupe", "middleware", "validate"}, others: []string{"golang.org/x/time/rate"}},
 	{dir: "links", ours: []string{"field", "gen/api"}},
