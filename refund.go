@@ -75,25 +75,19 @@ func (r RefundResult) Pending() bool {
 // returned reports whether the status of a refund's row says that it is done.
 func returned(s api.OrderStatus) bool { return s.Paid() || s.Refunded() }
 
-// RefundOnce refunds a payment, and does not refund it again however often it
-// is called with the same RefundID:
+// RefundOnce refunds a payment, and does not refund it again however often it is
+// called with the same RefundID. It claims the id in Config.RefundStore, asks the
+// gateway for the refund and for the payment, and sends the refund once. If the
+// gateway knows this refund already, that is the result.
 //
-//  1. The refund is claimed in Config.RefundStore, which tells whether it was
-//     sent before, is being sent, or was being sent when a process died. If the
-//     id was used for another payment or amount, the *Error matches
-//     ErrRefundIDUsed.
-//  2. The gateway is asked for the refund. If it knows this refund, that is the
-//     result. If it knows something else under the id, the *Error matches
-//     ErrRefundIDUsed. If it knows nothing and the refund was sent before, the
-//     *Error matches ErrDuplicate and ErrUnknownOutcome; if it is being sent,
-//     ErrPending and ErrUnknownOutcome.
-//  3. The gateway is asked for the payment. The amount must not exceed what was
-//     paid and not yet returned, as far as the answer tells.
-//  4. The refund is sent, once.
+// The *Error matches [ErrRefundIDUsed] if the id stands for something else,
+// [ErrRefundTooLarge] or [ErrNotPaid] if the payment does not admit the refund,
+// ErrPending and ErrUnknownOutcome if another call is sending it, and ErrDuplicate
+// and ErrUnknownOutcome if it was sent before and the gateway does not know it.
 //
 // A RefundID is good for one refund that left. If the refund failed, take another
-// id after [Client.Resolve] has said that it did not happen. docs/guides/refund.md
-// has the details.
+// id after [Client.Resolve] has said that it did not happen. See
+// docs/guides/refund.md.
 func (c *Client) RefundOnce(ctx context.Context, r RefundIntent) (_ RefundResult, err error) {
 	f := &refunding{Client: c, ctx: ctx, intent: r}
 	defer func() { err = f.finish(recover(), err) }()

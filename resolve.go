@@ -60,17 +60,13 @@ type Resolution struct {
 // of it was returned. Compare Amount.
 func (r Resolution) Paid() bool { return r.Action != api.ActionREFUND && r.Status.Paid() }
 
-// Resolve finds out what became of a call that failed with err, by asking the
-// gateway until it is decided or ctx ends, with Config.Poll between the
-// questions. err must hold an *Error of a payment or a refund. The returned error
-// is nil if and only if the verdict is not VerdictUnknown; it matches ctx's error
-// if that is why.
+// Resolve asks the gateway what became of a call that failed with err, until it is
+// decided or ctx ends, with Config.Poll between the questions. err must hold an
+// *Error of a payment or a refund. The returned error is nil if and only if the
+// verdict is not [VerdictUnknown]; it matches ctx's error if that is why.
 //
-// VerdictDidNotHappen is only returned where it is provable. The vendor documents
-// no code for an order that does not exist, so that a request which never
-// arrived stays unknown until ctx ends. An answer that does not name the order,
-// or that names another amount than was asked for, proves nothing. A REFUND is
-// asked for by its own order id.
+// VerdictDidNotHappen is only returned where it is provable. A request that never
+// arrived stays unknown until ctx ends: see docs/outbound.md, "Resolve".
 func (c *Client) Resolve(ctx context.Context, err error) (Resolution, error) {
 	var failed *Error
 	if !errors.As(err, &failed) {

@@ -39,16 +39,11 @@ type ID struct {
 }
 
 // Identify returns the identity of an event of an order, as docs/protocol.md 8.2
-// defines it. Key is the SHA-256 over merchant, orderID and kind, each with its
-// length in front. Mark is the same over said: the amount's canonical text and
-// the acquirer's order id, in this order. The merchant is the one whose sign key
-// opened the envelope. Kind is "paid", "authorised" or another lower-case status.
-//
-// Mark is zero if said is empty or if one of its strings is: a query may lack a
-// value that a callback has, and the two would differ.
-//
-// Neither the raw body nor the envelope's md5 can be the identity; see
-// docs/inbound.md, "Identity".
+// defines it. merchant is the one whose sign key opened the envelope. kind is
+// "paid", "authorised" or another lower-case status. said is what was said about
+// the event: the amount's canonical text and the acquirer's order id, in this order.
+// If said is empty, or one of its strings is, Mark is zero and conflicts with
+// nothing. See docs/inbound.md, "Identity".
 func Identify(merchant, orderID, kind string, said ...string) ID {
 	id := ID{Key: digest(merchant, orderID, kind)}
 	for _, s := range said {

@@ -81,35 +81,18 @@ func (e *WorkError) Is(target error) bool {
 // As finds target in Err.
 func (e *WorkError) As(target any) bool { return errors.As(e.Err, target) }
 
-// Do runs fn once per ID, as far as the store can promise that. It claims id,
-// runs fn, and confirms the claim if fn returned nil or releases it if fn
-// failed. fn's context is ctx, ends after [Bracket.Timeout], and holds what the
-// claim provides, such as the transaction of a store in [Transactional] mode
-// (see [TxFromContext]).
+// Do runs fn once per ID, as far as the store can promise that. It claims id, runs
+// fn, and confirms the claim if fn returned nil. If fn fails, panics or calls
+// runtime.Goexit, the claim is released, and a panic goes on. fn's context is ctx,
+// ends after [Bracket.Timeout], and holds what the claim provides: see
+// [TxFromContext]. Pass context.WithoutCancel(ctx) if fn must not end with ctx.
 //
-// A nil error means that fn ran and that its work is kept: acknowledge.
-// Otherwise the error tells what to do:
-//
-//   - [ErrDone], [ErrConflict]: done before, fn did not run. Acknowledge.
-//   - [ErrInFlight]: another delivery is being handled, fn did not run. Come
-//     again later.
-//   - *[WorkError]: fn failed. The claim was released, so that the next delivery
-//     is handled.
-//   - [ErrLost]: fn ran, but the claim was taken over or its transaction ended.
-//     In [Transactional] mode fn's writes are undone. Come again later.
-//   - [ErrUnknownOutcome]: fn ran, and it is unknown whether the claim was
-//     confirmed. Come again later.
-//   - Any other error: the claim failed, fn did not run. Come again later.
-//
-// Confirm is repeated until it succeeds, until the claim is lost, or until
-// [Bracket.ConfirmTimeout] has passed. After fn has returned nil the claim is
-// never released: the work may be kept, and a release would have it repeated.
-//
-// If fn panics or calls runtime.Goexit, the claim is released and the panic goes
-// on: the code that answers the delivery recovers it, or answers in a deferred call.
-//
-// To keep fn running when the caller's client goes away, pass
-// context.WithoutCancel(ctx).
+// A nil error means that fn ran and that its work is kept: acknowledge. So do for
+// [ErrDone] and [ErrConflict], which mean that it was done before. Do not
+// acknowledge for any other error: [ErrInFlight] (another delivery is being
+// handled), *[WorkError] (fn failed), [ErrLost] (fn ran under a claim that was
+// taken over or undone), [ErrUnknownOutcome] (fn ran, the confirmation is unknown),
+// or the error of a claim that failed. See docs/stores.md, "What Do returns".
 func Do(ctx context.Context, s Store, id ID, b Bracket, fn func(ctx context.Context) error) error {
 	b, err := b.withDefaults()
 	if err != nil {

@@ -82,23 +82,16 @@ type SQLConfig struct {
 }
 
 // SQL is a [Store] in a PostgreSQL, MariaDB, MySQL or SQLite database, for any
-// number of processes. Rows are kept for good unless [SQL.Prune] is called. It
-// needs the table of [SQL.Schema], which [SQL.Migrate] creates.
+// number of processes on one primary server. It needs the table of [SQL.Schema],
+// which [SQL.Migrate] creates. Rows are kept for good unless [SQL.Prune] is called.
+// [ErrDone] is returned only of what is on disk, as far as the server is configured
+// to sync at all: see [SQL.Check].
 //
-// All processes must use one primary server. Each claim has a random fencing
-// token, and leases are counted by the database's clock. [ErrDone] is returned
-// only of what is on disk, as far as the server is configured to sync at all:
-// see [SQL.Check].
-//
-// In [Transactional] mode a claim holds one connection of the pool from Claim to
-// Confirm or Release. The store leaves one connection of the pool to others
-// (MaxOpenConns - 1 claims at most), so that a handler that reads through the
-// pool cannot starve it; further claims wait without a connection. The handler
-// must neither commit nor roll back the transaction.
-//
-// docs/stores.md says what each database needs: time limits for vanished clients
-// on PostgreSQL and MariaDB, DDL on MariaDB, one writer and no shared cache on
-// SQLite.
+// In [Transactional] mode each claim holds a connection of the pool, and the handler
+// must neither commit nor roll back the transaction. At most MaxOpenConns - 1 claims
+// hold one at a time; the others wait without a connection. What each database
+// needs, such as time limits on PostgreSQL and no DDL in a handler on MariaDB, is in
+// docs/stores.md.
 //
 // SQL is safe for concurrent use.
 type SQL struct {

@@ -66,14 +66,11 @@ type SQLConfig struct {
 // SQL is a journal in a PostgreSQL, MariaDB, MySQL or SQLite database. It needs
 // the table of [SQL.Schema], which [SQL.Migrate] creates.
 //
-// It keeps one entry per content: per [dedupe.ID], which is the event (Key) and
-// what was said about it (Mark). However often a delivery comes, and however it
-// is re-spelled and padded, the table grows by one row per event.
-//
-// An entry is committed on its own, so that it outlives a handler's transaction
-// that is rolled back. An Append needs a connection of the pool for the time of
-// one statement. On SQLite, which has one writer at a time, it waits for the
-// transaction of a claim: do not append under a claim of the same file.
+// It keeps one entry per [dedupe.ID]: the event (Key) and what was said about it
+// (Mark), however often a delivery comes and however it is spelled. An entry is
+// committed on its own, on one connection of the pool. On SQLite, which has one
+// writer at a time, do not append under a claim of the same file: Append waits for
+// the claim's transaction.
 //
 // SQL is safe for concurrent use.
 type SQL struct {

@@ -66,13 +66,9 @@ type Config struct {
 // A source is an IPv4 address or an IPv6 /64. A request whose source is unknown
 // (a Unix socket, an address that does not parse, a trusted proxy that names no
 // client) is let through and never spends a token: all such requests would share
-// one bucket, and one client could lock all others out.
-//
-// When Capacity sources are remembered, or 64 of one IPv6 /48, a new one takes
-// over the bucket of the one among them that failed longest ago, as that bucket
-// stands. So a source gains no tokens by pushing its own entry out, and the owner
-// of a /48 does not fill the table. A source that does not fail is let through,
-// however full the table is.
+// one bucket, and one client could lock all others out. Memory is bounded by
+// Config.Capacity; a source that does not fail is let through, however full the
+// table is. See SECURITY.md, "Limiting by source".
 //
 // A Limiter is safe for concurrent use.
 type Limiter struct {

@@ -61,16 +61,14 @@ type Config struct {
 	// Merchant is whose callback it is when the callback names no merchant.
 	// If empty, such a callback is malformed.
 	Merchant string
-	// Expect returns the amount in cents that the shop expects for an order. It
-	// returns an error for an order that it does not know, which may be written a
-	// moment later. A notification of another amount is deferred, and so is one
-	// for which Expect fails, and one of another kind than paid unless it is
-	// received as an [api.CardNotification].
+	// Expect returns the amount in cents that the shop expects for an order. The
+	// delivery is deferred if the amount differs, if Expect fails (the order may be
+	// written a moment later), and if the notification is of another kind than paid,
+	// unless it is received as an [api.CardNotification].
 	//
-	// Expect runs before the claim: there is no transaction in its context, and
-	// it may read through the pool. [FromContext] finds the delivery, for example
-	// to look up a checkout by its prepay_order_id. If nil, the handler compares:
-	// [Delivery.Matches].
+	// It runs before the claim, without a transaction. [FromContext] finds the
+	// delivery in its context. If nil, the handler compares: [Delivery.Matches]. See
+	// docs/guides/receive.md, "The amount".
 	Expect func(ctx context.Context, orderID string) (field.Cents, error)
 	// OrderIDLength is the length of the shortest and of the longest order id
 	// that the shop gives out. An id of another length is then a sign of a
@@ -97,11 +95,10 @@ type Config struct {
 	// limiter, so that callbacks cannot use up what payments need. If nil,
 	// nothing does.
 	AskLimiter Limiter
-	// Identify computes the identity under which a delivery is claimed. A
-	// callback and a query ([SourceQuery]) that report the same payment must have
-	// the same Key; the Mark of a query's is ignored. If nil, the Key is merchant,
-	// order and kind, and the Mark is the amount and the channel's id; see
-	// [dedupe.Identify].
+	// Identify computes the identity under which a delivery is claimed. A callback
+	// and a query ([SourceQuery]) that report the same payment must have the same
+	// Key; the Mark of a query's is ignored. If nil, that of docs/inbound.md,
+	// "Identity", made by [dedupe.Identify].
 	Identify func(d *Delivery) dedupe.ID
 	// Journal keeps every claimed delivery, sealed as it came, before the
 	// handler runs. If nil, none is kept.

@@ -13,21 +13,18 @@ import (
 )
 
 // RoundTrip is [Transport.Send] for an HTTP client. The request is a POST whose
-// body is the opened envelope
+// body is the opened envelope,
 //
 //	{"action":"STATUS_QUERY","version":"1.0","merchant_id":"…","data":{"order_id":"…"}}
 //
-// with terminal_no and operator_id where the action has them. data is sealed to
-// the letter. The response's body is the opened answer,
+// and the response's body is the opened answer:
 //
 //	{"rsp_code":"SUCCESS","rsp_msg":"…","merchant_id":"…","data":{…},"verified":true}
 //
-// where data was opened and verified. An answer whose code is not SUCCESS may
-// come without data and then says "verified":false. rsp_code, rsp_msg and
-// merchant_id are authenticated by nothing but TLS.
-//
-// RoundTrip reads and closes the request's body on every path. The error is a
-// *[SendError].
+// An answer whose code is not SUCCESS may have no data, and "verified":false. What
+// stands outside data is authenticated by nothing but TLS. RoundTrip reads and
+// closes the request's body on every path. The error is a *[SendError]. See
+// docs/outbound.md, "Another HTTP client".
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	room := t.room()
 	c := room.readCall(req)

@@ -29,23 +29,18 @@ type Order struct {
 }
 
 // Settle asks the gateway what became of an order whose notification did not
-// come, and if it is paid, handles that as the notification would be: under
-// the same claim, by the same function, once. Whichever of the two is later
-// finds it done. It needs Config.Asker.
+// come. If it is paid, fn handles that once, under the claim that the notification
+// would have: the later of the two finds it done. It needs Config.Asker. ctx bounds
+// the query; fn has Config.Timeout.
 //
-// The function gets a notification that holds what the query told: the ids,
-// the amount, no finish_time; the [Delivery] in its context is of
-// [SourceQuery]. ctx bounds the query and not the function, which has
-// Config.Timeout, as behind [Handle].
+// fn gets a notification that holds what the query told, without a finish_time. The
+// [Delivery] in its context is of [SourceQuery]. The result is [ResultHandled],
+// [ResultDuplicate] or [ResultConflict] without an error, or what the *[Refusal]
+// says: [ResultDeferred] and [ReasonNotPaidYet] for an order that is not paid.
+// Nothing is logged, and Config.OnRefused is not told.
 //
-// The result is [ResultHandled], [ResultDuplicate] or [ResultConflict] without
-// an error, or with a *[Refusal] what it says there: [ResultDeferred] and the
-// reason not-paid-yet for an order that is not paid. Nothing is logged, and
-// Config.OnRefused is not told.
-//
-// A [ResultDuplicate] says that the store has the order as handled. If the
-// shop still holds it as unpaid a moment later, its work is lost or wrong:
-// look, and see [Webhook.Replay].
+// If the shop holds a [ResultDuplicate] as unpaid, its work is lost or wrong: see
+// [Webhook.Replay] and docs/inbound.md, "Reconcile".
 func (w *Webhook) Settle(ctx context.Context, o Order, fn func(context.Context, *api.Notification) error) (Result, error) {
 	_, result, err := w.settle(ctx, o, fn)
 	return result, err
@@ -136,20 +131,18 @@ type known struct {
 
 func (k known) handle(ctx context.Context) error { return k.fn(ctx, k.notification) }
 
-// Replay handles a delivery again that a [Journal] has kept: after a fault in a
-// handler, or for deliveries that were deferred and never came again. body is
-// the envelope as it came. It is opened, checked and, if there is an Asker, asked
-// about like a new delivery, so the sign key of that day must still be among the
-// Keys, and a payment that was refunded since is not handled. The [Delivery] is
-// of [SourceJournal] and is not kept a second time. ctx bounds the opening; fn
-// has Config.Timeout.
+// Replay handles a delivery again that a [Journal] has kept. body is the envelope
+// as it came. It is opened, checked and asked about like a new delivery, so the sign
+// key of that day must still be among the Keys, and a payment that was refunded since
+// is not handled. The [Delivery] is of [SourceJournal] and is not kept a second time.
+// ctx bounds the opening; fn has Config.Timeout.
 //
-// If run is empty, a payment that is done is not handled: the result is
-// [ResultDuplicate]. Any other run names a repair, such as "2026-08 invoices",
-// and FORCES fn to run once per run for each payment, done or not. fn must be
-// the repair: a function that ships goods ships them again.
+// If run is empty, a payment that is done is not handled: [ResultDuplicate]. Any
+// other run names a repair, such as "2026-08 invoices", and FORCES fn to run once
+// per run for each payment, done or not: a fn that ships goods ships them again.
 //
-// Results and errors are those of [Webhook.Settle]. docs/inbound.md has more.
+// Results and errors are those of [Webhook.Settle]. See docs/inbound.md, "Journal
+// and replay".
 func (w *Webhook) Replay(ctx context.Context, run string, body []byte, fn func(context.Context, *api.Notification) error) (Result, error) {
 	if !w.gate.enter() {
 		return ResultFailed, shuttingDown()

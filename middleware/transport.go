@@ -24,33 +24,17 @@ type Limiter interface {
 	Wait(ctx context.Context) error
 }
 
-// Transport seals a request, sends it and opens the answer. [Transport.Send] is
-// for Go programs that know the gateway's protocol, such as the client of
-// package ottpay. [Transport.RoundTrip] is the same for every HTTP client that
-// speaks plain JSON.
+// Transport seals a request, sends it and opens the answer: [Transport.Send] for
+// Go programs, [Transport.RoundTrip] for any HTTP client that speaks plain JSON.
 //
-// # Sent once
-//
-// Every action that is not known to be a query is an effect, and Send sends an
-// effect at most once. Its content cannot be rewound, so that net/http does not
-// replay it, neither on a stale connection nor on a refused HTTP/2 stream. A
-// header that would permit a replay is removed. A redirect is an error, so that
-// an http.Client above does not follow it. If something below starts a second
-// exchange all the same, as a retry library does, its connection is closed
-// before the first byte. (That last guard needs a Base that ends in net/http, or
-// calls httptrace's hooks as net/http does.)
-//
-// A retry library above calls RoundTrip again, which looks like another
-// payment. Put [SendOnce] around the context of a payment to have the second
-// call refused.
-//
-// # What an error says
+// Every action that is not known to be a query is an effect. Send sends an effect
+// at most once: nothing replays it, and a redirect is an error. A retry library
+// above calls RoundTrip again, which looks like another payment. Put [SendOnce]
+// around the context of a payment to have the second call refused.
 //
 // Every error is a *[SendError] and matches either [ErrNotSent] or
-// [ErrUnknownOutcome]. A Transport remembers the payments of which an effect may
-// have left, by merchant and order id. A later attempt of the same payment that
-// fails before it is sent matches ErrUnknownOutcome, because the earlier one may
-// have taken effect. The newest 8192 payments are remembered, in memory.
+// [ErrUnknownOutcome]; an earlier attempt of the same payment counts, too. See
+// docs/outbound.md, "Sent once" and "What an error says".
 //
 // A Transport is safe for concurrent use. It must not be copied, and its
 // fields must not be changed, after the first call.
@@ -58,11 +42,11 @@ type Transport struct {
 	// Keys finds the sign keys. Required.
 	Keys Keys
 
-	// Base sends the sealed request. It must not send it again by itself. A
-	// proxy, a client certificate or a private authority go here. An
-	// *http.Transport that does not verify certificates is refused. If nil,
-	// http.DefaultTransport at the time of the call; if that is an
-	// *http.Transport, a clone of it as [NewBase] returns it.
+	// Base sends the sealed request. It must not send it again by itself; a second
+	// exchange is stopped only if Base ends in net/http. A proxy, a client
+	// certificate or a private authority go here. An *http.Transport that does not
+	// verify certificates is refused. If nil, http.DefaultTransport at the time of
+	// the call; if that is an *http.Transport, a clone of it as [NewBase] returns it.
 	Base http.RoundTripper
 
 	// Limiter holds calls back. If nil, none is held back.

@@ -8,9 +8,9 @@ import (
 )
 
 // Reader walks the members of one JSON object in the order in which they are
-// written. Names are exact.
+// written. Names are exact. The first error ends the walk; Close returns it. A
+// Reader is not safe for concurrent use.
 //
-//	r := wire.NewReader(data)
 //	for r.Next() {
 //		switch r.Name() {
 //		case "order_id":
@@ -20,9 +20,6 @@ import (
 //		}
 //	}
 //	unknown, err := r.Close()
-//
-// The first error ends the walk; Close returns it. A Reader is not safe for
-// concurrent use.
 type Reader struct {
 	members Members
 	text    string // a copy of the object: strings without escapes share it

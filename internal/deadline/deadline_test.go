@@ -138,7 +138,7 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
-// TestIdle counts what a context costs that nobody waits for.
+// TestIdle counts what a context costs that is never waited for.
 func TestIdle(t *testing.T) {
 	parent := t.Context()
 	var sink *Context
