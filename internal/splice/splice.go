@@ -37,29 +37,26 @@ func New(orderIDLength [2]int) *Detector {
 	return &Detector{orderID: usualOrderID(orderIDLength)}
 }
 
-// Sign returns the sign that p shows, or "" if it shows none. p is an authentic
-// payload: one strict JSON object.
+// Sign returns the sign that an authentic payload shows, or "" if it shows none.
 //
 // Names are not digested, and every block of 16 bytes is encrypted by itself
 // under a key that equal digests share. So blocks can be left out, doubled and
 // moved without the sign key, as long as the values, joined in key order, read
 // the same (docs/protocol.md, 14.1). Sign looks for what this leaves behind and
 // honest payloads hardly ever show.
-func (d *Detector) Sign(p []byte) string {
+func (d *Detector) Sign(payload *wire.Members) string {
 	r, ok := d.readings.Get().(*reading)
 	if !ok {
 		r = new(reading)
 	}
 	defer d.readings.Put(r)
 	defer r.forget()
-	return r.sign(p, d.orderID)
+	return r.sign(payload, d.orderID)
 }
 
-func (r *reading) sign(p []byte, orderID lengths) string {
-	if !r.read(p) {
-		return ""
-	}
-	odd, unknown := false, false
+func (r *reading) sign(payload *wire.Members, orderID lengths) string {
+	r.read(payload)
+	p, odd, unknown := r.p, false, false
 	for i := range r.members {
 		m := &r.members[i]
 		switch {
@@ -78,9 +75,9 @@ func (r *reading) sign(p []byte, orderID lengths) string {
 		}
 	}
 	switch {
-	case r.patched() && r.twin():
+	case unknown && r.patched() && r.twin():
 		return Block
-	case r.exchangedName():
+	case unknown && r.exchangedName():
 		return Name
 	case odd && (r.merged(orderID) || r.blank()):
 		return Length
@@ -133,7 +130,7 @@ func (l lengths) fitText(m *member, text []byte) bool {
 // stay as they are written: block operations keep their spelling.
 type reading struct {
 	p       []byte
-	index   wire.Members
+	index   *wire.Members
 	members []member
 	text    []byte
 	seams   []seams
@@ -175,13 +172,10 @@ func (m *member) watched() bool {
 	return false
 }
 
-// read takes p apart. It returns false if p is not a strict JSON object, which a
-// payload that was opened always is.
-func (r *reading) read(p []byte) bool {
-	r.p, r.members, r.text = p, r.members[:0], r.text[:0]
-	if wire.Parse(p, &r.index) != nil {
-		return false
-	}
+// read takes the payload apart.
+func (r *reading) read(payload *wire.Members) {
+	p := payload.JSON()
+	r.p, r.index, r.members, r.text = p, payload, r.members[:0], r.text[:0]
 	known := facts()
 	for n := range r.index.Len() {
 		at := r.index.Span(r.index.Sorted(n))
@@ -194,7 +188,6 @@ func (r *reading) read(p []byte) bool {
 		r.text = append(r.text, p[m.at:m.end]...)
 		r.members = append(r.members, m)
 	}
-	return true
 }
 
 // forget drops what r holds of a payment.
@@ -203,8 +196,7 @@ func (r *reading) forget() {
 	clear(r.members)
 	clear(r.heads)
 	clear(r.kinds)
-	r.p = nil
-	r.index.Reset()
+	r.p, r.index = nil, nil
 }
 
 // facts returns what the schema says of the members of a notification, by name.
