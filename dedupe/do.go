@@ -137,7 +137,7 @@ func (b Bracket) run(ctx context.Context, claim Claim, fn func(context.Context) 
 
 func (b Bracket) release(ctx context.Context, claim Claim) {
 	releasing := new(deadline.Context)
-	releasing.Start(ctx, releaseTimeout)
+	releasing.Start(ctx, time.Now().Add(releaseTimeout))
 	defer releasing.Cancel()
 	if err := claim.Release(releasing); err != nil && b.ReleaseFailed != nil {
 		b.ReleaseFailed(err)
@@ -146,9 +146,10 @@ func (b Bracket) release(ctx context.Context, claim Claim) {
 
 // confirm confirms the claim, again and again while that can help.
 func (b Bracket) confirm(ctx context.Context, claim Claim) error {
-	end := time.Now().Add(b.ConfirmTimeout)
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		err := confirmOnce(ctx, claim, min(confirmAttempt, time.Until(end)))
+	now := time.Now()
+	end := now.Add(b.ConfirmTimeout)
+	for pause := firstPause; ; pause, now = min(2*pause, longestPause), time.Now() {
+		err := confirmOnce(ctx, claim, now.Add(min(confirmAttempt, end.Sub(now))))
 		if err == nil || errors.Is(err, ErrLost) {
 			return err
 		}
@@ -164,9 +165,9 @@ func (b Bracket) confirm(ctx context.Context, claim Claim) error {
 	}
 }
 
-func confirmOnce(parent context.Context, claim Claim, timeout time.Duration) error {
+func confirmOnce(parent context.Context, claim Claim, end time.Time) error {
 	ctx := new(deadline.Context)
-	ctx.Start(parent, timeout)
+	ctx.Start(parent, end)
 	defer ctx.Cancel()
 	return claim.Confirm(ctx)
 }

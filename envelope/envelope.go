@@ -198,7 +198,10 @@ func (o *outer) sealed() Sealed {
 // with padding, white space anywhere, a positive number of whole AES blocks.
 func checkData(data string) *failure {
 	letters, padding := 0, 0
-	for i := 0; i < len(data); i++ {
+	for letters < len(data) && isBase64[data[letters]] { // mostly all of it
+		letters++
+	}
+	for i := letters; i < len(data); i++ {
 		c := data[i]
 		if isBase64[c] && padding == 0 {
 			letters++

@@ -119,24 +119,33 @@ func tooLarge(rw http.ResponseWriter) *Refusal {
 // with the request's context. It never gives a body more time than the server's
 // own deadlines do.
 type bound struct {
-	connection *http.ResponseController
-	timer      *time.Timer
+	timer *time.Timer
 
 	mu           sync.Mutex
+	connection   *http.ResponseController
 	ended, fired bool
 }
+
+// bounds are of readings that have ended before their time.
+var bounds sync.Pool // of *bound
 
 // boundReading returns nil if the connection has no deadlines.
 func boundReading(rw http.ResponseWriter, r *http.Request) *bound {
 	if rw == nil || !hasDeadlines(rw) {
 		return nil
 	}
-	b := &bound{connection: http.NewResponseController(rw)}
 	wait := readTimeout
 	if deadline, ok := r.Context().Deadline(); ok {
 		wait = min(wait, time.Until(deadline))
 	}
-	b.timer = time.AfterFunc(wait, b.fire)
+	b, ok := bounds.Get().(*bound)
+	if !ok {
+		b = &bound{connection: http.NewResponseController(rw)}
+		b.timer = time.AfterFunc(wait, b.fire)
+		return b
+	}
+	b.connection = http.NewResponseController(rw)
+	b.timer.Reset(wait)
 	return b
 }
 
@@ -152,7 +161,12 @@ func (b *bound) fire() {
 // end stops the clock. If it has struck, the deadline stays, so that the server
 // does not wait for the rest, unless all of the body was read.
 func (b *bound) end(read bool) {
-	if b == nil || b.timer.Stop() {
+	if b == nil {
+		return
+	}
+	if b.timer.Stop() { // fire has not been called and will not be
+		b.connection = nil
+		bounds.Put(b)
 		return
 	}
 	b.mu.Lock()

@@ -257,7 +257,7 @@ func (w *Webhook) work(ctx context.Context, rec *record, h handler) *Refusal {
 	d := rec.delivery
 	// The gateway may go away; what was begun is finished all the same.
 	working := &deliveryContext{delivery: d}
-	working.Start(ctx, w.cfg.Timeout)
+	working.Start(ctx, time.Now().Add(w.cfg.Timeout))
 	defer working.Cancel()
 	ctx = working
 

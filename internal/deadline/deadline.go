@@ -23,19 +23,18 @@ type Context struct {
 	cancel context.CancelFunc
 }
 
-// Start makes c a context of parent's values that ends after d. It is called
-// once, before c is used.
-func (c *Context) Start(parent context.Context, d time.Duration) {
-	c.values, c.at = parent, time.Now().Add(d)
-}
+// Start makes c a context of parent's values that ends at the given time. It is
+// called once, before c is used.
+func (c *Context) Start(parent context.Context, at time.Time) { c.values, c.at = parent, at }
 
-// Cancel ends the context, if it has not ended, and stops its timer.
+// Cancel ends the context, if it has not ended, and stops its timer. A context
+// that nothing has asked since its deadline ends with [context.Canceled].
 func (c *Context) Cancel() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = c.ended()
 	if c.cancel != nil {
 		c.cancel()
+		_ = c.ended()
 	}
 	if c.err == nil {
 		c.err = context.Canceled

@@ -13,7 +13,7 @@ type nameKey struct{}
 
 func start(parent context.Context, d time.Duration) *Context {
 	c := new(Context)
-	c.Start(parent, d)
+	c.Start(parent, time.Now().Add(d))
 	return c
 }
 
@@ -37,8 +37,9 @@ func TestLikeTimeout(t *testing.T) {
 			ctx.Done()
 		},
 		"expired": func(context.Context, func()) { time.Sleep(time.Minute) },
-		"expired, canceled": func(_ context.Context, cancel func()) {
+		"expired, seen, canceled": func(ctx context.Context, cancel func()) {
 			time.Sleep(time.Minute)
+			_ = ctx.Err()
 			cancel()
 		},
 		"waited, expired, canceled": func(ctx context.Context, cancel func()) {
