@@ -45,8 +45,8 @@ func TestAllocations(t *testing.T) {
 	}{
 		{"body to notification", 8, check(newWebhook(t, nil)), callback(t, seedPayload)},
 		{"a forgery, checked", 3, check(newWebhook(t, nil)), forged},
-		{"a forgery, refused", 4, handle(newWebhook(t, nil)), forged},
-		{"the whole path on a memory store", 19, handle(newWebhook(t, everyOne)), callback(t, seedPayload)},
+		{"a forgery, refused", 2, handle(newWebhook(t, nil)), forged},
+		{"the whole path on a memory store", 11, handle(newWebhook(t, everyOne)), callback(t, seedPayload)},
 	} {
 		body, r, rw := &rewindBody{}, httptest.NewRequest(http.MethodPost, "/", nil), discard{http.Header{}}
 		r.ContentLength = int64(len(c.body))

@@ -24,7 +24,7 @@ const (
 func (w *Webhook) readBody(rw http.ResponseWriter, rec *record) *Refusal {
 	r := rec.request
 	if r.ContentLength > maxCallback {
-		return tooLarge(rw)
+		return rec.tooLarge(rw)
 	}
 	if r.Body == nil {
 		return nil
@@ -41,12 +41,12 @@ func (w *Webhook) readBody(rw http.ResponseWriter, rec *record) *Refusal {
 	limit := limitInFront(err)
 	switch {
 	case len(body) > maxCallback, limit >= maxCallback:
-		return tooLarge(rw)
+		return rec.tooLarge(rw)
 	case err == nil && (len(body) > 0 || r.ContentLength == 0):
 		return nil
 	case err == nil && r.ContentLength < 0:
 		// A chunked body may have been empty from the start.
-		refusal := refused(http.StatusServiceUnavailable, ReasonBodyConsumed)
+		refusal := rec.refuse(http.StatusServiceUnavailable, ReasonBodyConsumed)
 		refusal.Err = errors.New("the request's body is empty; if every callback's is, something in front of the webhook has read it")
 		return refusal
 	case err == nil, errors.Is(err, http.ErrBodyReadAfterClose):
@@ -56,9 +56,9 @@ func (w *Webhook) readBody(rw http.ResponseWriter, rec *record) *Refusal {
 		// Not ours: a real callback may be longer than that.
 		return failed(ReasonBodyConsumed, errors.New("something in front of the webhook limits the request's body; let 64 KiB through"))
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(r.Context().Err(), context.DeadlineExceeded):
-		return refused(http.StatusRequestTimeout, ReasonBodySlow)
+		return rec.refuse(http.StatusRequestTimeout, ReasonBodySlow)
 	}
-	return refused(http.StatusBadRequest, ReasonBodyUnreadable)
+	return rec.refuse(http.StatusBadRequest, ReasonBodyUnreadable)
 }
 
 // limitInFront returns how long a body something in front lets be, if that is
@@ -106,13 +106,13 @@ func readAtMost(body io.Reader, room []byte, most int) ([]byte, error) {
 
 // tooLarge refuses a body. The server is told, so that it closes the connection
 // after the answer instead of reading on.
-func tooLarge(rw http.ResponseWriter) *Refusal {
+func (rec *record) tooLarge(rw http.ResponseWriter) *Refusal {
 	if rw != nil {
 		var b [1]byte
 		one := io.NopCloser(bytes.NewReader(b[:]))
 		_, _ = http.MaxBytesReader(innermost(rw), one, 0).Read(b[:])
 	}
-	return refused(http.StatusRequestEntityTooLarge, ReasonBodyTooLarge)
+	return rec.refuse(http.StatusRequestEntityTooLarge, ReasonBodyTooLarge)
 }
 
 // bound ends the reading of a body that takes too long: after readTimeout, or

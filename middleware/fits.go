@@ -45,10 +45,7 @@ func fit[T any](w *Webhook) (*target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("middleware: a notification cannot be received as %s: %w", t, err)
 	}
-	panicked := guarded(func() *Refusal {
-		w.tryTags(t, make(map[reflect.Type]bool))
-		return nil
-	})
+	panicked := guarded(func() { w.tryTags(t, make(map[reflect.Type]bool)) })
 	var why *PanicError
 	if panicked != nil && errors.As(panicked.Err, &why) {
 		return nil, fmt.Errorf("middleware: a notification cannot be received as %s: %v", t, why.Value)

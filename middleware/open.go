@@ -19,7 +19,7 @@ import (
 func (w *Webhook) open(ctx context.Context, rec *record) *Refusal {
 	outer, err := envelope.ReadResponse(rec.body)
 	if err != nil {
-		return refused(http.StatusBadRequest, Reason(envelope.Reason(err)))
+		return rec.refuse(http.StatusBadRequest, Reason(envelope.Reason(err)))
 	}
 	merchant := outer.MerchantID // it selects a key and proves nothing
 	if merchant == "" {
@@ -27,7 +27,7 @@ func (w *Webhook) open(ctx context.Context, rec *record) *Refusal {
 	}
 	rec.unverified = merchant
 	if merchant == "" {
-		return refused(http.StatusBadRequest, ReasonNoMerchant)
+		return rec.refuse(http.StatusBadRequest, ReasonNoMerchant)
 	}
 	var keys []envelope.Key
 	if merchant == w.cfg.Merchant || isMerchant(merchant) {
@@ -57,7 +57,7 @@ func (w *Webhook) open(ctx context.Context, rec *record) *Refusal {
 		}
 		err = failed
 	}
-	refusal := refused(http.StatusUnauthorized, ReasonUnknownMerchant)
+	refusal := rec.refuse(http.StatusUnauthorized, ReasonUnknownMerchant)
 	refusal.spend = true
 	if known {
 		refusal.Reason = Reason(envelope.Reason(err))
@@ -175,7 +175,12 @@ func (w *Webhook) decode(ctx context.Context, rec *record) error {
 	if err != nil {
 		return err
 	}
-	n, wanted := rec.into.(*api.Notification)
+	var into any
+	if rec.endpoint != nil {
+		rec.handler = rec.endpoint.begin()
+		into = rec.handler.into()
+	}
+	n, wanted := into.(*api.Notification)
 	if !wanted {
 		n = new(api.Notification)
 	}
@@ -187,14 +192,14 @@ func (w *Webhook) decode(ctx context.Context, rec *record) error {
 	if err := w.cfg.Validator.StructCtx(ctx, n); err != nil {
 		return err
 	}
-	if wanted || rec.into == nil {
+	if wanted || into == nil {
 		return nil
 	}
-	d.statusSeen = rec.target.card
-	if err := rec.target.decoder.Decode(m, rec.into); err != nil {
+	d.statusSeen = rec.endpoint.target().card
+	if err := rec.endpoint.target().decoder.Decode(m, into); err != nil {
 		return err
 	}
-	return w.cfg.Validator.StructCtx(ctx, rec.into)
+	return w.cfg.Validator.StructCtx(ctx, into)
 }
 
 // members returns the payload's members, with an amount of dollars as cents.

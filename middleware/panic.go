@@ -40,11 +40,20 @@ func (e PanicError) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.Err
 var errGoexit = errors.New("the goroutine was ended by runtime.Goexit")
 
 // guarded runs f. A panic in it becomes a refusal.
-func guarded(f func() *Refusal) (refusal *Refusal) {
+func guarded(f func()) (panicked *Refusal) {
 	defer func() {
 		if v := recover(); v != nil {
-			refusal = failed(ReasonPanic, &PanicError{v, debug.Stack()})
+			panicked = failed(ReasonPanic, &PanicError{v, debug.Stack()})
 		}
 	}()
-	return f()
+	f()
+	return nil
+}
+
+// guardedInto is guarded for an f that sets refusal: a panic does, too. What f
+// returned instead would have the record of a delivery on the heap.
+func guardedInto(refusal **Refusal, f func()) {
+	if panicked := guarded(f); panicked != nil {
+		*refusal = panicked
+	}
 }

@@ -132,10 +132,7 @@ func (c *Reconciler) Round(ctx context.Context) (n Reconciled, err error) {
 	if c.Webhook == nil || c.Webhook.cfg.Asker == nil || c.Orders == nil || c.Handle == nil {
 		return n, errReconciler
 	}
-	panicked := guarded(func() *Refusal {
-		err = c.round(ctx, &n)
-		return nil
-	})
+	panicked := guarded(func() { err = c.round(ctx, &n) })
 	if panicked != nil {
 		err = fmt.Errorf("middleware: reconcile: %w", panicked.Err)
 	}
@@ -237,7 +234,7 @@ func (c *Reconciler) settle(ctx context.Context, o Order, n *Reconciled) error {
 
 // tell runs a hook. Its panic is logged.
 func (c *Reconciler) tell(ctx context.Context, d *Delivery, hook func()) {
-	if panicked := guarded(func() *Refusal { hook(); return nil }); panicked != nil {
+	if panicked := guarded(hook); panicked != nil {
 		c.log(ctx, d, panicked.result, panicked)
 	}
 }

@@ -14,9 +14,9 @@ import (
 
 // record is what is known of one delivery on its way.
 type record struct {
-	request *http.Request // with the context that the observer gave it
-	target  *target       // of into
-	into    any           // what the handler gets besides the notification, or nil
+	request  *http.Request // with the context that the observer gave it
+	endpoint endpoint      // nil if the delivery is only looked at
+	handler  handler       // once the delivery is authentic
 
 	start    time.Time
 	opening  time.Time // when the body was there, zero if no server brought the request
@@ -28,10 +28,18 @@ type record struct {
 	delivery   *Delivery
 
 	result   Result
-	doubt    Reason // why a duplicate that says something else raises no alarm
-	handler  time.Duration
-	release  error // a claim that could not be released
+	doubt    Reason        // why a duplicate that says something else raises no alarm
+	took     time.Duration // by the handler
+	release  error         // a claim that could not be released
 	answered bool
+
+	refusal Refusal // room for that of a delivery that is not authentic
+}
+
+// refuse refuses a delivery that is not authentic, for good. It takes no memory.
+func (rec *record) refuse(status int, reason Reason) *Refusal {
+	rec.refusal = Refusal{Status: status, Reason: reason, result: ResultRefused}
+	return &rec.refusal
 }
 
 // begin starts the record. The observer may put a context into the request.
@@ -78,17 +86,16 @@ func (w *Webhook) source(r *http.Request) string {
 // answer. A panic in what is told does not keep the others from being told.
 func (w *Webhook) tell(rec *record, refusal *Refusal) (status int) {
 	_ = w.about(rec, refusal)
-	defer func() { refusal.body = nil }() // its room is used again
 	rec.result, status = refusal.result, refusal.Status
 	ctx := rec.request.Context()
 	tell := func(f func()) {
-		panicked := guarded(func() *Refusal { f(); return nil })
+		panicked := guarded(f)
 		if panicked == nil {
 			return
 		}
 		_ = w.about(rec, panicked)
 		rec.result, status = panicked.result, panicked.Status
-		_ = guarded(func() *Refusal { rec.log(ctx, w, panicked, 0); return nil }) // the log itself may be what panics
+		_ = guarded(func() { rec.log(ctx, w, panicked, 0) }) // the log itself may be what panics
 	}
 	dropped, told := 0, true
 	tell(func() { dropped, told = w.lines.take(rec.kind(refusal), rec.start) })
@@ -96,10 +103,16 @@ func (w *Webhook) tell(rec *record, refusal *Refusal) (status int) {
 		tell(func() { rec.log(ctx, w, refusal, dropped) })
 	}
 	if w.cfg.OnRefused != nil && (told || !refusal.Authentic()) {
-		tell(func() { w.cfg.OnRefused(ctx, refusal) })
+		tell(func() { w.refused(ctx, *refusal) })
 	}
 	tell(func() { rec.observe(refusal.Reason, status) })
 	return status
+}
+
+// refused calls OnRefused, which may keep the refusal but not its body.
+func (w *Webhook) refused(ctx context.Context, refusal Refusal) {
+	defer func() { refusal.body = nil }()
+	w.cfg.OnRefused(ctx, &refusal)
 }
 
 // kind is what a refusal is a sample of.
@@ -121,7 +134,7 @@ func (w *Webhook) end(rec *record) {
 	attrs = append(attrs,
 		slog.String("result", string(rec.result)),
 		slog.Any("delivery", rec.delivery),
-		slog.Duration("handler", rec.handler),
+		slog.Duration("handler", rec.took),
 	)
 	d := rec.delivery
 	told := true
@@ -162,7 +175,7 @@ func (rec *record) observe(reason Reason, status int) {
 		return
 	}
 	rec.observed = nil // it is called once, also when it panics
-	o := DeliveryOutcome{Result: rec.result, Reason: reason, Status: status, Handler: rec.handler}
+	o := DeliveryOutcome{Result: rec.result, Reason: reason, Status: status, Handler: rec.took}
 	if d := rec.delivery; d != nil {
 		o.Form = d.Payload.Form.String()
 		if at, _, err := d.FinishTime.Parse(); err == nil {
@@ -206,8 +219,8 @@ func (rec *record) log(ctx context.Context, w *Webhook, refusal *Refusal, droppe
 	if rec.release != nil {
 		attrs = append(attrs, slog.String("release", rec.release.Error()))
 	}
-	if rec.handler > 0 {
-		attrs = append(attrs, slog.Duration("handler", rec.handler))
+	if rec.took > 0 {
+		attrs = append(attrs, slog.Duration("handler", rec.took))
 	}
 	if dropped > 0 {
 		attrs = append(attrs, slog.Int("suppressed", dropped))

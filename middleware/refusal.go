@@ -69,11 +69,6 @@ func (r *Refusal) about(d *Delivery) *Refusal {
 	return r
 }
 
-// refused refuses a delivery that is not authentic, for good.
-func refused(status int, reason Reason) *Refusal {
-	return &Refusal{Status: status, Reason: reason, result: ResultRefused}
-}
-
 var errHandlerStatus = errors.New("the handler answered with a status that is no success")
 
 // deferred refuses an authentic delivery that is not believed (yet), and asks

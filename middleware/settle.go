@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/field"
@@ -67,7 +68,8 @@ func (w *Webhook) settle(ctx context.Context, o Order, fn func(context.Context, 
 		Notification: &api.Notification{MerchantID: o.Merchant, OrderID: o.ID, PrepayOrderID: o.Checkout},
 		Unverified:   Unverified{Code: api.CodeSuccess}, // there was no callback to say otherwise
 	}
-	refusal := guarded(func() *Refusal { return w.learn(ctx, d) })
+	var refusal *Refusal
+	guardedInto(&refusal, func() { refusal = w.learn(ctx, d) })
 	if refusal != nil {
 		return d, refusal.result, refusal.about(d)
 	}
@@ -110,10 +112,9 @@ func (d *Delivery) learn(a Answer) {
 
 // handleKnown is the rest of the path for what no request brought.
 func (w *Webhook) handleKnown(ctx context.Context, d *Delivery, fn func(context.Context, *api.Notification) error) (Result, error) {
-	rec := &record{start: w.cfg.Now(), delivery: d}
-	refusal := guarded(func() *Refusal {
-		return w.work(ctx, rec, known{d.Notification, fn})
-	})
+	rec := &record{start: w.cfg.Now(), delivery: d, handler: known{d.Notification, fn}}
+	var refusal *Refusal
+	guardedInto(&refusal, func() { refusal = w.work(ctx, rec) })
 	if refusal != nil {
 		if rec.release != nil {
 			refusal.Err = errors.Join(refusal.Err, rec.release)
@@ -129,7 +130,11 @@ type known struct {
 	fn           func(context.Context, *api.Notification) error
 }
 
-func (k known) handle(ctx context.Context) error { return k.fn(ctx, k.notification) }
+func (known) into() any { return nil } // it is decoded
+
+func (k known) handle(ctx context.Context, _ *http.Request, _ *Delivery) error {
+	return k.fn(ctx, k.notification)
+}
 
 // Replay handles a delivery again that a [Journal] has kept. body is the envelope
 // as it came. It is opened, checked and asked about like a new delivery, so the sign
@@ -148,11 +153,13 @@ func (w *Webhook) Replay(ctx context.Context, run string, body []byte, fn func(c
 		return ResultFailed, shuttingDown()
 	}
 	defer w.gate.leave()
-	if len(body) > maxCallback {
-		return ResultRefused, tooLarge(nil)
-	}
 	rec := &record{body: body}
-	if refusal := guarded(func() *Refusal { return w.receive(ctx, rec) }); refusal != nil {
+	if len(body) > maxCallback {
+		return ResultRefused, rec.tooLarge(nil)
+	}
+	var refusal *Refusal
+	guardedInto(&refusal, func() { refusal = w.receive(ctx, rec) })
+	if refusal != nil {
 		refusal = w.about(rec, refusal)
 		refusal.body = nil
 		return refusal.result, refusal

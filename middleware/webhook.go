@@ -76,22 +76,29 @@ func Handle[T any](w *Webhook, fn func(context.Context, *T) error) http.Handler 
 	if fn == nil {
 		panic("middleware: the handler is nil")
 	}
-	t := mustFit[T](w)
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		j := &job[T]{fn: fn}
-		j.request, j.target, j.into = r, t, &j.value
-		w.serve(rw, &j.record, j)
-	})
+	e := &typed[T]{mustFit[T](w), fn}
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.serve(rw, r, e) })
 }
 
-// job is a delivery on its way to a function of [Handle].
-type job[T any] struct {
-	record
+// typed is the endpoint of [Handle].
+type typed[T any] struct {
+	t  *target
+	fn func(context.Context, *T) error
+}
+
+func (e *typed[T]) target() *target { return e.t }
+func (e *typed[T]) begin() handler  { return &typedHandler[T]{fn: e.fn} }
+
+type typedHandler[T any] struct {
 	value T
 	fn    func(context.Context, *T) error
 }
 
-func (j *job[T]) handle(ctx context.Context) error { return j.fn(ctx, &j.value) }
+func (h *typedHandler[T]) into() any { return &h.value }
+
+func (h *typedHandler[T]) handle(ctx context.Context, _ *http.Request, _ *Delivery) error {
+	return h.fn(ctx, &h.value)
+}
 
 // Receiver returns [Webhook.Do] for functions that take the notification as T,
 // as [Handle]'s does. It is there for adapters, and panics as Handle does.
@@ -116,21 +123,24 @@ func (w *Webhook) Do(rw http.ResponseWriter, r *http.Request, fn func(http.Respo
 	w.do(rw, r, nil, nil, fn)
 }
 
-func (w *Webhook) do(rw http.ResponseWriter, r *http.Request, t *target, into any, fn func(http.ResponseWriter, *http.Request) error) {
-	e := &exchange{fn: fn}
-	e.request, e.target, e.into = r, t, into
-	w.serve(rw, &e.record, e)
+func (w *Webhook) do(rw http.ResponseWriter, r *http.Request, t *target, value any, fn func(http.ResponseWriter, *http.Request) error) {
+	w.serve(rw, r, &exchange{t, value, fn})
 }
 
-// exchange is a delivery on its way to a function that takes a request.
+// exchange is the endpoint of one delivery, whose handler takes a request.
 type exchange struct {
-	record
-	fn func(http.ResponseWriter, *http.Request) error
+	t     *target
+	value any
+	fn    func(http.ResponseWriter, *http.Request) error
 }
 
-func (e *exchange) handle(ctx context.Context) error {
+func (e *exchange) target() *target { return e.t }
+func (e *exchange) begin() handler  { return e }
+func (e *exchange) into() any       { return e.value }
+
+func (e *exchange) handle(ctx context.Context, r *http.Request, d *Delivery) error {
 	answer := &statusWriter{header: make(http.Header)}
-	if err := e.fn(answer, payloadRequest(ctx, e.request, e.delivery)); err != nil {
+	if err := e.fn(answer, payloadRequest(ctx, r, d)); err != nil {
 		return err
 	}
 	if !answer.ok() {
@@ -139,13 +149,22 @@ func (e *exchange) handle(ctx context.Context) error {
 	return nil
 }
 
-// handler handles the delivery of a record, under its claim.
-type handler interface {
-	handle(ctx context.Context) error
+// endpoint is what deliveries come to.
+type endpoint interface {
+	target() *target // of [handler.into]
+	begin() handler  // for a delivery that is authentic
 }
 
-// serve is a callback's path.
-func (w *Webhook) serve(rw http.ResponseWriter, rec *record, h handler) {
+// handler handles one delivery.
+type handler interface {
+	into() any // what is decoded besides the notification, or nil
+	handle(ctx context.Context, r *http.Request, d *Delivery) error
+}
+
+// serve is a callback's path. The record stays on the stack, so that a stranger's
+// request leaves little to collect: nothing may keep a pointer to it.
+func (w *Webhook) serve(rw http.ResponseWriter, r *http.Request, to endpoint) {
+	rec := &record{request: r, endpoint: to}
 	defer w.forget(rec)
 	defer func() {
 		if rec.answered { // else runtime.Goexit runs, as t.FailNow in a handler calls it
@@ -155,27 +174,33 @@ func (w *Webhook) serve(rw http.ResponseWriter, rec *record, h handler) {
 		_ = http.NewResponseController(rw).Flush() // net/http drops what is not flushed
 		w.tell(rec, failed(ReasonPanic, errGoexit))
 	}()
+	var refusal *Refusal
 	if !w.gate.enter() {
-		w.answer(rw, rec, guarded(func() *Refusal { w.begin(rec); return shuttingDown() }))
+		guardedInto(&refusal, func() {
+			w.begin(rec)
+			refusal = shuttingDown()
+		})
+		w.answer(rw, rec, refusal)
 		return
 	}
 	defer w.gate.leave()
-	w.answer(rw, rec, guarded(func() *Refusal { return w.deliver(rw, rec, h) }))
+	guardedInto(&refusal, func() { refusal = w.deliver(rw, rec) })
+	w.answer(rw, rec, refusal)
 }
 
 // deliver returns nil when the delivery may be acknowledged.
-func (w *Webhook) deliver(rw http.ResponseWriter, rec *record, h handler) *Refusal {
+func (w *Webhook) deliver(rw http.ResponseWriter, rec *record) *Refusal {
 	w.begin(rec)
 	if refusal := w.check(rw, rec); refusal != nil {
 		return refusal
 	}
-	return w.work(rec.request.Context(), rec, h)
+	return w.work(rec.request.Context(), rec)
 }
 
 // answer tells how the delivery ended and writes the one answer.
 func (w *Webhook) answer(rw http.ResponseWriter, rec *record, refusal *Refusal) {
 	if refusal == nil {
-		refusal = guarded(func() *Refusal { w.end(rec); return nil })
+		refusal = guarded(func() { w.end(rec) })
 	}
 	if refusal == nil {
 		rec.answered = true
@@ -196,11 +221,12 @@ func (w *Webhook) answer(rw http.ResponseWriter, rec *record, refusal *Refusal) 
 func (w *Webhook) Check(r *http.Request) (*Delivery, error) {
 	rec := &record{request: r}
 	defer w.forget(rec)
-	refusal := guarded(func() *Refusal { return w.check(nil, rec) })
+	var refusal *Refusal
+	guardedInto(&refusal, func() { refusal = w.check(nil, rec) })
 	if refusal != nil {
-		refusal = w.about(rec, refusal)
-		refusal.body = nil
-		return nil, refusal
+		kept := *w.about(rec, refusal)
+		kept.body = nil
+		return nil, &kept
 	}
 	return rec.delivery, nil
 }
@@ -210,10 +236,10 @@ func (w *Webhook) Check(r *http.Request) (*Delivery, error) {
 func (w *Webhook) check(rw http.ResponseWriter, rec *record) *Refusal {
 	r := rec.request
 	if r.Method != http.MethodPost {
-		return refused(http.StatusMethodNotAllowed, ReasonMethod)
+		return rec.refuse(http.StatusMethodNotAllowed, ReasonMethod)
 	}
 	if w.cfg.SourceLimiter != nil && !w.cfg.SourceLimiter.Allow(r) {
-		refusal := refused(http.StatusTooManyRequests, ReasonLimited)
+		refusal := rec.refuse(http.StatusTooManyRequests, ReasonLimited)
 		refusal.result = ResultLimited
 		return refusal
 	}
@@ -250,10 +276,10 @@ func (w *Webhook) receive(ctx context.Context, rec *record) *Refusal {
 }
 
 // work is the rest of the path: done before, believe, claim, handle, confirm.
-// It returns nil when the delivery may be acknowledged. h runs under the claim,
-// at most once. Nothing is claimed and no connection is held while the shop and
+// It returns nil when the delivery may be acknowledged. The handler runs under the
+// claim, at most once. Nothing is claimed and no connection is held while the shop and
 // the gateway are asked.
-func (w *Webhook) work(ctx context.Context, rec *record, h handler) *Refusal {
+func (w *Webhook) work(ctx context.Context, rec *record) *Refusal {
 	d := rec.delivery
 	// The gateway may go away; what was begun is finished all the same.
 	working := &deliveryContext{delivery: d}
@@ -272,17 +298,17 @@ func (w *Webhook) work(ctx context.Context, rec *record, h handler) *Refusal {
 	if refusal := w.believe(ctx, d); refusal != nil {
 		return refusal
 	}
-	return w.claim(ctx, rec, h)
+	return w.claim(ctx, rec)
 }
 
-// claim runs h under a claim.
-func (w *Webhook) claim(ctx context.Context, rec *record, h handler) *Refusal {
+// claim runs the handler under a claim.
+func (w *Webhook) claim(ctx context.Context, rec *record) *Refusal {
 	bracket := w.bracket
 	bracket.ReleaseFailed = func(err error) { rec.release = err }
 	err := dedupe.Do(ctx, w.cfg.Store, rec.delivery.ID, bracket, func(ctx context.Context) error {
 		start := w.cfg.Now()
-		defer func() { rec.handler = w.cfg.Now().Sub(start) }()
-		return h.handle(ctx)
+		defer func() { rec.took = w.cfg.Now().Sub(start) }()
+		return rec.handler.handle(ctx, rec.request, rec.delivery)
 	})
 	if err == nil {
 		rec.result = ResultHandled
