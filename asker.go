@@ -71,12 +71,12 @@ type query struct {
 }
 
 // HostedCard holds the members that a query for an order on the hosted card page
-// (ELAVONECOM) repeats from the request that made the order. The
-// zero value leaves them out.
+// (ELAVONECOM) repeats from the request that made the order. The zero value leaves
+// them out.
 type HostedCard struct {
 	ChannelType string // ELAVONECOM
 	BizType     string // converge_hosted
-	TxnTime     string
+	TxnTime     string // the request's txnTime, to the letter
 }
 
 // cardPurchase stands for both card actions where their query is chosen.

@@ -11,7 +11,7 @@ import (
 
 // Payment is an order's payment, as far as it is known. It was authenticated.
 type Payment struct {
-	OrderID       string
+	OrderID       string          // the order that was asked about
 	Status        api.OrderStatus // as middleware.Answer.State has it; that of a notification is success
 	Amount        *field.Cents    // nil if the gateway named none: then it is unconfirmed
 	BizpayOrderID string          // the channel's id, "" if the gateway named none

@@ -28,6 +28,7 @@ type Request[T any] interface {
 // Response is the method set of a generated answer type.
 type Response[T any] interface {
 	*T
+	// UnmarshalMembers decodes the answer from the index of its members.
 	UnmarshalMembers(*wire.Members) error
 	// Order returns the id of the order that the answer names, or "".
 	Order() string

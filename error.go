@@ -53,9 +53,9 @@ var (
 // message, from which values of the request and long numbers were removed. It
 // names no order and no value.
 type Error struct {
-	Action     api.Action
-	MerchantID string // "" is the client's
-	OrderID    string // of the request, made up by the client if the caller gave none
+	Action     api.Action // of the request
+	MerchantID string     // "" is the client's
+	OrderID    string     // of the request, made up by the client if the caller gave none
 
 	// Code is the gateway's rsp_code as it came, "" without an answer. It is
 	// authenticated by nothing but TLS.

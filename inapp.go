@@ -46,9 +46,14 @@ func (r InAppPayRequest) LogValue() slog.Value {
 // InAppPayResponse holds the values that an app needs to open WeChat. Nothing but TLS
 // authenticates it, and it proves no payment.
 type InAppPayResponse struct {
-	AppID, PartnerID, PrepayID, Package, NonceStr, TimeStamp, PaySign string
-	// TradeNo is the order_id of the notification.
-	TradeNo string
+	AppID     string // WeChat's id of the app
+	PartnerID string // WeChat's id of the merchant
+	PrepayID  string // WeChat's id of the payment that is to be made
+	Package   string // WeChat's package, such as Sign=WXPay
+	NonceStr  string // the random text that PaySign covers
+	TimeStamp string // the time that PaySign covers, as it came
+	PaySign   string // WeChat's signature, which WeChat checks
+	TradeNo   string // the order_id of the notification
 }
 
 // Format writes the type's name, whatever the verb: the rest opens a payment.

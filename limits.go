@@ -12,15 +12,15 @@ import (
 
 // Quota is a rate with a burst. The zero Quota is no limit.
 type Quota struct {
-	PerSecond rate.Limit
-	Burst     int // defaults to 1
+	PerSecond rate.Limit // calls per second on average; 0 is no limit
+	Burst     int        // calls at once; defaults to 1
 }
 
 // LimitsConfig are the quotas that each merchant has for itself. The vendor
 // documents none.
 type LimitsConfig struct {
 	Effects Quota // payments and refunds
-	Queries Quota
+	Queries Quota // everything that only asks
 }
 
 // Limits holds calls back in this process. Each merchant has a bucket of its

@@ -41,9 +41,9 @@ func (v Verdict) String() string {
 
 // Resolution is the result of [Client.Resolve].
 type Resolution struct {
-	Verdict Verdict
-	Action  api.Action
-	OrderID string
+	Verdict Verdict    // whether the effect happened
+	Action  api.Action // the effect that was asked about
+	OrderID string     // its order; for a refund, the refund's own id
 
 	// Query is the action that was asked with, "" if none was needed.
 	Query api.Action

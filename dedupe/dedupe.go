@@ -140,6 +140,7 @@ type Claim interface {
 // as the transaction of [Transactional] mode. Code that runs a handler under a
 // claim passes it claim.Context(ctx) instead of ctx; [Do] does.
 type Contexter interface {
+	// Context returns ctx with what the claim provides.
 	Context(ctx context.Context) context.Context
 }
 

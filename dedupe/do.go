@@ -62,7 +62,7 @@ var ErrUnknownOutcome = errors.New("dedupe: confirmation unknown")
 // package never match. A handler whose own, inner claim was [ErrDone] has failed
 // like any other, and must not be taken for a delivery that was done before.
 type WorkError struct {
-	Err error
+	Err error // what fn returned
 }
 
 // Error returns Err's text.

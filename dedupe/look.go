@@ -38,6 +38,7 @@ func ModeOf(s Store) Mode {
 // unchanged, for example to count claims. [Look] and [ModeOf] look below it, so
 // that a decorated store keeps its properties.
 type Wrapper interface {
+	// Unwrap returns the store that is decorated.
 	Unwrap() Store
 }
 

@@ -20,9 +20,9 @@ type Dialect int
 
 // The dialects.
 const (
-	PostgreSQL Dialect = iota + 1
-	MySQL              // MariaDB as well
-	SQLite
+	PostgreSQL Dialect = iota + 1 // 9.6 or later
+	MySQL                         // 5.7 or later, and MariaDB 10.3 or later
+	SQLite                        // 3.24 or later
 )
 
 // String returns the dialect's name.

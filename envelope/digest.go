@@ -138,8 +138,8 @@ func appendNumber(dst, num []byte, form Form) []byte {
 
 // Digested is one member of a payload as its digest takes it.
 type Digested struct {
-	Name string
-	Text string
+	Name string // as the payload names it
+	Text string // its value, as it enters the digest
 }
 
 // DigestedMembers returns the members of a plaintext in the order in which the

@@ -44,9 +44,9 @@ type Sealed struct {
 // Request is the envelope that a merchant posts to the gateway. Nothing outside
 // Sealed is authenticated.
 type Request struct {
-	Action     string `json:"action"`
-	Version    string `json:"version"`
-	MerchantID string `json:"merchant_id"`
+	Action     string `json:"action"`                // such as STATUS_QUERY
+	Version    string `json:"version"`               // of the action
+	MerchantID string `json:"merchant_id"`           // selects the sign key
 	TerminalNo string `json:"terminal_no,omitempty"` // in-store actions only
 	OperatorID string `json:"operator_id,omitempty"` // in-store actions only
 	Sealed
@@ -55,9 +55,9 @@ type Request struct {
 // Response is the envelope of the gateway's answer to a request. Callbacks have
 // the same shape. Nothing outside Sealed is authenticated.
 type Response struct {
-	Code       string `json:"rsp_code"`
-	Message    string `json:"rsp_msg"`
-	MerchantID string `json:"merchant_id,omitempty"`
+	Code       string `json:"rsp_code"`              // such as SUCCESS; proves nothing
+	Message    string `json:"rsp_msg"`               // free text
+	MerchantID string `json:"merchant_id,omitempty"` // selects the sign key; "" if absent
 	Sealed
 }
 

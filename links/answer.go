@@ -29,11 +29,11 @@ type CheckoutMethod string
 
 // The methods that a checkout can open at once.
 const (
-	CheckoutNone      CheckoutMethod = "NONE" // the payer chooses
-	CheckoutWeChatPay CheckoutMethod = "WECHATPAY"
-	CheckoutAlipay    CheckoutMethod = "ALIPAY"
-	CheckoutUnionPay  CheckoutMethod = "UNIONPAY"
-	CheckoutCard      CheckoutMethod = "GP" // Global Payments
+	CheckoutNone      CheckoutMethod = "NONE"      // the payer chooses
+	CheckoutWeChatPay CheckoutMethod = "WECHATPAY" // WeChat Pay
+	CheckoutAlipay    CheckoutMethod = "ALIPAY"    // Alipay
+	CheckoutUnionPay  CheckoutMethod = "UNIONPAY"  // UnionPay
+	CheckoutCard      CheckoutMethod = "GP"        // cards, by Global Payments
 )
 
 // Checkout returns the link of PREPAY_INIT's answer with a method preselected.

@@ -11,11 +11,11 @@ import (
 	"github.com/ottpaykit/ottpay/field"
 )
 
-// UnverifiedReturn holds the parameters with which a browser came back from a payment page. It is not
-// signed: the payer may have typed it. Show it, and wait for the notification or
+// UnverifiedReturn holds the parameters with which a browser came back from a
+// payment page. It is not signed: the payer may have typed it. Show it, and wait for the notification or
 // ask the gateway. Nothing in it converts to anything that is verified.
 type UnverifiedReturn struct {
-	ClaimedOrderID string
+	ClaimedOrderID string // the shop's order
 	ClaimedTradeID string // the gateway's or the channel's, by the page
 	ClaimedStatus  string // such as Trade_Finished, without blanks around it
 	ClaimedAmount  string // for people, "1.00"; "" if the page named none

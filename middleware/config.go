@@ -25,6 +25,7 @@ const (
 
 // Validator is implemented by *validator.Validate.
 type Validator interface {
+	// StructCtx checks a struct by its tags.
 	StructCtx(ctx context.Context, s any) error
 }
 

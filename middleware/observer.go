@@ -23,7 +23,7 @@ type Observer interface {
 
 // DeliveryOutcome says how a delivery ended.
 type DeliveryOutcome struct {
-	Result  Result
+	Result  Result        // what became of it
 	Reason  Reason        // which check refused or failed, or ""
 	Status  int           // of the answer
 	Handler time.Duration // how long the handler ran; 0 if it did not

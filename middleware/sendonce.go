@@ -31,9 +31,9 @@ func SentUnder(ctx context.Context) (Sent, bool) {
 
 // Sent names an effect that may have left.
 type Sent struct {
-	Action     api.Action
-	MerchantID string
-	OrderID    string // "" if the request named none
+	Action     api.Action // what was asked for
+	MerchantID string     // the merchant that asked
+	OrderID    string     // "" if the request named none
 }
 
 type sendOnceKey struct{}

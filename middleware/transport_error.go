@@ -53,8 +53,7 @@ var (
 // never both, and what Err matches.
 //
 // Its text holds nothing that came over the wire: a broken answer may repeat
-// the request, and net/http quotes what it cannot read. Err is the underlying
-// error for errors.Is and errors.As. Its own text is not made for logs.
+// the request, and net/http quotes what it cannot read.
 type SendError struct {
 	Action     string        // the action's name; "" if it is not a known one
 	Reason     Reason        // what failed, for logs and counters
@@ -62,7 +61,7 @@ type SendError struct {
 	SentBefore bool          // another effect of the same payment may have left
 	Status     int           // HTTP status of the answer, 0 without one
 	RetryAfter time.Duration // what the answer asked for with a status other than 2xx, 0 if nothing
-	Err        error
+	Err        error         // underlying error, for errors.Is and errors.As; its own text is not made for logs
 
 	query bool
 }

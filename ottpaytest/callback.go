@@ -35,20 +35,20 @@ var ErrBlocked = errors.New("ottpaytest: the callback is not allowed to leave")
 
 // Delivery is one callback that was posted.
 type Delivery struct {
-	Seq        uint64 // for Gateway.Message
-	MerchantID string
-	OrderID    string
-	URL        string
-	Kind       DeliveryKind
+	Seq        uint64        // for Gateway.Message
+	MerchantID string        // the order's merchant
+	OrderID    string        // the order that it tells of
+	URL        string        // where it was posted
+	Kind       DeliveryKind  // why it was posted
 	Fault      CallbackFault // "" for none
 	Try        int           // from 1, of an original one
-	At         time.Time
-	Sent       []byte // the body that was posted; nil if it is no longer kept
-	Status     int    // of the answer; 0 if there was none
-	Body       string // of the answer, at most 64 KiB; empty if it is no longer kept
-	MS         int64
-	Pending    bool  // it is under way
-	Err        error // why there was no answer
+	At         time.Time     // when it was posted
+	Sent       []byte        // the body that was posted; nil if it is no longer kept
+	Status     int           // of the answer; 0 if there was none
+	Body       string        // of the answer, at most 64 KiB; empty if it is no longer kept
+	MS         int64         // how long the answer took, in milliseconds
+	Pending    bool          // it is under way
+	Err        error         // why there was no answer
 }
 
 // Acknowledged reports whether the merchant answered with status 200.

@@ -4,7 +4,8 @@ package ottpaytest
 // correct shop or client does when it meets it.
 type FaultInfo struct {
 	// Name is unique within the direction.
-	Name      string
+	Name string
+	// Direction says whether it is a fault of callbacks or of answers.
 	Direction Direction
 	// Group is a heading for lists.
 	Group string

@@ -77,33 +77,35 @@ type Event struct {
 	// Seq numbers the events from 1. Numbers never repeat, not even after Reset.
 	Seq uint64
 	// At is the time of the Gateway's clock, in UTC and whole milliseconds.
-	At   time.Time
+	At time.Time
+	// Type says what happened, and which of the fields below are set.
 	Type EventType
 
-	Merchant string
-	Order    string // the order's id; of a checkout's payment, the payment's
-	Action   api.Action
+	Merchant string      // the merchant's id
+	Order    string      // the order's id; of a checkout's payment, the payment's
+	Action   api.Action  // of the request
 	Code     string      // the response code that was answered
 	Amount   field.Cents // 0 if there is none
 	Currency string      // "" if the request named none
+	// From and To are the order's statuses before and after.
 	From, To api.OrderStatus
-	By       string // payer, gateway, api, clock or merchant
-	Fault    string // the name with its direction, such as answer:drop
-	FaultID  int
+	By       string   // payer, gateway, api, clock or merchant
+	Fault    string   // the name with its direction, such as answer:drop
+	FaultID  int      // that Gateway.Arm returned
 	Lenient  []string // what was taken although the document refuses it
 
-	Kind         DeliveryKind
-	Message      uint64 // for [Gateway.Message]; 0 if there is none
-	Try          int    // from 1; 0 for a delivery outside of the schedule
-	URL          string
-	Status       int // of the HTTP answer
-	MS           int64
-	Acknowledged bool
-	Why          string
-	Due          time.Time
+	Kind         DeliveryKind // why a callback is posted
+	Message      uint64       // for [Gateway.Message]; 0 if there is none
+	Try          int          // from 1; 0 for a delivery outside of the schedule
+	URL          string       // of the callback
+	Status       int          // of the HTTP answer
+	MS           int64        // how long the answer took, in milliseconds
+	Acknowledged bool         // the shop answered with status 200
+	Why          string       // why there was no answer; what was changed
+	Due          time.Time    // of the next try
 
-	Advance time.Duration
-	Clock   time.Time
+	Advance time.Duration // how far the clock was set forward
+	Clock   time.Time     // what it shows since then
 }
 
 // millis is the layout of times in JSON.

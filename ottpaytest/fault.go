@@ -29,11 +29,13 @@ type Fault struct {
 	// Callback is what goes wrong with a callback.
 	Callback CallbackFault
 
-	// Action, Merchant and Order, where not empty, spare what does not concern
-	// them. Of a callback, Action is that which made the order.
-	Action   api.Action
+	// Action limits the fault to requests of this action, or to callbacks of
+	// orders that it made. If empty, every action fits.
+	Action api.Action
+	// Merchant limits the fault to one merchant. If empty, every one fits.
 	Merchant string
-	Order    string
+	// Order limits the fault to one order id. If empty, every one fits.
+	Order string
 	// Times is how often it takes effect: 0 is once, or three times for
 	// FaultQueryFlip; a negative number is always from now on.
 	Times int
@@ -52,9 +54,10 @@ type Fault struct {
 	// N is how many copies CallbackDuplicate and CallbackBurst send in all. 0 is
 	// two, and eight of a burst.
 	N int
-	// Status and Code are for the kinds that mention them.
+	// Status is the HTTP status of the kinds that mention one.
 	Status int
-	Code   api.Code
+	// Code is the response code of the kinds that mention one.
+	Code api.Code
 
 	// By says in the log who armed it. It is optional.
 	By string
@@ -93,9 +96,9 @@ type fault struct {
 
 // ArmedFault is a fault that waits for its case.
 type ArmedFault struct {
-	ID   int
+	ID   int // for Gateway.Disarm
 	Left int // how often it will still take effect; negative: always
-	Hits int
+	Hits int // how often it has taken effect
 	Fault
 }
 

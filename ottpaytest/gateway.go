@@ -25,9 +25,8 @@ import (
 // Config is how a Gateway is set up. MerchantID and SignKey are all that it
 // needs.
 type Config struct {
-	// MerchantID and SignKey are the merchant's.
-	MerchantID string
-	SignKey    string
+	MerchantID string // the id of the first merchant
+	SignKey    string // its sign key
 
 	// Merchants are further merchants, and further sign keys of the same one,
 	// by merchant id. An answer is sealed with the key that opened the request,
@@ -77,16 +76,17 @@ type Config struct {
 
 	// Callbacks sends the callbacks. An error that matches [ErrBlocked] ends the
 	// redelivery. If nil, a transport of the Gateway's own that knows no proxy.
-	// One try may take CallbackTimeout, by default 10 seconds. Couriers is how
-	// many callbacks are posted at once, by default 4.
-	Callbacks       http.RoundTripper
+	Callbacks http.RoundTripper
+	// CallbackTimeout bounds one try of a callback. Defaults to 10 s.
 	CallbackTimeout time.Duration
-	Couriers        int
+	// Couriers is how many callbacks are posted at once. Defaults to 4.
+	Couriers int
 
-	// Clock is the clock. If nil, Now and After are, and what is nil of them
-	// is of package time.
+	// Clock is the clock. If nil, Now and After are.
 	Clock *Clock
-	Now   func() time.Time
+	// Now returns the time, if Clock is nil. If nil as well, time.Now.
+	Now func() time.Time
+	// After waits by the same clock as Now. If nil, time.After.
 	After func(time.Duration) <-chan time.Time
 
 	// Seed makes what the Gateway makes up the same in each run: ids, keys, the

@@ -102,11 +102,11 @@ func (g *Gateway) merchantIDs() []string { return slices.Sorted(maps.Keys(g.merc
 
 // MerchantInfo is what may be shown of a merchant.
 type MerchantInfo struct {
-	ID             string
-	OperatorID     string
-	Keys           int // how many
-	Currency       string
-	ConvenienceFee field.Cents
+	ID             string      // the merchant's id
+	OperatorID     string      // what its requests name as operator
+	Keys           int         // how many sign keys it has
+	Currency       string      // the only one that it may use; "" for any
+	ConvenienceFee field.Cents // what the gateway adds to each order
 }
 
 // MerchantInfo returns what may be shown of a merchant, and whether there is
@@ -292,9 +292,9 @@ func (m Merchant) Seal(plaintext []byte) (envelope.Sealed, error) {
 
 // Opened is what a merchant's key makes of an envelope.
 type Opened struct {
-	Plaintext []byte
-	Form      envelope.Form
-	Key, Keys int // the how manieth key it was, from 1, and how many there are
+	Plaintext []byte        // the decrypted JSON
+	Form      envelope.Form // the canonical form under which the digest fits
+	Key, Keys int           // which key it was, from 1, and how many there are
 }
 
 // Open decrypts with the merchant's keys. It is for tests and people that look

@@ -25,7 +25,8 @@ const (
 type Message struct {
 	// Seq is that of its event, [EventRequestReceived] or [EventDeliverySent].
 	Seq uint64
-	At  time.Time
+	// At is when it came or left.
+	At time.Time
 	// Callback tells a callback from a request.
 	Callback bool
 
@@ -36,7 +37,7 @@ type Message struct {
 	// TerminalNo and OperatorID are those outside of the data.
 	TerminalNo, OperatorID string
 
-	Method string
+	Method string // of HTTP
 	// URL is the path of a request without its query, and the whole address of
 	// a callback.
 	URL string
@@ -51,12 +52,12 @@ type Message struct {
 
 	// Code is the response code: that was answered, or that a callback said.
 	Code string
-	// Status and Answer are the HTTP answer; Status is 0 if there was none. At
-	// most 64 KiB of an answer are kept.
-	Status          int
-	Answer          []byte
-	AnswerPlaintext []byte
-	MS              int64
+
+	Status          int    // of the HTTP answer; 0 if there was none
+	Answer          []byte // its body, of which at most 64 KiB are kept
+	AnswerPlaintext []byte // the decrypted data of the answer, nil if there is none
+	MS              int64  // how long the answer took, in milliseconds
+
 	// Fault is the name of the fault that was injected, with its direction.
 	Fault string
 	// Lenient says what was taken although the document refuses it.
@@ -281,14 +282,14 @@ func opened(keys []envelope.Key, sealed envelope.Sealed) []byte {
 
 // Request is one request that reached the gateway.
 type Request struct {
-	At         time.Time
-	Header     http.Header
-	Body       []byte // as it came
-	Action     string
-	Version    string
-	MerchantID string
-	TerminalNo string
-	OperatorID string
+	At         time.Time       // when it came
+	Header     http.Header     // of HTTP
+	Body       []byte          // as it came
+	Action     string          // as the envelope names it, like the next four
+	Version    string          // of the action
+	MerchantID string          // who asks
+	TerminalNo string          // of an in-store action
+	OperatorID string          // of an in-store action
 	Payload    json.RawMessage // decrypted; nil if it did not open
 	OrderID    string          // that the payload names
 	Code       string          // that was answered, or would have been but for the Fault

@@ -18,24 +18,22 @@ import (
 // Notification is a callback to be made. MerchantID and SignKey are all that
 // it needs.
 type Notification struct {
-	MerchantID string
-	SignKey    string
+	MerchantID string // who is paid
+	SignKey    string // seals the callback
 
 	OrderID    string      // defaults to TEST2020041600000001
 	ChannelID  string      // bizpay_order_id; defaults to WX781266859681754
 	Amount     field.Cents // defaults to 100
-	Tip        field.Cents
-	FinishTime time.Time // written in China's time; defaults to 2020-04-16 05:04:29 there
+	Tip        field.Cents // sent as 0 if there is none
+	FinishTime time.Time   // written in China's time; defaults to 2020-04-16 05:04:29 there
 
 	// Extra are further members of the data, and other values for the usual
 	// ones; nil leaves a member out. A value may be anything that JSON can
 	// say, and json.RawMessage as it is.
 	Extra map[string]any
 
-	// Code and Message are what stands outside of the data. They default to
-	// SUCCESS and success.
-	Code    string
-	Message string
+	Code    string // rsp_code, outside of the data; defaults to SUCCESS
+	Message string // rsp_msg, outside of the data; defaults to success
 
 	// URL is where the request goes; defaults to http://shop.example/ottpay.
 	URL string

@@ -17,26 +17,26 @@ import (
 // Order is a row in the gateway's book: a payment, a refund or a checkout. In
 // JSON, members without a value are absent.
 type Order struct {
-	ID         string          `json:"order"`
-	MerchantID string          `json:"merchant"`
-	Action     api.Action      `json:"action"` // that made it
-	Effect     api.Effect      `json:"effect"` // of that action
-	Status     api.OrderStatus `json:"status"`
-	Amount     field.Cents     `json:"-"` // as asked for
-	Tip        field.Cents     `json:"-"`
-	Fee        field.Cents     `json:"-"` // the convenience fee; the payer pays Amount + Fee
-	Refunded   field.Cents     `json:"-"`
-	Currency   string          `json:"currency,omitempty"` // "" if the request named none
-	Method     string          `json:"method,omitempty"`   // the wallet or kind of card, as the request names it
-	ChannelID  string          `json:"channel_id"`
+	ID         string          `json:"order"`                    // the shop's, or made up by the gateway if the request named none
+	MerchantID string          `json:"merchant"`                 // whose order it is
+	Action     api.Action      `json:"action"`                   // that made it
+	Effect     api.Effect      `json:"effect"`                   // of that action
+	Status     api.OrderStatus `json:"status"`                   // as a query tells it
+	Amount     field.Cents     `json:"-"`                        // as asked for
+	Tip        field.Cents     `json:"-"`                        // on top of Amount
+	Fee        field.Cents     `json:"-"`                        // the convenience fee; the payer pays Amount + Fee
+	Refunded   field.Cents     `json:"-"`                        // what was returned of it
+	Currency   string          `json:"currency,omitempty"`       // "" if the request named none
+	Method     string          `json:"method,omitempty"`         // the wallet or kind of card, as the request names it
+	ChannelID  string          `json:"channel_id"`               // bizpay_order_id, the channel's id
 	OriginalID string          `json:"original_order,omitempty"` // of a refund: the payment
 	CheckoutID string          `json:"checkout_order,omitempty"` // of a checkout's payment: the checkout
 	PaymentID  string          `json:"payment_order,omitempty"`  // of a checkout that is paid: the payment
 
-	CallbackURL string `json:"callback_url,omitempty"`
-	RedirectURL string `json:"redirect_url,omitempty"`
+	CallbackURL string `json:"callback_url,omitempty"` // where the notification goes
+	RedirectURL string `json:"redirect_url,omitempty"` // where the payer's browser goes
 
-	Created  time.Time `json:"created"`
+	Created  time.Time `json:"created"`           // when the request came
 	Finished time.Time `json:"finished,omitzero"` // zero unless paid
 	Expires  time.Time `json:"expires,omitzero"`  // zero: never
 
@@ -44,23 +44,20 @@ type Order struct {
 	// the Gateway lets ids be used again and a request was sent twice.
 	Effects int `json:"effects"`
 
-	// Seq is the number of the event that made it, Changed that of the last
-	// event that changed it.
-	Seq     uint64 `json:"seq"`
-	Changed uint64 `json:"changed"`
+	Seq     uint64 `json:"seq"`     // the number of the event that made it
+	Changed uint64 `json:"changed"` // the number of the last event that changed it
 
-	// Callbacks says how its callbacks went, Notified whether one was
-	// acknowledged.
+	// Callbacks says how its callbacks went.
 	Callbacks Callbacks `json:"callbacks,omitzero"`
 }
 
 // Callbacks is how the callbacks of an order went.
 type Callbacks struct {
-	Tries        int       `json:"tries"`            // how many were sent
-	Status       int       `json:"status,omitempty"` // of the last answer; 0 if there was none
-	Acknowledged bool      `json:"acknowledged"`     // at least one was
-	Blocked      bool      `json:"blocked,omitempty"`
-	Due          time.Time `json:"due,omitzero"` // of the next try
+	Tries        int       `json:"tries"`             // how many were sent
+	Status       int       `json:"status,omitempty"`  // of the last answer; 0 if there was none
+	Acknowledged bool      `json:"acknowledged"`      // at least one was
+	Blocked      bool      `json:"blocked,omitempty"` // at least one was not sent because of its address
+	Due          time.Time `json:"due,omitzero"`      // of the next try
 }
 
 // Checkout reports whether it is a checkout, whose id is its own, and not the
@@ -911,9 +908,9 @@ func (g *Gateway) Orders() []Order {
 
 // Query selects orders. The zero value selects all.
 type Query struct {
-	Merchant string
-	Status   api.OrderStatus
-	Action   api.Action
+	Merchant string          // the merchant's id
+	Status   api.OrderStatus // the order's status now
+	Action   api.Action      // that made the order
 	// Text is found in the order's id, the channel's, that of the checkout or
 	// of the refunded payment, or it is the amount in cents or dollars. Letters'
 	// case does not matter.

@@ -38,8 +38,9 @@ type Outcome struct {
 	Order string
 	// Status is that of the HTTP answer, 0 if a fault left none.
 	Status int
-	// Code and Text are rsp_code and rsp_msg.
+	// Code is rsp_code.
 	Code api.Code
+	// Text is rsp_msg.
 	Text string
 	// Data is the decrypted answer, nil if there is none or it does not open.
 	Data json.RawMessage

@@ -68,7 +68,7 @@ func additional(sl validator.StructLevel) {
 // Error lists the rules that a value of a generated type breaks. It holds no
 // value.
 type Error struct {
-	Violations []Violation
+	Violations []Violation // at least one
 }
 
 // Violation is one rule that one member breaks.

@@ -15,6 +15,7 @@ import (
 // Unmarshaler is a type that decodes from an index of members. The generated
 // types do, so that an object that was parsed once is not read again.
 type Unmarshaler interface {
+	// UnmarshalMembers decodes an object from the index that [Parse] made of it.
 	UnmarshalMembers(*Members) error
 }
 

@@ -6,15 +6,15 @@ type Error uint8
 
 // The reasons for which [Parse] refuses a text.
 const (
-	_ Error = iota
-	ErrTooLarge
-	ErrNotUTF8
-	ErrSyntax
-	ErrNotObject
-	ErrTrailing
-	ErrDuplicate
-	ErrDepth
-	ErrNumber
+	_            Error = iota
+	ErrTooLarge        // longer than 1 MiB
+	ErrNotUTF8         // invalid UTF-8
+	ErrSyntax          // no JSON
+	ErrNotObject       // JSON, but no object
+	ErrTrailing        // something stands after the object
+	ErrDuplicate       // a name stands twice in one object
+	ErrDepth           // nested more than 32 levels deep
+	ErrNumber          // a number that is not a finite double
 
 	// ErrTwins is the reason for which [Reader.Close] refuses an object.
 	ErrTwins

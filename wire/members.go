@@ -64,8 +64,8 @@ const endOfName = 0xFF // occurs in no UTF-8
 // Span says where a member stands in the text: its name as it is written,
 // between the quotation marks, and its value.
 type Span struct {
-	NameAt, NameEnd int
-	At, End         int
+	NameAt, NameEnd int // the first byte of the name, and the first after it
+	At, End         int // the first byte of the value, and the first after it
 }
 
 // Parse reads one JSON object into m and replaces all of it. The memory of m is

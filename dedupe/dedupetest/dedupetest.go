@@ -35,10 +35,11 @@ type Harness struct {
 	// store has no outages.
 	Broken dedupe.Store
 
-	// Write writes a row of this name with what the context of a claim holds, and
-	// Written reports whether others see it. They are for stores whose claims are
-	// [dedupe.Contexter]s. If Write is nil, the store gives its handlers no context.
-	Write   func(ctx context.Context, name string) error
+	// Write writes a row of this name with what the context of a claim holds. It is
+	// for stores whose claims are [dedupe.Contexter]s. If nil, the store gives its
+	// handlers no context.
+	Write func(ctx context.Context, name string) error
+	// Written reports whether others see the row. Required with Write.
 	Written func(t *testing.T, name string) bool
 }
 

@@ -89,8 +89,8 @@ func Actions() []ActionInfo { return append([]ActionInfo(nil), actions[:]...) }
 
 // Defaults are the values that Filled puts where a request has none.
 type Defaults struct {
-	MerchantID string
-	OperatorID string
+	MerchantID string // the merchant that asks
+	OperatorID string // who asks for the merchant, as OTT Pay gave it out
 	// OrderID is used by effects only: a query asks for an order that exists.
 	OrderID string
 }

@@ -14,9 +14,8 @@ import (
 
 // Member describes one member of a Schema.
 type Member struct {
-	// Name is the spelling that is sent; Aliases are read as well.
-	Name    string
-	Aliases []string
+	Name    string   // the spelling that is sent
+	Aliases []string // other spellings that are read
 	// Description is for people.
 	Description string
 	// Kind is the shape of the value.
@@ -36,9 +35,10 @@ type Member struct {
 	Sensitive bool
 	// Unknown members are not on the vendor's page.
 	Unknown bool
-	// Const is the one value, or "". Enum are the values, if they are closed.
+	// Const is the one value that is allowed, or "".
 	Const string
-	Enum  []string
+	// Enum are the values that are allowed, nil if there is no such list.
+	Enum []string
 	// Rule names the pattern, Pattern is it, or "".
 	Rule, Pattern string
 	// MinLength and MaxLength bound the characters; 0 is no bound.

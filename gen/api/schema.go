@@ -55,7 +55,9 @@ func (s *Schema) WithRole(role Role) (Member, bool) {
 // SchemaError names the member that breaks a schema and the rule it breaks,
 // never a value.
 type SchemaError struct {
-	Schema, Member, Rule string
+	Schema string // the schema's name
+	Member string // the member's name, "" if the object itself is wrong
+	Rule   string // the rule that it breaks, such as "required"
 }
 
 // Error returns the three words.

@@ -73,7 +73,7 @@ var rooms = []room{
 var deadEnds = []string{"examples", "crosstest", "bench", "browsertest"}
 
 func TestImports(t *testing.T) {
-	t.Parallel()
+	inRoot(t)
 	files := goFiles(t)
 	modules := moduleDirs(t)
 	imported := 0
@@ -158,7 +158,7 @@ func mayImportOurs(dir, target string, r room, modules []string) bool {
 
 // TestOneFramework checks that no adapter and no store brings two.
 func TestOneFramework(t *testing.T) {
-	t.Parallel()
+	inRoot(t)
 	modules := moduleDirs(t)
 	uses := make(map[string]map[string]bool) // module: root of a framework
 	for _, file := range goFiles(t) {
@@ -190,7 +190,7 @@ func TestOneFramework(t *testing.T) {
 
 // TestModules checks what the consumer of a module is made to take.
 func TestModules(t *testing.T) {
-	t.Parallel()
+	inRoot(t)
 
 	root := readModule(t, "go.mod")
 	want := []string{"github.com/go-playground/validator/v10", "golang.org/x/time"}
@@ -236,7 +236,7 @@ func TestModules(t *testing.T) {
 
 // TestWorkspace checks that `go test work` forgets no module.
 func TestWorkspace(t *testing.T) {
-	t.Parallel()
+	inRoot(t)
 	var used []string
 	for _, line := range readModule(t, "go.work")["use"] {
 		used = append(used, path.Clean(line))

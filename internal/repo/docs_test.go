@@ -23,7 +23,7 @@ var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
 // line: the README's is func readme, the guides' are the examples whose output
 // is checked, and those of pages on other modules stand in these.
 func TestDocs(t *testing.T) {
-	t.Parallel()
+	inRoot(t)
 	guides := slices.DeleteFunc(glob(t, "docs/*.md", "docs/guides/*.md"), func(page string) bool {
 		return page == "docs/tutorial.md" // cmd/ottpay/sandbox compiles and runs it
 	})
@@ -56,7 +56,7 @@ func TestDocs(t *testing.T) {
 // TestLinks: what the pages link to is there, and every page of docs is in the
 // index.
 func TestLinks(t *testing.T) {
-	t.Parallel()
+	inRoot(t)
 	linked := make(map[string]bool) // from the index
 	link, span := regexp.MustCompile(`\]\(([^)\s]+)\)`), regexp.MustCompile("`[^`\n]*`")
 	pages := glob(t, "*.md", "docs/*.md", "docs/guides/*.md", "examples/*/*.md")
@@ -90,7 +90,7 @@ func TestLinks(t *testing.T) {
 // TestFailingGuide: the page for the night explains every reason that a log
 // line may give, and quotes lines that exist.
 func TestFailingGuide(t *testing.T) {
-	t.Parallel()
+	inRoot(t)
 	const page = "docs/guides/failing.md"
 	text := read(t, page)
 	word := regexp.MustCompile("`([^`\n]+)`")

@@ -1,17 +1,21 @@
 package repo_test
 
 import (
-	"fmt"
 	"os"
+	"sync"
 	"testing"
 )
 
-// TestMain runs the tests in the root of the repository, so that every name in
-// them is the one that a reader sees.
-func TestMain(m *testing.M) {
-	if err := os.Chdir("../.."); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+// inRoot begins a test that reads the repository: it runs in its root, so that
+// every name in it is the one that a reader sees. It is not TestMain that
+// changes the directory, because go test would not note what the tests read,
+// and would repeat an old result after a file has changed.
+func inRoot(t *testing.T) {
+	t.Helper()
+	t.Parallel()
+	if err := enterRoot(); err != nil {
+		t.Fatal(err)
 	}
-	os.Exit(m.Run())
 }
+
+var enterRoot = sync.OnceValue(func() error { return os.Chdir("../..") })
