@@ -10,9 +10,7 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -20,16 +18,13 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"os"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/ottpaykit/ottpay"
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/examples/internal/postgres"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
 	"github.com/ottpaykit/ottpay/ottpaytest"
@@ -47,19 +42,18 @@ func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	slog.SetLogLoggerLevel(slog.LevelError) // or else each delivery has its line
-	dsn := cmp.Or(os.Getenv("OTTPAY_TEST_POSTGRES"), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable")
-	if err := run(ctx, dsn, os.Stdout); err != nil {
+	if err := run(ctx, postgres.Address(), os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "postgres-transaction:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, dsn string, out io.Writer) error {
+func run(ctx context.Context, dsn string, out io.Writer) (err error) {
 	db, drop, err := database(ctx, dsn)
 	if err != nil {
 		return err
 	}
-	defer drop()
+	defer func() { err = errors.Join(err, drop()) }()
 	key, err := envelope.NewKey(signKey)
 	if err != nil {
 		return err
@@ -132,41 +126,21 @@ func run(ctx context.Context, dsn string, out io.Writer) error {
 	return nil
 }
 
-// database returns a pool on a schema of its own with the shop's tables and
-// that of the claims, and a function that drops it.
-func database(ctx context.Context, dsn string) (_ *sql.DB, drop func(), err error) {
-	cfg, err := pgx.ParseConfig(dsn)
+// database returns a pool with the shop's tables and that of the claims, and a
+// function that drops them.
+func database(ctx context.Context, dsn string) (_ *sql.DB, drop func() error, err error) {
+	db, drop, err := postgres.Schema(ctx, dsn, 25, // more than the deliveries at a time: each claim holds one
+		`CREATE TABLE orders (id text PRIMARY KEY, amount bigint NOT NULL, paid boolean NOT NULL)`,
+		`CREATE TABLE bookings (order_id text NOT NULL, amount bigint NOT NULL)`)
 	if err != nil {
 		return nil, nil, err
 	}
-	schema := "ottpay_example_" + strings.ToLower(rand.Text()[:12])
-	cfg.RuntimeParams["search_path"] = schema
-	db := stdlib.OpenDB(*cfg)
-	db.SetMaxOpenConns(25) // more than the deliveries at a time: each claim holds one
-	drop = func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		_, err := db.ExecContext(ctx, `DROP SCHEMA IF EXISTS `+schema+` CASCADE`)
-		if err = errors.Join(err, db.Close()); err != nil {
-			fmt.Fprintln(os.Stderr, "postgres-transaction: dropping the schema:", err)
-		}
-	}
 	claims, err := dedupe.NewSQL(db, dedupe.SQLConfig{Dialect: dedupe.PostgreSQL})
-	if err == nil {
-		_, err = db.ExecContext(ctx, `CREATE SCHEMA `+schema)
-	}
-	if err == nil {
-		_, err = db.ExecContext(ctx, `CREATE TABLE orders (id text PRIMARY KEY, amount bigint NOT NULL, paid boolean NOT NULL)`)
-	}
-	if err == nil {
-		_, err = db.ExecContext(ctx, `CREATE TABLE bookings (order_id text NOT NULL, amount bigint NOT NULL)`)
-	}
 	if err == nil {
 		err = claims.Migrate(ctx)
 	}
 	if err != nil {
-		drop()
-		return nil, nil, err
+		return nil, nil, errors.Join(err, drop())
 	}
 	return db, drop, nil
 }

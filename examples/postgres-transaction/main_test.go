@@ -2,21 +2,18 @@ package main
 
 import (
 	"bytes"
-	"cmp"
-	"context"
-	"database/sql"
 	"os"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/ottpaykit/ottpay/examples/internal/postgres"
 )
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	const env = "OTTPAY_TEST_POSTGRES"
-	dsn := cmp.Or(os.Getenv(env), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable")
-	if err := ping(t.Context(), dsn); err != nil && os.Getenv("CI") != "true" {
-		t.Skipf("no PostgreSQL server answers: %v; start one, or set %s", err, env)
+	dsn := postgres.Address()
+	if err := postgres.Ping(t.Context(), dsn); err != nil && os.Getenv("CI") != "true" {
+		t.Skip(err)
 	}
 	var out bytes.Buffer
 	if err := run(t.Context(), dsn, &out); err != nil {
@@ -27,17 +24,6 @@ func TestRun(t *testing.T) {
 	if out.String() != want {
 		t.Errorf("said\n%s", &out)
 	}
-}
-
-func ping(ctx context.Context, dsn string) error {
-	db, err := sql.Open("pgx", dsn)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	return db.PingContext(ctx)
 }
 
 // A shop's code stays short: 42 lines, imports and all.

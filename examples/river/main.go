@@ -9,9 +9,7 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -20,12 +18,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/signal"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 	"github.com/riverqueue/river/rivermigrate"
@@ -33,6 +28,7 @@ import (
 	"github.com/ottpaykit/ottpay"
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/examples/internal/postgres"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
 	"github.com/ottpaykit/ottpay/ottpaytest"
@@ -47,16 +43,12 @@ const (
 	price   = 1999
 )
 
-func address() string {
-	return cmp.Or(os.Getenv("OTTPAY_TEST_POSTGRES"), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable")
-}
-
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
 	ctx, cancel = context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if err := run(ctx, address(), os.Stdout); err != nil {
+	if err := run(ctx, postgres.Address(), os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "river:", err)
 		os.Exit(1)
 	}
@@ -189,36 +181,20 @@ func newJobs(db *sql.DB, w *worker) (*river.Client[*sql.Tx], error) {
 	})
 }
 
-// database returns a pool on a schema of its own with River's tables, that
-// of the orders and that of the claims, and a function that drops it.
+// database returns a pool with the shop's table, River's and that of the claims,
+// and a function that drops them.
 func database(ctx context.Context, dsn string) (_ *sql.DB, drop func() error, err error) {
-	cfg, err := pgx.ParseConfig(dsn)
+	db, drop, err := postgres.Schema(ctx, dsn, 10, `CREATE TABLE orders (id text PRIMARY KEY, amount bigint NOT NULL)`)
 	if err != nil {
 		return nil, nil, err
 	}
-	schema := "ottpay_example_" + strings.ToLower(rand.Text()[:12])
-	cfg.RuntimeParams["search_path"] = schema
-	db := stdlib.OpenDB(*cfg)
-	db.SetMaxOpenConns(10)
-	drop = func() error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		_, err := db.ExecContext(ctx, `DROP SCHEMA IF EXISTS `+schema+` CASCADE`)
-		return errors.Join(err, db.Close())
-	}
-	if err := migrate(ctx, db, schema); err != nil {
+	if err := migrate(ctx, db); err != nil {
 		return nil, nil, errors.Join(err, drop())
 	}
 	return db, drop, nil
 }
 
-func migrate(ctx context.Context, db *sql.DB, schema string) error {
-	if _, err := db.ExecContext(ctx, `CREATE SCHEMA `+schema); err != nil {
-		return err
-	}
-	if _, err := db.ExecContext(ctx, `CREATE TABLE orders (id text PRIMARY KEY, amount bigint NOT NULL)`); err != nil {
-		return err
-	}
+func migrate(ctx context.Context, db *sql.DB) error {
 	m, err := rivermigrate.New(riverdatabasesql.New(db), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err

@@ -2,20 +2,19 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"database/sql"
 	"os"
 	"testing"
-	"time"
+
+	"github.com/ottpaykit/ottpay/examples/internal/postgres"
 )
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	if err := ping(t.Context(), address()); err != nil && os.Getenv("CI") != "true" {
-		t.Skipf("no PostgreSQL server answers: %v; start one, or set OTTPAY_TEST_POSTGRES", err)
+	if err := postgres.Ping(t.Context(), postgres.Address()); err != nil && os.Getenv("CI") != "true" {
+		t.Skip(err)
 	}
 	var out bytes.Buffer
-	if err := run(t.Context(), address(), &out); err != nil {
+	if err := run(t.Context(), postgres.Address(), &out); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	const want = "the handler fails after it inserted the job: 503, 0 jobs\n" +
@@ -26,15 +25,4 @@ func TestRun(t *testing.T) {
 	if out.String() != want {
 		t.Errorf("said\n%s", &out)
 	}
-}
-
-func ping(ctx context.Context, dsn string) error {
-	db, err := sql.Open("pgx", dsn)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	return db.PingContext(ctx)
 }

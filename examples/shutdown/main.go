@@ -11,9 +11,7 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -29,13 +27,12 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"golang.org/x/time/rate"
 
 	"github.com/ottpaykit/ottpay"
 	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/examples/internal/postgres"
 	"github.com/ottpaykit/ottpay/middleware"
 	"github.com/ottpaykit/ottpay/ottpaytest"
 )
@@ -50,22 +47,18 @@ const (
 func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	if err := run(ctx, address(), os.Stdout); err != nil {
+	if err := run(ctx, postgres.Address(), os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "shutdown:", err)
 		os.Exit(1)
 	}
 }
 
-func address() string {
-	return cmp.Or(os.Getenv("OTTPAY_TEST_POSTGRES"), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable")
-}
-
-func run(ctx context.Context, dsn string, out io.Writer) error {
+func run(ctx context.Context, dsn string, out io.Writer) (err error) {
 	db, drop, err := database(ctx, dsn)
 	if err != nil {
 		return err
 	}
-	defer drop()
+	defer func() { err = errors.Join(err, drop()) }()
 	key, err := envelope.NewKey(signKey)
 	if err != nil {
 		return err
@@ -440,44 +433,20 @@ func is[T comparable](err error, what string, got, want T) error {
 	return nil
 }
 
-// database returns a pool on a schema of its own with the shop's table and that
-// of the claims, and a function that drops it.
-func database(ctx context.Context, dsn string) (_ *sql.DB, drop func(), err error) {
-	cfg, err := pgx.ParseConfig(dsn)
+// database returns a pool with the shop's table and that of the claims, and a
+// function that drops them.
+func database(ctx context.Context, dsn string) (_ *sql.DB, drop func() error, err error) {
+	db, drop, err := postgres.Schema(ctx, dsn, 10, // more than the deliveries at a time: each claim holds one
+		`CREATE TABLE orders (id text PRIMARY KEY, amount bigint NOT NULL, bookings integer NOT NULL DEFAULT 0)`)
 	if err != nil {
 		return nil, nil, err
 	}
-	schema := "ottpay_example_" + strings.ToLower(rand.Text()[:12])
-	cfg.RuntimeParams["search_path"] = schema
-	db := stdlib.OpenDB(*cfg)
-	db.SetMaxOpenConns(10) // more than the deliveries at a time: each claim holds one
-	soon, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if err := db.PingContext(soon); err != nil {
-		db.Close()
-		return nil, nil, fmt.Errorf("no PostgreSQL server answers: %w; start one, or set OTTPAY_TEST_POSTGRES", err)
-	}
-	drop = func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		_, err := db.ExecContext(ctx, `DROP SCHEMA IF EXISTS `+schema+` CASCADE`)
-		if err = errors.Join(err, db.Close()); err != nil {
-			fmt.Fprintln(os.Stderr, "shutdown: dropping the schema:", err)
-		}
-	}
 	claims, err := dedupe.NewSQL(db, dedupe.SQLConfig{Dialect: dedupe.PostgreSQL})
-	if err == nil {
-		_, err = db.ExecContext(ctx, `CREATE SCHEMA `+schema)
-	}
-	if err == nil {
-		_, err = db.ExecContext(ctx, `CREATE TABLE orders (id text PRIMARY KEY, amount bigint NOT NULL, bookings integer NOT NULL DEFAULT 0)`)
-	}
 	if err == nil {
 		err = claims.Migrate(ctx)
 	}
 	if err != nil {
-		drop()
-		return nil, nil, err
+		return nil, nil, errors.Join(err, drop())
 	}
 	return db, drop, nil
 }

@@ -3,22 +3,23 @@ package main
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ottpaykit/ottpay/examples/internal/postgres"
 )
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	if err := ping(t.Context(), address()); err != nil && os.Getenv("CI") != "true" {
-		t.Skipf("no PostgreSQL server answers: %v; start one, or set OTTPAY_TEST_POSTGRES", err)
+	if err := postgres.Ping(t.Context(), postgres.Address()); err != nil && os.Getenv("CI") != "true" {
+		t.Skip(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var out bytes.Buffer
-	if err := run(ctx, address(), &out); err != nil {
+	if err := run(ctx, postgres.Address(), &out); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	const want = `1. Ready, and not
@@ -53,15 +54,4 @@ func TestNoServer(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "no PostgreSQL server answers") || !strings.Contains(err.Error(), "OTTPAY_TEST_POSTGRES") {
 		t.Errorf("said %v", err)
 	}
-}
-
-func ping(ctx context.Context, dsn string) error {
-	db, err := sql.Open("pgx", dsn)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	return db.PingContext(ctx)
 }
