@@ -123,7 +123,7 @@ func headerRole(cell string) (role, bool) {
 			if n := len(word) - len(h); n > 3*may || -n > 3*may { // three bytes are a letter at most
 				continue
 			}
-			if d := edits(word, h); d <= may {
+			if d := Edits(word, h); d <= may {
 				best, distance, known = r, d, h
 			}
 		}
@@ -162,13 +162,10 @@ func containsWord(text, word string) bool {
 	return strings.Contains(" "+text+" ", " "+word+" ")
 }
 
-// edits is the number of insertions, deletions, replacements and swaps of
-// neighbours that turn a into b.
-func edits(a, b string) int {
+// Edits is the number of characters to be inserted, deleted, replaced or
+// exchanged with their neighbour that turns a into b.
+func Edits(a, b string) int {
 	x, y := []rune(a), []rune(b)
-	if n := len(x) - len(y); n > 4 || n < -4 {
-		return 99
-	}
 	var before, last []int
 	row := make([]int, len(y)+1)
 	for j := range row {

@@ -52,10 +52,9 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// TestShutdown ends while a stream is read, a call waits, an answer hangs and
-// a reader does not read. Nothing of it may keep the server, nor stay behind.
-func TestShutdown(t *testing.T) {
-	before := runtime.NumGoroutine()
+// serve starts a sandbox on a free port.
+func serve(t *testing.T) (g *ottpaytest.Gateway, s *sandbox.Server, address string) {
+	t.Helper()
 	g, err := ottpaytest.New(ottpaytest.Config{MerchantID: merchantID, SignKey: signKey})
 	if err != nil {
 		t.Fatal(err)
@@ -68,8 +67,15 @@ func TestShutdown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := sandbox.Serve(h, all...)
-	base := "http://" + all[0].Addr().String()
+	return g, sandbox.Serve(h, all...), all[0].Addr().String()
+}
+
+// TestShutdown ends while a stream is read, a call waits, an answer hangs and
+// a reader does not read. Nothing of it may keep the server, nor stay behind.
+func TestShutdown(t *testing.T) {
+	before := runtime.NumGoroutine()
+	g, s, address := serve(t)
+	base := "http://" + address
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 	g.Fail("", ottpaytest.Fault{Kind: ottpaytest.FaultHang})
@@ -92,7 +98,7 @@ func TestShutdown(t *testing.T) {
 		ended <- "hang"
 	}()
 	// One that asks for a stream and never reads.
-	mute, err := net.Dial("tcp", all[0].Addr().String())
+	mute, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,20 +136,8 @@ func TestReady(t *testing.T) {
 	best := time.Hour
 	for range 5 {
 		start := time.Now()
-		g, err := ottpaytest.New(ottpaytest.Config{MerchantID: merchantID, SignKey: signKey})
-		if err != nil {
-			t.Fatal(err)
-		}
-		h, err := sandbox.Handler(g, sandbox.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		all, err := sandbox.Listen(t.Context(), "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := sandbox.Serve(h, all...)
-		r, err := http.Get("http://" + all[0].Addr().String() + "/-/healthz")
+		g, s, address := serve(t)
+		r, err := http.Get("http://" + address + "/-/healthz")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/ottpaykit/ottpay/tools/page"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -185,7 +186,7 @@ func (a *app) unknownCommand(cmd *cobra.Command, name string) error {
 func nearest(word string, names []string) string {
 	best, distance := "", 0
 	for _, name := range names {
-		d := editDistance(strings.ToLower(word), strings.ToLower(name))
+		d := page.Edits(strings.ToLower(word), strings.ToLower(name))
 		if len(word) >= 3 && strings.HasPrefix(strings.ToLower(name), strings.ToLower(word)) {
 			d = min(d, 1)
 		}
@@ -198,29 +199,4 @@ func nearest(word string, names []string) string {
 		}
 	}
 	return best
-}
-
-// editDistance counts the letters to be inserted, removed, replaced or
-// exchanged with their neighbour.
-func editDistance(a, b string) int {
-	var older, old []int
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		older, old, row = old, row, make([]int, len(b)+1)
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(old[j]+1, row[j-1]+1, old[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], older[j-2]+1)
-			}
-		}
-	}
-	return row[len(b)]
 }
