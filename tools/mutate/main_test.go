@@ -19,6 +19,13 @@ func Fee(amount int, card bool) int {
 	return fee
 }
 
+// Safe reports whether f does not panic.
+func Safe(f func()) (ok bool) {
+	defer func() { ok = recover() == nil }()
+	f()
+	return true
+}
+
 // Never is run by no test.
 func Never() bool { return true && os }
 
@@ -32,6 +39,12 @@ import "testing"
 func TestFee(t *testing.T) {
 	if Fee(200, true) != 3 || Fee(200, false) != 0 {
 		t.Error("fee")
+	}
+}
+
+func TestSafe(t *testing.T) {
+	if Safe(func() { panic("x") }) || !Safe(func() {}) {
+		t.Error("safe")
 	}
 }
 `

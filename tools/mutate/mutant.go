@@ -244,8 +244,13 @@ func (in *instrument) isBool(e ast.Expr) bool {
 	return ok && (b.Kind() == types.Bool || b.Kind() == types.UntypedBool)
 }
 
-// choose replaces an expression by one that has a form for each mutant.
+// choose replaces an expression by one that has a form for each mutant. The
+// forms stand in a closure, in which recover would return nil: an expression
+// that calls it is left as it is.
 func (in *instrument) choose(e ast.Expr, typ string, forms [][2]string) {
+	if recovers(e) {
+		return
+	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "func() %s { ", typ)
 	for _, form := range forms {
@@ -253,6 +258,24 @@ func (in *instrument) choose(e ast.Expr, typ string, forms [][2]string) {
 	}
 	fmt.Fprintf(&out, "return %s }()", in.inner(e))
 	in.replace(e, out.String())
+}
+
+// recovers reports whether an expression calls recover itself, and not in a
+// function literal.
+func recovers(e ast.Expr) bool {
+	found := false
+	ast.Inspect(e, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncLit:
+			return false
+		case *ast.CallExpr:
+			if id, ok := n.Fun.(*ast.Ident); ok && id.Name == "recover" {
+				found = true
+			}
+		}
+		return !found
+	})
+	return found
 }
 
 var bounds = map[token.Token][]string{
