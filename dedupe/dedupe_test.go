@@ -70,6 +70,24 @@ func TestIdentifyOfHalfAStatement(t *testing.T) {
 	}
 }
 
+// One thing said is enough for a mark.
+func TestIdentifyOfOneThingSaid(t *testing.T) {
+	t.Parallel()
+	one, two := dedupe.Identify("M", "O", "paid", "1"), dedupe.Identify("M", "O", "paid", "2")
+	if one.Key != two.Key || !one.Conflicts(two.Mark) {
+		t.Error("two amounts of one payment do not conflict")
+	}
+}
+
+// What is logged of an ID finds its row.
+func TestIDString(t *testing.T) {
+	t.Parallel()
+	id := dedupe.Identify("TS00000001", "A-1", "paid", "1000", "AL1")
+	if got, want := id.String(), "ab00a3d3ef125f36"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 func TestConflictIsDone(t *testing.T) {
 	t.Parallel()
 	if !errors.Is(dedupe.ErrConflict, dedupe.ErrDone) {

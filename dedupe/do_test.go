@@ -198,6 +198,39 @@ func TestDoEndsWhatItBegan(t *testing.T) {
 	}
 }
 
+// Nothing that was begun under a context of Do goes on when Do is over.
+func TestDoEndsItsContexts(t *testing.T) {
+	t.Parallel()
+	for _, fails := range []error{nil, errOutage} {
+		s := &scripted{}
+		var work context.Context
+		err := dedupe.Do(t.Context(), s, numbered(1), dedupe.Bracket{}, func(ctx context.Context) error {
+			work = ctx
+			return fails
+		})
+		if !errors.Is(err, fails) {
+			t.Fatal(err)
+		}
+		if work.Err() == nil {
+			t.Errorf("work that ended with %v: its context goes on", fails)
+		}
+		if s.last.Err() == nil {
+			t.Errorf("%v: the last one's context goes on", s.calls)
+		}
+	}
+}
+
+// A failed Release without a hook for it hides nothing: the error is the
+// work's, with its text.
+func TestDoWithoutReleaseFailed(t *testing.T) {
+	t.Parallel()
+	s := &scripted{release: errOutage}
+	err := dedupe.Do(t.Context(), s, numbered(1), dedupe.Bracket{}, func(context.Context) error { return io.ErrUnexpectedEOF })
+	if !errors.Is(err, io.ErrUnexpectedEOF) || err.Error() != io.ErrUnexpectedEOF.Error() {
+		t.Errorf("%v, want the work's error", err)
+	}
+}
+
 // The work's context ends after Timeout, counted from before the claim.
 func TestDoTimes(t *testing.T) {
 	t.Parallel()

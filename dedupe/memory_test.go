@@ -278,7 +278,7 @@ func TestMemoryLookUnderACancelledContext(t *testing.T) {
 }
 
 // fmt reads what a pointer points to, and a Memory is written all the time.
-func TestMemoryClaimFormat(t *testing.T) {
+func TestMemoryFormat(t *testing.T) {
 	t.Parallel()
 	m := dedupe.NewMemory(dedupe.MemoryConfig{})
 	c, err := m.Claim(t.Context(), dedupe.ID{Key: [32]byte{1}}, time.Minute)
@@ -288,6 +288,9 @@ func TestMemoryClaimFormat(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
 		if got := fmt.Sprintf(verb, c); got != "dedupe.Claim(memory, 1)" {
 			t.Errorf("%s of a claim: %q", verb, got)
+		}
+		if got := fmt.Sprintf(verb, m); got != "dedupe.Memory" {
+			t.Errorf("%s of a store: %q", verb, got)
 		}
 	}
 }

@@ -68,6 +68,33 @@ func TestQueueKey(t *testing.T) {
 	})
 }
 
+// The wait for a key is one wait, however many claims have it in the meantime.
+func TestQueueKeyWaitsOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var q queue
+		key := [32]byte{1}
+		held := make(chan struct{})
+		q.keys = map[[32]byte]chan struct{}{key: held}
+		go func() { // at once another claim has it, each time that one ends
+			for range 3 {
+				time.Sleep(600 * time.Millisecond)
+				next := make(chan struct{})
+				q.mu.Lock()
+				q.keys[key] = next
+				q.mu.Unlock()
+				close(held)
+				held = next
+			}
+		}()
+		begin := time.Now()
+		if _, _, err := q.key(t.Context(), key, time.Second); err != ErrInFlight || time.Since(begin) != time.Second {
+			t.Errorf("%v after %v, want ErrInFlight after 1s", err, time.Since(begin))
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
 func TestQueueConnection(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -121,14 +148,77 @@ func TestQueueConnection(t *testing.T) {
 			t.Errorf("%d are open and %d wait, of none", q.open, len(q.waits))
 		}
 
-		// No claim overtakes those that wait, and no limit is no limit.
-		if _, err := q.connection(t.Context(), 1); err != nil {
+		// One is a limit, and no limit is no limit.
+		leave, err := q.connection(t.Context(), 1)
+		if err != nil {
 			t.Fatal(err)
+		}
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := q.connection(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a second connection of one: %v", err)
 		}
 		if _, err := q.connection(t.Context(), 0); err != nil {
 			t.Errorf("without a limit: %v", err)
 		}
+		q.leave()
+
+		// A claim that finds a limit that was raised does not overtake one that
+		// waits for the old one.
+		order = nil
+		for limit := 1; limit <= 2; limit++ {
+			go func() {
+				leave, err := q.connection(t.Context(), limit)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				order = append(order, limit)
+				leave()
+			}()
+			synctest.Wait()
+		}
+		leave()
+		synctest.Wait()
+		if len(order) != 2 || order[0] != 1 {
+			t.Errorf("the limits' turns were %v, want [1 2]", order)
+		}
 	})
+}
+
+// endsWithItsTurn is a context that ends at the moment in which the waiter is
+// given the turn.
+type endsWithItsTurn struct {
+	context.Context
+	turn func()
+}
+
+func (c endsWithItsTurn) Done() <-chan struct{} {
+	c.turn()
+	ended := make(chan struct{})
+	close(ended)
+	return ended
+}
+
+// A claim that was given its turn has it, also if its context has ended: if not,
+// it would never be given back.
+func TestQueueTurnAtTheEndOfTheContext(t *testing.T) {
+	t.Parallel()
+	for range 64 { // select takes one of the two
+		var q queue
+		first, err := q.connection(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave, err := q.connection(endsWithItsTurn{t.Context(), first}, 1)
+		if err != nil || leave == nil {
+			t.Fatalf("no turn: %v", err)
+		}
+		leave()
+		if q.open != 0 || len(q.waits) != 0 {
+			t.Fatalf("%d are open and %d wait, of none", q.open, len(q.waits))
+		}
+	}
 }
 
 // A turn that comes together with the end of the context is not lost.
