@@ -15,7 +15,6 @@ import (
 const (
 	maxCallback = 64 << 10
 	firstRoom   = 1 << 10 // what a body gets before its first byte has come
-	maxRoom     = 4 << 10 // of a buffer that is used again
 	readTimeout = 10 * time.Second
 )
 
@@ -35,12 +34,12 @@ func (w *Webhook) readBody(rw http.ResponseWriter, rec *record) *Refusal {
 		rec.room = &room
 	}
 	bound := boundReading(rw, r)
-	body, err := readAtMost(r.Body, (*rec.room)[:0], maxCallback)
+	body, longer, err := readAtMost(r.Body, (*rec.room)[:0], maxCallback)
 	bound.end(err == nil)
 	rec.body = body
 	limit := limitInFront(err)
 	switch {
-	case len(body) > maxCallback, limit >= maxCallback:
+	case longer, limit >= maxCallback:
 		return rec.tooLarge(rw)
 	case err == nil && (len(body) > 0 || r.ContentLength == 0):
 		return nil
@@ -83,23 +82,35 @@ func (w *Webhook) forget(rec *record) {
 	}
 }
 
-// readAtMost appends the body to room until it ends or has more than most
-// bytes. Room grows as bytes come: a sender who promises many and sends none
-// holds none.
-func readAtMost(body io.Reader, room []byte, most int) ([]byte, error) {
+// readAtMost appends the body to room until it ends, and reports whether it is
+// longer than most bytes. Room grows as bytes come: a sender who promises many
+// and sends none holds none. It doubles and ends at most, because append would
+// leave four times as much garbage behind as a long body has bytes.
+func readAtMost(body io.Reader, room []byte, most int) (read []byte, longer bool, err error) {
 	for {
-		if len(room) == cap(room) {
-			room = append(room, 0)[:len(room)]
+		if len(room) == most {
+			var next [1]byte
+			n, err := body.Read(next[:])
+			switch {
+			case n > 0:
+				return room, true, nil
+			case err == io.EOF:
+				return room, false, nil
+			case err != nil:
+				return room, false, err
+			}
+			continue
 		}
-		n, err := body.Read(room[len(room):cap(room)])
+		if len(room) == cap(room) {
+			room = append(make([]byte, 0, min(max(2*cap(room), firstRoom), most)), room...)
+		}
+		n, err := body.Read(room[len(room):min(cap(room), most)])
 		room = room[:len(room)+n]
 		switch {
-		case len(room) > most:
-			return room, nil
 		case err == io.EOF:
-			return room, nil
+			return room, false, nil
 		case err != nil:
-			return room, err
+			return room, false, err
 		}
 	}
 }
