@@ -4,12 +4,14 @@ FUZZTIME ?= 60s
 BENCHCOUNT ?= 6
 CRASH_N ?= 10000
 CHAOS_N ?= 100000
+SOAK ?= 30m
+SOAK_RATE ?= 200
 SPLICE_N ?= 10
 MUTATE_MIN ?= 90
 PACKAGES ?= ./envelope ./wire ./field ./dedupe ./middleware .
 GOLANGCI = v2.15.0
 
-.PHONY: help generate fuzz bench figures crash chaos splice mutate lint release-check ci
+.PHONY: help generate fuzz bench figures growth soak crash chaos splice mutate lint release-check ci
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -30,6 +32,14 @@ bench:
 ## figures        what the command weighs and how quick it is: binary, start, memory, page
 figures:
 	go test -count=1 -v -run='^TestFigures$$' ./browsertest -figures
+
+## growth         how cost grows with size, keys, memory, connections and forgeries; each bound held (about ten minutes)
+growth:
+	go run ./bench/growth
+
+## soak           a shop under load for SOAK=30m: its heap and goroutines stay, nothing is lost or handled twice
+soak:
+	go run ./bench/growth -soak $(SOAK) -rate $(SOAK_RATE)
 
 ## crash          kill a merchant and its database again and again: nothing lost, nothing doubled (CRASH_N=10000)
 crash:
