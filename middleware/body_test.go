@@ -171,6 +171,29 @@ func (h *readHook) Read(p []byte) (int, error) {
 	return h.ReadCloser.Read(p)
 }
 
+// TestLongBodyGarbage: a body as long as may be takes no more memory on its way
+// than twice its length, one that is longer no more than that either.
+func TestLongBodyGarbage(t *testing.T) {
+	w := newWebhook(t, nil)
+	for _, length := range []int{60 << 10, 64 << 10, 64<<10 + 1} {
+		const n = 50
+		body := bytes.Repeat([]byte("x"), length)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range n {
+			r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+			r.ContentLength = -1
+			if _, err := w.Check(r); err == nil {
+				t.Fatal("it was accepted")
+			}
+		}
+		runtime.ReadMemStats(&after)
+		if each := (after.TotalAlloc - before.TotalAlloc) / n; each > 140<<10 {
+			t.Errorf("a body of %d bytes took %d bytes", length, each)
+		}
+	}
+}
+
 // TestLimitInFront: a body that something in front cuts off may be a real
 // callback: it is asked for again, and the line says what to do.
 func TestLimitInFront(t *testing.T) {
