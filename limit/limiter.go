@@ -79,9 +79,9 @@ type Limiter struct {
 	now      func() time.Time
 
 	mu      sync.Mutex
-	sources map[netip.Addr]*source
-	order   list.List                 // of *source; front: failed or refused last
-	sites   map[netip.Addr]*list.List // of *source, likewise, by IPv6 /48
+	sources *table[*source]
+	order   list.List          // of *source; front: failed or refused last
+	sites   *table[*list.List] // of *source, likewise, by IPv6 /48
 }
 
 // Format writes the type's name, whatever the verb: fmt would read what requests
@@ -129,8 +129,8 @@ func New(cfg Config) (*Limiter, error) {
 		burst:    cfg.Burst,
 		capacity: cfg.Capacity,
 		now:      cfg.Now,
-		sources:  make(map[netip.Addr]*source),
-		sites:    make(map[netip.Addr]*list.List),
+		sources:  newTable[*source](),
+		sites:    newTable[*list.List](),
 	}, nil
 }
 
@@ -147,8 +147,8 @@ func (l *Limiter) Allow(r *http.Request) bool {
 	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s, known := l.sources[addr]
-	if !known || s.bucket.TokensAt(now) >= 1 {
+	s := l.sources.get(addr)
+	if s == nil || s.bucket.TokensAt(now) >= 1 {
 		return true
 	}
 	l.touch(s) // a source that goes on while it is refused stays remembered
@@ -177,7 +177,7 @@ func (l *Limiter) Penalise(r *http.Request) {
 
 // remember returns the bucket of addr and makes it the youngest.
 func (l *Limiter) remember(addr netip.Addr) *rate.Limiter {
-	if s, known := l.sources[addr]; known {
+	if s := l.sources.get(addr); s != nil {
 		l.touch(s)
 		return s.bucket
 	}
@@ -186,13 +186,15 @@ func (l *Limiter) remember(addr netip.Addr) *rate.Limiter {
 		bucket = rate.NewLimiter(l.rate, l.burst)
 	}
 	s := &source{addr: addr, bucket: bucket}
-	l.sources[addr] = s
+	l.sources.set(addr, s)
 	s.place = l.order.PushFront(s)
 	if site, ok := siteOf(addr); ok {
-		if l.sites[site] == nil {
-			l.sites[site] = list.New()
+		others := l.sites.get(site)
+		if others == nil {
+			others = list.New()
+			l.sites.set(site, others)
 		}
-		s.inSite = l.sites[site].PushFront(s)
+		s.inSite = others.PushFront(s)
 	}
 	return bucket
 }
@@ -201,19 +203,20 @@ func (l *Limiter) remember(addr netip.Addr) *rate.Limiter {
 // bucket.
 func (l *Limiter) displace(addr netip.Addr) *rate.Limiter {
 	oldest := l.order.Back()
-	if site, ok := siteOf(addr); ok && l.sites[site] != nil && l.sites[site].Len() >= siteCapacity {
-		oldest = l.sites[site].Back()
-	} else if len(l.sources) < l.capacity {
+	if others := l.site(addr); others != nil && others.Len() >= siteCapacity {
+		oldest = others.Back()
+	} else if l.order.Len() < l.capacity {
 		return nil
 	}
 	s := oldest.Value.(*source)
-	delete(l.sources, s.addr)
+	l.sources.remove(s.addr)
 	l.order.Remove(s.place)
 	if s.inSite != nil {
-		site, _ := siteOf(s.addr)
-		l.sites[site].Remove(s.inSite)
-		if l.sites[site].Len() == 0 {
-			delete(l.sites, site)
+		others := l.site(s.addr)
+		others.Remove(s.inSite)
+		if others.Len() == 0 {
+			site, _ := siteOf(s.addr)
+			l.sites.remove(site)
 		}
 	}
 	return s.bucket
@@ -223,9 +226,17 @@ func (l *Limiter) displace(addr netip.Addr) *rate.Limiter {
 func (l *Limiter) touch(s *source) {
 	l.order.MoveToFront(s.place)
 	if s.inSite != nil {
-		site, _ := siteOf(s.addr)
-		l.sites[site].MoveToFront(s.inSite)
+		l.site(s.addr).MoveToFront(s.inSite)
 	}
+}
+
+// site returns the sources of the /48 of an IPv6 address, nil if there are none.
+func (l *Limiter) site(addr netip.Addr) *list.List {
+	site, ok := siteOf(addr)
+	if !ok {
+		return nil
+	}
+	return l.sites.get(site)
 }
 
 // siteOf returns the /48 of an IPv6 address.
