@@ -38,6 +38,7 @@ type options struct {
 	parallel    int
 	skip        string
 	only        string
+	markdown    string
 	by          string // the package of the tests; "": that of the mutated one
 	packages    []string
 }
@@ -52,6 +53,7 @@ func main() {
 	flag.StringVar(&o.skip, "skip", "Allocations?$|^TestExample", "tests to leave out: instrumented code allocates")
 	flag.StringVar(&o.only, "only", ".", "tests to take")
 	flag.StringVar(&o.by, "by", "", "take the tests of this package instead of the mutated one's")
+	flag.StringVar(&o.markdown, "markdown", "", "put a row for each file into the table of this page")
 	flag.Parse()
 	o.packages = flag.Args()
 	if len(o.packages) == 0 {
@@ -92,6 +94,16 @@ func run(ctx context.Context, o options) (bool, error) {
 		}
 		r.add(p)
 		fmt.Fprintf(os.Stderr, "mutate: %s: %d mutants in %.0f s\n", pattern, len(p.mutants), time.Since(start).Seconds())
+	}
+	if o.markdown != "" {
+		commit, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude=*").Output()
+		if err != nil {
+			return false, fmt.Errorf("git describe: %w", err)
+		}
+		run := fmt.Sprintf("%s, `%s`", time.Now().UTC().Format(time.DateOnly), strings.TrimSpace(string(commit)))
+		if err := r.markdown(o.markdown, run); err != nil {
+			return false, err
+		}
 	}
 	return r.write(os.Stdout, o)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,6 +83,7 @@ func TestMutate(t *testing.T) { // not parallel: it sets GOWORK
 			dead = append(dead, m.kind)
 		}
 	}
+	testReport(t, p)
 	slices.Sort(alive)
 	want := []string{"100 is one more", "> is >=", "only the left term"}
 	if !slices.Equal(alive, want) {
@@ -91,5 +93,39 @@ func TestMutate(t *testing.T) { // not parallel: it sets GOWORK
 		if !slices.Contains(dead, kind) {
 			t.Errorf("%q was not noticed; killed are %q", kind, dead)
 		}
+	}
+}
+
+func testReport(t *testing.T, p *pkg) {
+	t.Helper()
+	r := newReport(map[string]string{
+		"subject.go | Fee | amount > 100 | > is >=": "no one asks",
+		"subject.go | Fee | fee | result is zero":   "but someone does",
+		"subject.go | Fee | gone | dropped":         "it was deleted",
+		"other.go | F | x | dropped":                "not of this run",
+	})
+	p.rel = ""
+	r.add(p)
+	want := []string{
+		"explained, but a test notices:\n\tsubject.go | Fee | fee | result is zero",
+		"explained, but there is no such mutant:\n\tsubject.go | Fee | gone | dropped",
+	}
+	if got := r.stale(); !slices.Equal(got, want) {
+		t.Errorf("stale explanations %q, want %q", got, want)
+	}
+
+	page := filepath.Join(t.TempDir(), "page.md")
+	const text = "# Runs\n\n| package | file |\n| --- | --- |\n%s\nThe end.\n"
+	kept, old := "| `wire` | `lex.go` | 9 | 99 | 0 | then |\n", "| `(root)` | `subject.go` | 1 | 1 | 1 | then |\n"
+	if err := os.WriteFile(page, fmt.Appendf(nil, text, kept+old), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.markdown(page, "now"); err != nil {
+		t.Fatal(err)
+	}
+	c := r.files["subject.go"]
+	row := fmt.Sprintf("| `(root)` | `subject.go` | %d | %.0f | 1 | now |\n", c.mutants, c.percent())
+	if got, _ := os.ReadFile(page); string(got) != fmt.Sprintf(text, row+kept) {
+		t.Errorf("the page is\n%s", got)
 	}
 }

@@ -50,11 +50,12 @@ type instrument struct {
 	function string
 	edits    []edit
 	skip     map[ast.Node]bool
+	parent   map[ast.Node]ast.Node
 }
 
 // mutate returns the instrumented source of a file.
 func (p *pkg) mutate(name string, file *ast.File, src []byte) ([]byte, error) {
-	in := &instrument{pkg: p, name: name, src: src, file: file, skip: map[ast.Node]bool{}}
+	in := &instrument{pkg: p, name: name, src: src, file: file, skip: map[ast.Node]bool{}, parent: map[ast.Node]ast.Node{}}
 	for _, decl := range file.Decls {
 		fn, ok := decl.(*ast.FuncDecl)
 		if !ok || fn.Body == nil {
@@ -116,10 +117,15 @@ func (in *instrument) text(n ast.Node) string {
 	return string(in.src[in.offset(n.Pos()):in.offset(n.End())])
 }
 
-// new notes a mutant and returns its number.
+// new notes a mutant and returns its number. A literal is named by what it is
+// part of: alone it says nothing.
 func (in *instrument) new(n ast.Node, kind string) int {
 	id := len(in.pkg.mutants) + 1
-	was := strings.Join(strings.Fields(in.text(n)), " ")
+	whole := n
+	if _, literal := n.(*ast.BasicLit); literal {
+		whole = in.parent[n]
+	}
+	was := strings.Join(strings.Fields(in.text(whole)), " ")
 	if len(was) > 100 {
 		was = was[:100] + "…"
 	}
@@ -144,11 +150,20 @@ func (in *instrument) inner(n ast.Node) string {
 
 // walk instruments a tree from the leaves up.
 func (in *instrument) walk(root ast.Node) {
-	var nodes []ast.Node
-	ast.Inspect(root, func(n ast.Node) bool {
+	var nodes, path []ast.Node
+	ast.Inspect(root, func(n ast.Node) (inside bool) {
 		if n == nil {
+			path = path[:len(path)-1]
 			return false
 		}
+		if len(path) > 0 {
+			in.parent[n] = path[len(path)-1]
+		}
+		defer func() {
+			if inside {
+				path = append(path, n)
+			}
+		}()
 		switch d := n.(type) {
 		case *ast.GenDecl: // constants and types stay
 			if d.Tok == token.CONST || d.Tok == token.TYPE {

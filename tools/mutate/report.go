@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -15,7 +17,8 @@ import (
 // report counts by file.
 type report struct {
 	equivalent map[string]string // a mutant's name: the reason
-	used       map[string]bool
+	seen       map[string]bool   // the names of the mutants
+	alive      map[string]bool   // of those that a reason explains
 	files      map[string]*count
 	survivors  []string
 }
@@ -30,7 +33,7 @@ func (c count) percent() float64 {
 }
 
 func newReport(equivalent map[string]string) *report {
-	return &report{equivalent: equivalent, used: map[string]bool{}, files: map[string]*count{}}
+	return &report{equivalent: equivalent, seen: map[string]bool{}, alive: map[string]bool{}, files: map[string]*count{}}
 }
 
 // name is what a mutant is called in the file of equivalents. It has no line
@@ -49,13 +52,14 @@ func (r *report) add(p *pkg) {
 		}
 		c.mutants++
 		name := m.name(p.rel)
+		r.seen[name] = true
 		_, equivalent := r.equivalent[name]
 		switch {
 		case m.state == killed:
 			c.killed++
 		case equivalent:
 			c.equivalent++
-			r.used[name] = true
+			r.alive[name] = true
 		case m.state == unreached:
 			c.unreached++
 			r.survivors = append(r.survivors, fmt.Sprintf("%s:%d: no test runs it\n\t%s", file, m.line, name))
@@ -70,13 +74,8 @@ func (r *report) add(p *pkg) {
 func (r *report) write(out io.Writer, o options) (bool, error) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "file\tmutants\tkilled\tequivalent\tnot run\tpercent\t")
-	var names []string
 	total, ok := count{}, true
-	for name := range r.files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(r.files)) {
 		c := r.files[name]
 		total.mutants += c.mutants
 		total.killed += c.killed
@@ -104,7 +103,63 @@ func (r *report) write(out io.Writer, o options) (bool, error) {
 	for _, s := range r.survivors {
 		fmt.Fprintln(survivors, s)
 	}
+	for _, s := range r.stale() {
+		fmt.Fprintln(survivors, s)
+	}
 	return ok, nil
+}
+
+// stale lists the explanations that explain nothing any more.
+func (r *report) stale() (lines []string) {
+	for _, name := range slices.Sorted(maps.Keys(r.equivalent)) {
+		file, _, _ := strings.Cut(name, " | ")
+		switch {
+		case r.files[file] == nil || r.alive[name]:
+		case r.seen[name]:
+			lines = append(lines, "explained, but a test notices:\n\t"+name)
+		default:
+			lines = append(lines, "explained, but there is no such mutant:\n\t"+name)
+		}
+	}
+	return lines
+}
+
+// markdown puts a row for each file into a table of a page, in place of the row
+// that was there. run says when and of what commit.
+func (r *report) markdown(page, run string) error {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		return err
+	}
+	rows := map[string]string{}
+	for name, c := range r.files {
+		dir, file := path.Split(name)
+		dir = cmp.Or(strings.TrimSuffix(dir, "/"), "(root)")
+		key := fmt.Sprintf("| `%s` | `%s` |", dir, file)
+		rows[key] = fmt.Sprintf("%s %d | %.0f | %d | %s |\n", key, c.mutants, c.percent(), c.equivalent, run)
+	}
+	var before, after strings.Builder
+	place := &before
+	for line := range strings.Lines(string(text)) {
+		cells := strings.SplitAfterN(line, "|", 4)
+		if !strings.HasPrefix(line, "| `") || len(cells) < 4 {
+			place.WriteString(line)
+			if strings.HasPrefix(line, "| ---") {
+				place = &after
+			}
+			continue
+		}
+		if key := strings.Join(cells[:3], ""); rows[key] == "" {
+			rows[key] = line
+		}
+	}
+	if place != &after {
+		return fmt.Errorf("%s has no table", page)
+	}
+	for _, key := range slices.Sorted(maps.Keys(rows)) {
+		before.WriteString(rows[key])
+	}
+	return os.WriteFile(page, []byte(before.String()+after.String()), 0o600)
 }
 
 // readEquivalents reads the mutants that cannot change the behaviour: a name
