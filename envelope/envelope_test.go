@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -142,8 +143,11 @@ func TestUniformRefusal(t *testing.T) {
 			t.Errorf("%s: plaintext came out", name)
 		}
 		seen[envelope.Reason(err)] = true
+		if envelope.Reason(fmt.Errorf("webhook: %w", err)) != envelope.Reason(err) {
+			t.Errorf("%s: another error around it hides the reason", name)
+		}
 	}
-	if envelope.Reason(errors.New("x")) != "" || envelope.Reason(nil) != "" {
+	if envelope.Reason(errors.New("x")) != "" || envelope.Reason(nil) != "" || envelope.Reason(fmt.Errorf("x: %w", io.EOF)) != "" {
 		t.Error("a reason for a foreign error")
 	}
 	if seen[""] {

@@ -133,7 +133,7 @@ func TestCheckData(t *testing.T) {
 	t.Parallel()
 	letters := strings.Repeat("A", 22)
 	for data, reason := range map[string]string{
-		letters + "==": "", letters + "= =": "", letters + "=\r\n=\t": "", " " + letters + "==": "",
+		letters + "==": "", letters + "= =": "", letters + "=\r\n=\t": "", " " + letters + "==": "", "\t" + letters + "==": "", letters + "\t==": "",
 		letters + "=": "bad-base64", letters + "===": "bad-base64", letters + "==A": "bad-base64", letters + "=A": "bad-base64", letters + "==AA": "bad-base64", letters + "==AAAAAAAA": "bad-base64",
 		"A===": "bad-base64", "=": "bad-base64", "==": "bad-base64", "====": "bad-base64", "AA==": "bad-length", "AAA=": "bad-length", "": "bad-length", "    ": "bad-length", letters + "A=": "bad-length", letters + "AA": "bad-length",
 		letters + "-=": "bad-base64", letters + "_=": "bad-base64", letters + "\x00=": "bad-base64", letters + "\v==": "bad-base64", letters + "é==": "bad-base64",
@@ -194,6 +194,9 @@ func TestScratchKeepsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	wrongLarge := sealedLarge
+	wrongLarge.MD5 = strings.ToLower(sealedLarge.MD5)
+	medium := []byte(`{"a":"` + strings.Repeat("x", 4000) + `"}`) // its Base64 is large
 	used := false
 	for name, fn := range map[string]func(){
 		"Open":            func() { key.Open(sealed) },
@@ -202,6 +205,8 @@ func TestScratchKeepsNothing(t *testing.T) {
 		"Seal":            func() { key.Seal([]byte(seedPayload)) },
 		"a refused Seal":  func() { key.Seal([]byte(seedPayload + "x")) },
 		"a large Seal":    func() { key.Seal(large) },
+		"a large forgery": func() { key.Open(wrongLarge) },
+		"a medium Seal":   func() { key.Seal(medium) },
 	} {
 		for range 20 { // the pool may forget
 			fn()

@@ -53,7 +53,7 @@ func TestReaderRefuses(t *testing.T) {
 		`{"a":"\x"}`, `{"a":"\ud800"}`, `{"a":"\ud800\u0041"}`, `{"a":"\udc00"}`, `{"a":"\u12"}`, `{"a":"` + "\xff" + `"}`, `{"` + "\xff" + `":1}`,
 		`{"a":[1,]}`, `{"a":[1}`, `{"a":{"b":1]}`, `{"a":{"b"}}`, `{"a":/**/1}`, `{"a":1`, `{"a":"x`, `{"a":[`, `{"a":{`, deep(32),
 		`{"order_id":"1","order_id":"2"}`, `{"order_id":"1","order\u005fid":"2"}`, `{"x":1,"x":1}`,
-		`{"order_id":"1","ORDER_ID":"2"}`, `{"ORDER_ID":"2","order_id":"1"}`, `{"x":1,"X":1}`, `{"key":1,"` + "\u212a" + `ey":1}`,
+		`{"order_id":"1","ORDER_ID":"2"}`, `{"ORDER_ID":"2","order_id":"1"}`, `{"ORDER_ID":"2","x":1,"order_id":"1"}`, `{"x":1,"ORDER_ID":"2","order_id":"1"}`, `{"x":1,"X":1}`, `{"key":1,"` + "\u212a" + `ey":1}`,
 		`{"order_id":1}`, `{"order_id":null}`, `{"amount":true}`, `{"amount":null}`, `{"amount":{}}`,
 	} {
 		if id, amount, unknown, err := read(data); err == nil {
@@ -87,6 +87,9 @@ func TestReaderErrorNamesTheMemberOnly(t *testing.T) {
 	_, _, _, err := read(`{"order_id":12.75}`)
 	if err == nil || !strings.Contains(err.Error(), "order_id") || strings.Contains(err.Error(), "12.75") {
 		t.Fatalf("got %v", err)
+	}
+	if _, _, _, err := read(`{"x":1,"X":2,"order_id":12}`); err == nil || errors.Is(err, wire.ErrTwins) {
+		t.Errorf("the first error is not that of the twins: %v", err)
 	}
 	r := wire.NewReader([]byte(`{"a":1,"b":2}`))
 	first := errors.New("first")
