@@ -40,9 +40,10 @@ func TestCallLog(t *testing.T) {
 	pay("oCANARY")
 	pay("oCANARY")
 	pay("")
-	gateway.Fail(api.ActionREFUND, ottpaytest.Fault{Kind: ottpaytest.FaultDrop})
+	if _, err := gateway.Arm(ottpaytest.Fault{Kind: ottpaytest.FaultDrop, Action: api.ActionREFUND}); err != nil {
+		t.Fatal(err)
+	}
 	_, _ = client.Refund(t.Context(), &api.RefundRequest{OrderID: "R1", OriOrderID: "P1", RefundAmt: 1})
-	gateway.Heal()
 	_, _ = client.StatusQuery(t.Context(), &api.StatusQueryRequest{OrderID: "P1"})
 
 	want := []string{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"time"
 
 	"github.com/ottpaykit/ottpay"
@@ -23,7 +24,10 @@ func Example_failing() {
 		})
 		return err
 	}
-	gateway.Fail(api.ActionH5PAY, ottpaytest.Fault{Kind: ottpaytest.FaultDrop}) // it acts, and its answer is lost
+	// The gateway acts, and its answer is lost.
+	if _, err := gateway.Arm(ottpaytest.Fault{Kind: ottpaytest.FaultDrop, Action: api.ActionH5PAY}); err != nil {
+		log.Fatal(err)
+	}
 
 	judge := func(err error) {
 		switch {

@@ -106,7 +106,7 @@ func Example_settle() {
 		fmt.Println(result, err)
 	}
 	ask()
-	if err := gateway.PayWith("A1001", ottpaytest.Payment{Silent: true}); err != nil {
+	if err := gateway.Merchant(merchantID).Pay("A1001", ottpaytest.Payment{Silent: true}); err != nil {
 		log.Fatal(err)
 	}
 	ask()

@@ -88,7 +88,7 @@ func Example_qr() {
 		log.Fatal(err)
 	}
 	fmt.Println("show as a QR code:", strings.TrimPrefix(resp.CodeURL, gateway.URL))
-	if err := gateway.PayWith("A1001", ottpaytest.Payment{Silent: true}); err != nil { // the payer scans
+	if err := gateway.Merchant(merchantID).Pay("A1001", ottpaytest.Payment{Silent: true}); err != nil { // the payer scans
 		log.Fatal(err)
 	}
 
@@ -189,7 +189,7 @@ func Example_checkout() {
 		log.Fatal(err)
 	}
 	fmt.Println(strings.TrimPrefix(link, gateway.URL))
-	if err := errors.Join(gateway.PayWith("C1001", ottpaytest.Payment{Method: "ALIPAY"}), gateway.Wait(ctx)); err != nil {
+	if err := errors.Join(gateway.Merchant(merchantID).Pay("C1001", ottpaytest.Payment{Method: "ALIPAY"}), gateway.Wait(ctx)); err != nil {
 		log.Fatal(err)
 	}
 	// Output:
@@ -233,7 +233,7 @@ func Example_cards() {
 	if resp.CodeURL != "" {
 		fmt.Println("send the browser to", strings.TrimPrefix(resp.CodeURL, gateway.URL))
 	}
-	if err := gateway.PayWith("A1001", ottpaytest.Payment{Silent: true}); err != nil { // the payer pays
+	if err := gateway.Merchant(merchantID).Pay("A1001", ottpaytest.Payment{Silent: true}); err != nil { // the payer pays
 		log.Fatal(err)
 	}
 

@@ -144,7 +144,7 @@ func Example_reconcile() {
 			log.Fatal(err)
 		}
 	}
-	if err := gateway.PayWith("A1001", ottpaytest.Payment{Silent: true}); err != nil {
+	if err := gateway.Merchant(merchantID).Pay("A1001", ottpaytest.Payment{Silent: true}); err != nil {
 		log.Fatal(err)
 	}
 	unpaid := func(_ context.Context) iter.Seq2[middleware.Order, error] { // the shop's database

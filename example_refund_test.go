@@ -23,7 +23,7 @@ func Example_refund() {
 	}); err != nil {
 		log.Fatal(err)
 	}
-	if err := gateway.PayWith("A1001", ottpaytest.Payment{Silent: true}); err != nil {
+	if err := gateway.Merchant(merchantID).Pay("A1001", ottpaytest.Payment{Silent: true}); err != nil {
 		log.Fatal(err)
 	}
 

@@ -29,7 +29,7 @@ func keys() middleware.StaticKeys {
 // the client has no BaseURL.
 func sandbox(cfg ottpaytest.Config) (*ottpaytest.Gateway, *ottpay.Client) {
 	cfg.MerchantID, cfg.SignKey = merchantID, signKey
-	cfg.Now = func() time.Time { return time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC) }
+	cfg.Clock = ottpaytest.NewManualClock(time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC))
 	ids := 781266859681754
 	cfg.NewID = func() string { ids++; return strconv.Itoa(ids) }
 	gateway := ottpaytest.NewGateway(cfg)

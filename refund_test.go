@@ -361,7 +361,7 @@ func TestRefundOnceUnderADecoratedStore(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := gateway.PayWith("P1", ottpaytest.Payment{Silent: true}); err != nil {
+	if err := gateway.Merchant(merchantID).Pay("P1", ottpaytest.Payment{Silent: true}); err != nil {
 		t.Fatal(err)
 	}
 	for _, before := range []bool{false, true} {

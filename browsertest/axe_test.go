@@ -117,7 +117,7 @@ func screens(b *box) []string {
 	if _, err := b.g.Tamper(paid, ottpaytest.CallbackDigest); err != nil {
 		b.t.Fatal(err)
 	}
-	if _, err := b.g.Refund(paid, 500); err != nil {
+	if _, err := b.g.Merchant(merchantID).Refund(paid, 500); err != nil {
 		b.t.Fatal(err)
 	}
 	checkout := b.make(api.ActionPREPAY_INIT, nil)

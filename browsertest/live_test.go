@@ -51,7 +51,7 @@ func TestLive(t *testing.T) {
 	p.press("Refund")
 	p.fill(`input[name=amount]`, "1.23")
 	eval[any](p, `document.querySelector("input[name=amount]").focus()`)
-	if _, err := b.g.Refund(id, 500); err != nil {
+	if _, err := b.g.Merchant(merchantID).Refund(id, 500); err != nil {
 		t.Fatal(err)
 	}
 	p.wait(`document.querySelector("#timeline").innerText.includes("refunded 5.00")`)
@@ -194,7 +194,7 @@ func TestPayerPage(t *testing.T) {
 	p := newTab(t, b.url, desktop)
 	p.open(payPath(id))
 	p.says("Or by phone")
-	if err := b.g.PayWith(id, ottpaytest.Payment{Silent: true}); err != nil {
+	if err := b.g.Merchant(merchantID).Pay(id, ottpaytest.Payment{Silent: true}); err != nil {
 		t.Fatal(err)
 	}
 	p.says("You can close this page.")

@@ -30,7 +30,7 @@ func TestReflow(t *testing.T) {
 	b := newBox(t, nil)
 	paths := screens(b)
 	long := b.make(api.ActionH5PAY, map[string]string{"order_id": strings.Repeat("W", 64)})
-	if err := b.g.PayWith(long, payment(map[string]any{"remarks": "张三 😀 مرحبا " + strings.Repeat("ש", 200)})); err != nil {
+	if err := b.g.Merchant(merchantID).Pay(long, payment(map[string]any{"remarks": "张三 😀 مرحبا " + strings.Repeat("ש", 200)})); err != nil {
 		t.Fatal(err)
 	}
 	b.settle(long)
@@ -145,7 +145,7 @@ func TestHostile(t *testing.T) {
 		_, _ = w.Write([]byte(nasty))
 	})
 	id := b.make(api.ActionH5PAY, map[string]string{"call_back_url": shop + "/callback"})
-	if err := b.g.PayWith(id, payment(map[string]any{"remarks": nasty, nasty: "name"})); err != nil {
+	if err := b.g.Merchant(merchantID).Pay(id, payment(map[string]any{"remarks": nasty, nasty: "name"})); err != nil {
 		t.Fatal(err)
 	}
 	b.settle(id)
@@ -263,7 +263,7 @@ func TestScreenshots(t *testing.T) {
 	if _, err := b.g.Tamper(paid, ottpaytest.CallbackDigest); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.g.Refund(paid, 500); err != nil {
+	if _, err := b.g.Merchant(merchantID).Refund(paid, 500); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.g.Arm(ottpaytest.Fault{Kind: ottpaytest.FaultDrop, Action: api.ActionREFUND, Times: 2, By: "page"}); err != nil {

@@ -111,7 +111,7 @@ func TestOutbound(t *testing.T) {
 			if err != nil || got.Code != "SUCCESS" || !got.Verified || got.Data["order_id"] != "GOOD1" {
 				t.Fatalf("%+v, %v", got, err)
 			}
-			if err := gateway.PayWith("GOOD1", ottpaytest.Payment{Silent: true}); err != nil {
+			if err := gateway.Merchant(merchant).Pay("GOOD1", ottpaytest.Payment{Silent: true}); err != nil {
 				t.Fatal(err)
 			}
 			if got, err = ask("GOOD1"); err != nil || !got.Verified || !api.OrderStatus(fmt.Sprint(got.Data["order_status"])).Paid() {
@@ -126,15 +126,18 @@ func TestOutbound(t *testing.T) {
 				ottpaytest.FaultEmpty, ottpaytest.FaultWrongDigest, ottpaytest.FaultWrongKey, ottpaytest.FaultNoData,
 			} {
 				order := fmt.Sprint("BAD", i)
-				gateway.Fail(api.ActionMAPPPAY, ottpaytest.Fault{Kind: fault, Order: order, Times: -1})
-				_, err := pay(order)
+				id, err := gateway.Arm(ottpaytest.Fault{Kind: fault, Action: api.ActionMAPPPAY, Order: order, Times: -1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = pay(order)
 				if !errors.Is(err, middleware.ErrUnknownOutcome) {
 					t.Errorf("%s: %v, want an unknown outcome", fault, err)
 				}
 				if n := gateway.Attempts(order); n != 1 {
 					t.Errorf("%s: the payment arrived %d times", fault, n)
 				}
-				gateway.Heal()
+				gateway.Disarm(id)
 			}
 
 			// Nothing leaves for a merchant without keys.

@@ -202,7 +202,7 @@ func (w *watch) gateway(t *testing.T) {
 			if info.Effect == api.EffectRefund {
 				_, err := client.H5Pay(t.Context(), &api.H5PayRequest{OrderID: order + "P", Amount: 1, CurrencyType: "CAD", CallBackURL: "https://shop.example/?token=" + canary})
 				w.failure("H5Pay", err)
-				w.failure("PayWith", g.PayWith(order+"P", ottpaytest.Payment{Silent: true}))
+				w.failure("Pay", g.Merchant(finchShop).Pay(order+"P", ottpaytest.Payment{Silent: true}))
 			}
 		}
 		if w.call(t.Context(), client, info, w.request(t, info, order)) == nil {
@@ -214,9 +214,12 @@ func (w *watch) gateway(t *testing.T) {
 			ottpaytest.FaultRedirect, ottpaytest.FaultEmpty, ottpaytest.FaultNoData, ottpaytest.FaultAnotherOrder, ottpaytest.FaultReflect,
 			ottpaytest.FaultHuge, ottpaytest.FaultCode, ottpaytest.FaultProcessing,
 		} {
-			g.Fail(info.Name, ottpaytest.Fault{Kind: fault, Times: -1})
-			err := w.call(t.Context(), client, info, w.request(t, info, w.newOrder()))
-			g.Heal()
+			id, err := g.Arm(ottpaytest.Fault{Kind: fault, Action: info.Name, Times: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = w.call(t.Context(), client, info, w.request(t, info, w.newOrder()))
+			g.Disarm(id)
 			if err != nil && fault == ottpaytest.FaultTruncate {
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 				_, err = client.Resolve(ctx, err)
@@ -233,7 +236,9 @@ func (w *watch) gateway(t *testing.T) {
 	}
 	h5, _ := api.LookupAction("H5PAY")
 	for _, code := range api.Codes() {
-		g.Fail("", ottpaytest.Fault{Kind: ottpaytest.FaultCode, Code: code})
+		if _, err := g.Arm(ottpaytest.Fault{Kind: ottpaytest.FaultCode, Code: code}); err != nil {
+			t.Fatal(err)
+		}
 		w.call(t.Context(), client, h5, w.request(t, h5, w.newOrder()))
 	}
 	stranger := client.ForMerchant(finch+"unknown", "1")
@@ -252,7 +257,7 @@ func (w *watch) gateway(t *testing.T) {
 	planted := map[string]bool{}
 	for _, request := range g.Requests() {
 		for _, name := range []string{"open_id", "call_back_url", "auth_code", "email", "remarks", "order_remark", "redirect_url", "frontUrl", "backUrl", "extra"} {
-			if bytes.Contains(request.Payload, []byte(canary+name)) {
+			if bytes.Contains(request.Plaintext, []byte(canary+name)) {
 				planted[name] = true
 			}
 		}

@@ -298,7 +298,7 @@ func queried(t *testing.T, kind ottpaytest.FaultKind) ottpaytest.Expectation {
 		defer s.mu.Unlock()
 		return ottpaytest.Expectation{Then: strings.Join(s.reasons, " ")}
 	}
-	if err := g.PayWith("FAULTYORDER01", ottpaytest.Payment{Silent: true}); err != nil {
+	if err := g.Merchant(faultShop).Pay("FAULTYORDER01", ottpaytest.Payment{Silent: true}); err != nil {
 		t.Fatal(err)
 	}
 	before := len(g.Requests())

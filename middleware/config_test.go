@@ -105,27 +105,22 @@ func TestHandleRefuses(t *testing.T) {
 	t.Parallel()
 	w := newWebhook(t, func(cfg *middleware.Config) { cfg.Validator = validate.New() })
 	for name, c := range map[string]struct {
-		fits  func(*middleware.Webhook) error
 		mount func(*middleware.Webhook)
 		names string // what the error must name
 	}{
-		"unknown rule":            {middleware.Fits[badTag], mount[badTag], "requird"},
-		"unknown rule in a slice": {middleware.Fits[badTagNested], mount[badTagNested], "requird"},
-		"unknown rule behind *":   {middleware.Fits[badTagPointer], mount[badTagPointer], "requird"},
-		"a rule's parameter":      {middleware.Fits[badTagParam], mount[badTagParam], "badTagParam"},
-		"a parameter, optional":   {middleware.Fits[badTagOmitted], mount[badTagOmitted], "badTagOmitted"},
-		"map":                     {middleware.Fits[map[string]any], mount[map[string]any], "map"},
-		"pointer":                 {middleware.Fits[*api.Notification], mount[*api.Notification], "Notification"},
-		"RawMessage":              {middleware.Fits[json.RawMessage], mount[json.RawMessage], "RawMessage"},
-		"interface":               {middleware.Fits[any], mount[any], "interface"},
-		"text":                    {middleware.Fits[text], mount[text], "text"},
-		"slice":                   {middleware.Fits[[]byte], mount[[]byte], "uint8"},
+		"unknown rule":            {mount[badTag], "requird"},
+		"unknown rule in a slice": {mount[badTagNested], "requird"},
+		"unknown rule behind *":   {mount[badTagPointer], "requird"},
+		"a rule's parameter":      {mount[badTagParam], "badTagParam"},
+		"a parameter, optional":   {mount[badTagOmitted], "badTagOmitted"},
+		"map":                     {mount[map[string]any], "map"},
+		"pointer":                 {mount[*api.Notification], "Notification"},
+		"RawMessage":              {mount[json.RawMessage], "RawMessage"},
+		"interface":               {mount[any], "interface"},
+		"text":                    {mount[text], "text"},
+		"slice":                   {mount[[]byte], "uint8"},
 	} {
-		err := c.fits(w)
-		if err == nil || !strings.Contains(err.Error(), c.names) {
-			t.Errorf("%s: %v", name, err)
-		}
-		if got := fmt.Sprint(recovered(func() { c.mount(w) })); err == nil || got != err.Error() {
+		if got := fmt.Sprint(recovered(func() { c.mount(w) })); !strings.Contains(got, c.names) {
 			t.Errorf("%s: panic %v", name, got)
 		}
 	}

@@ -10,21 +10,14 @@ import (
 	"github.com/ottpaykit/ottpay/wire"
 )
 
-// Fits returns an error if no notification can be received as T: T is no
-// struct, two of its fields have one name, or a validate tag names a rule that
-// does not exist. [Handle] panics with this error, as http.ServeMux does for a
-// pattern that is not valid.
-func Fits[T any](w *Webhook) error {
-	_, err := fit[T](w)
-	return err
-}
-
 // target is a type that notifications are received as.
 type target struct {
 	decoder *wire.Decoder
 	card    bool // it is or embeds api.CardNotification, whose handler looks at the status
 }
 
+// mustFit returns the target, or panics as http.ServeMux does for a pattern that
+// is not valid.
 func mustFit[T any](w *Webhook) *target {
 	t, err := fit[T](w)
 	if err != nil {

@@ -71,7 +71,8 @@ func (w *Webhook) Handler(next http.Handler) http.Handler {
 // ([api.CardNotification], [api.CheckoutNotification]), or a struct of the
 // shop's own with json and validate tags, which may embed one of these. A
 // notification that does not fit T is deferred, with an alarm. Handle panics if
-// T cannot be received at all; [Fits] tells before.
+// T can never be received: it is no struct, two of its fields have one name, or a
+// validate tag names a rule that does not exist.
 func Handle[T any](w *Webhook, fn func(context.Context, *T) error) http.Handler {
 	if fn == nil {
 		panic("middleware: the handler is nil")

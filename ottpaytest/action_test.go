@@ -322,7 +322,7 @@ func TestInStore(t *testing.T) {
 	if online.data.text("bizpay_order_id") == "" || inStore.Code != "SUCCESS" || inStore.data.text("bizpay_order_id") != "" {
 		t.Errorf("online %s, in store %s", online.plain, inStore.plain)
 	}
-	if last := g.Requests()[1]; last.TerminalNo != "0001" || last.OperatorID != "0000020156" || last.OrderID != "S1" || last.Code != "SUCCESS" {
+	if last := g.Requests()[1]; last.TerminalNo != "0001" || last.OperatorID != "0000020156" || last.Order != "S1" || last.Code != "SUCCESS" {
 		t.Errorf("recorded %+v", last)
 	}
 }
@@ -360,7 +360,7 @@ func TestScannedCode(t *testing.T) {
 func TestCheckout(t *testing.T) {
 	t.Parallel()
 	now := noon
-	g, s := newGateway(t, func(c *ottpaytest.Config) { c.Now = func() time.Time { return now } }), newShop(t)
+	g, s := newGateway(t, func(c *ottpaytest.Config) { c.SetNow(func() time.Time { return now }) }), newShop(t)
 	open := func(id string) reply {
 		return ask(t, g, api.ActionPREPAY_INIT, request(t, api.ActionPREPAY_INIT).with(
 			"prepay_order_id", id, "amount", "700", "sale_num", "S"+id, "duration", "60",
@@ -562,7 +562,7 @@ func TestCard(t *testing.T) {
 	}
 
 	ask(t, g, api.ActionCC_PREAUTH, purchase.with("orderId", "CA1"), api.CodeProcessing)
-	if err := g.Capture("CA1"); err == nil {
+	if err := g.Merchant(merchantID).Capture("CA1"); err == nil {
 		t.Error("captured before it was authorised")
 	}
 	if err := g.Pay("CA1"); err != nil {
@@ -574,7 +574,7 @@ func TestCard(t *testing.T) {
 	refund := object{"order_id": "R1", "ori_order_id": "CA1", "refund_amt": "900"}
 	ask(t, g, api.ActionREFUND, refund, api.CodeOrderTypeError)
 	wait(t, g)
-	if err := g.Capture("CA1"); err != nil {
+	if err := g.Merchant(merchantID).Capture("CA1"); err != nil {
 		t.Fatal(err)
 	}
 	wait(t, g)
@@ -596,7 +596,7 @@ func TestConvenienceFee(t *testing.T) {
 	if r.data["amount"] != json.Number("6") {
 		t.Errorf("answer %s", r.plain)
 	}
-	if err := g.PayWith("H1", ottpaytest.Payment{Tip: 3, Extra: map[string]any{"remarks": "茶", "merchant_id": nil}}); err != nil {
+	if err := g.Merchant(merchantID).Pay("H1", ottpaytest.Payment{Tip: 3, Extra: map[string]any{"remarks": "茶", "merchant_id": nil}}); err != nil {
 		t.Fatal(err)
 	}
 	wait(t, g)

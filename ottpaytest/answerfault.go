@@ -65,7 +65,7 @@ const (
 	// FaultCode answers with Fault.Code, SYSTEM_ERROR by default, and no data.
 	FaultCode FaultKind = "code"
 	// FaultProcessing answers PROCESSING, sealed; an order that the request
-	// made stands at processing until [Gateway.Pay] or [Gateway.Decline].
+	// made stands at processing until [Gateway.Pay] or [Merchant.Decline].
 	FaultProcessing FaultKind = "processing"
 	// FaultUnknownMember adds members that the document does not know, inside
 	// and outside of the data.

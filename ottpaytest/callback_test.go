@@ -33,12 +33,12 @@ func TestRedeliveryUntilAcknowledged(t *testing.T) {
 	var pauses []time.Duration
 	g := newGateway(t, func(c *ottpaytest.Config) {
 		c.Redelivery = []time.Duration{time.Second, time.Minute, time.Hour}
-		c.After = func(d time.Duration) <-chan time.Time {
+		c.SetAfter(func(d time.Duration) <-chan time.Time {
 			mu.Lock()
 			defer mu.Unlock()
 			pauses = append(pauses, d)
 			return atOnce(d)
-		}
+		})
 	})
 	s := newShop(t, http.StatusServiceUnavailable, http.StatusCreated)
 	order(t, g, "A1", s.URL)
@@ -126,7 +126,7 @@ func TestAgain(t *testing.T) {
 			t.Errorf("no order: %v", err)
 		}
 	}
-	if err := g.PayWith("A1", ottpaytest.Payment{Silent: true}); err != nil {
+	if err := g.Merchant(merchantID).Pay("A1", ottpaytest.Payment{Silent: true}); err != nil {
 		t.Fatal(err)
 	}
 	wait(t, g)
@@ -162,7 +162,7 @@ func TestTamper(t *testing.T) {
 	t.Parallel()
 	g, s := newGateway(t), newShop(t)
 	order(t, g, "A1", s.URL)
-	if err := g.PayWith("A1", ottpaytest.Payment{Silent: true}); err != nil {
+	if err := g.Merchant(merchantID).Pay("A1", ottpaytest.Payment{Silent: true}); err != nil {
 		t.Fatal(err)
 	}
 	k := key(t, signKey)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Clock is a clock that can be set forward. A real one goes on by itself, a
-// manual one only when told. It is safe for concurrent use.
+// Clock is a clock that can be set forward, by [Gateway.Advance]. A real one goes
+// on by itself, a manual one only when told. It is safe for concurrent use.
 type Clock struct {
 	mu     sync.Mutex
 	manual bool
@@ -45,16 +45,9 @@ func (c *Clock) now() time.Time {
 	return time.Now().Add(c.offset)
 }
 
-// After returns a channel that receives the time once d has passed on the
-// clock.
-func (c *Clock) After(d time.Duration) <-chan time.Time {
-	after, _ := c.alarm(d)
-	return after
-}
-
-// Advance sets the clock forward. What was to happen in between happens now. A
+// advance sets the clock forward. What was to happen in between happens now. A
 // negative duration does nothing.
-func (c *Clock) Advance(d time.Duration) {
+func (c *Clock) advance(d time.Duration) {
 	if d <= 0 {
 		return
 	}
@@ -68,8 +61,8 @@ func (c *Clock) Advance(d time.Duration) {
 	c.ring()
 }
 
-// Stop makes a real clock stand still at the time that it shows.
-func (c *Clock) Stop() {
+// stop makes a real clock stand still at the time that it shows.
+func (c *Clock) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.manual {
@@ -85,8 +78,8 @@ func (c *Clock) Stop() {
 	}
 }
 
-// Start makes a manual clock go on from the time that it shows.
-func (c *Clock) Start() {
+// start makes a manual clock go on from the time that it shows.
+func (c *Clock) start() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.manual {
@@ -109,9 +102,9 @@ func (c *Clock) state() (manual bool, offset time.Duration) {
 // back.
 func (c *Clock) set(at time.Time, manual bool, offset time.Duration) {
 	if manual {
-		c.Stop()
+		c.stop()
 	} else {
-		c.Start()
+		c.start()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

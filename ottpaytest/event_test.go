@@ -199,11 +199,12 @@ func TestMerchantsApart(t *testing.T) {
 func TestReset(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t, func(c *ottpaytest.Config) {
-		c.Redelivery, c.After = []time.Duration{time.Hour}, func(time.Duration) <-chan time.Time { return nil }
+		c.Redelivery = []time.Duration{time.Hour}
+		c.SetAfter(func(time.Duration) <-chan time.Time { return nil })
 	})
 	s := newShop(t, http.StatusServiceUnavailable)
 	order(t, g, "A1", s.URL)
-	g.Fail("", ottpaytest.Fault{Kind: ottpaytest.FaultHTML, Order: "none"})
+	arm(t, g, ottpaytest.Fault{Kind: ottpaytest.FaultHTML, Order: "none"})
 	if err := g.Pay("A1"); err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +231,7 @@ func TestReset(t *testing.T) {
 func TestManualClock(t *testing.T) {
 	t.Parallel()
 	clock := ottpaytest.NewManualClock(noon)
-	g := newGateway(t, func(c *ottpaytest.Config) { c.Clock, c.Now, c.After = clock, nil, nil })
+	g := newGateway(t, func(c *ottpaytest.Config) { c.Clock = clock })
 	s := newShop(t, 500, 500)
 	order(t, g, "A1", s.URL)
 	prepay := request(t, api.ActionPREPAY_INIT).with("prepay_order_id", "P1", "duration", "600")

@@ -143,18 +143,6 @@ func (g *Gateway) arm(f Fault) int {
 	return armed.id
 }
 
-// Fail makes something go wrong with the next answer to a request for an
-// action; any action, if it is empty. It is [Gateway.Arm] for tests: it panics
-// where that one fails.
-func (g *Gateway) Fail(action api.Action, f Fault) {
-	if action != "" {
-		f.Action = action
-	}
-	if _, err := g.Arm(f); err != nil {
-		panic(err)
-	}
-}
-
 // Disarm takes a fault back and reports whether it was still armed.
 func (g *Gateway) Disarm(id int) bool {
 	g.lock()
@@ -189,15 +177,6 @@ func (g *Gateway) dropFaults(which func(*fault) bool) {
 		}
 		return true
 	})
-}
-
-// Heal takes back all faults.
-func (g *Gateway) Heal() {
-	g.lock()
-	defer g.unlock()
-	for len(g.faults) > 0 {
-		g.disarm(0)
-	}
 }
 
 // Armed returns the faults that wait for their case, in the order in which

@@ -2,6 +2,7 @@ package ottpaytest_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
@@ -101,7 +102,8 @@ func TestFaults(t *testing.T) {
 			t.Parallel()
 			g := newGateway(t)
 			e := seal(t, api.ActionACTIVEPAY, request(t, api.ActionACTIVEPAY).with("order_id", "F1"))
-			g.Fail(api.ActionACTIVEPAY, tt.fault)
+			tt.fault.Action = api.ActionACTIVEPAY
+			arm(t, g, tt.fault)
 			if got := outcome(t, g, e); got != tt.want {
 				t.Errorf("%s, want %s", got, tt.want)
 			}
@@ -109,7 +111,7 @@ func TestFaults(t *testing.T) {
 				t.Errorf("the order is there: %t", kept)
 			}
 			last := g.Requests()
-			if k := last[len(last)-1].Fault; k != tt.fault.Kind && !(k == ottpaytest.FaultDelay && tt.fault.Kind == "") {
+			if k := last[len(last)-1].Fault; k != "answer:"+string(cmp.Or(tt.fault.Kind, ottpaytest.FaultDelay)) {
 				t.Errorf("recorded as %q", k)
 			}
 			// One request is all that it changes.
@@ -132,9 +134,9 @@ func TestFaultOfAnOrder(t *testing.T) {
 	query := func(id string) string {
 		return outcome(t, g, seal(t, api.ActionSTATUS_QUERY, object{"order_id": id}))
 	}
-	g.Fail(api.ActionSTATUS_QUERY, ottpaytest.Fault{Kind: ottpaytest.FaultEmpty, Order: "F1", Times: 2})
-	g.Fail("", ottpaytest.Fault{Kind: ottpaytest.FaultDrop, Order: "F2", Times: -1})
-	g.Fail(api.ActionREFUND, ottpaytest.Fault{Kind: ottpaytest.FaultDrop, Times: -1})
+	arm(t, g, ottpaytest.Fault{Action: api.ActionSTATUS_QUERY, Kind: ottpaytest.FaultEmpty, Order: "F1", Times: 2})
+	arm(t, g, ottpaytest.Fault{Kind: ottpaytest.FaultDrop, Order: "F2", Times: -1})
+	arm(t, g, ottpaytest.Fault{Action: api.ActionREFUND, Kind: ottpaytest.FaultDrop, Times: -1})
 	for i, want := range []string{"nothing", "nothing", "SUCCESS", "SUCCESS"} {
 		if got := query("F1"); got != want {
 			t.Errorf("query %d of F1: %s, want %s", i, got, want)
@@ -143,7 +145,9 @@ func TestFaultOfAnOrder(t *testing.T) {
 			t.Errorf("query %d of F2: %s", i, got)
 		}
 	}
-	g.Heal()
+	for _, f := range g.Armed() {
+		g.Disarm(f.ID)
+	}
 	if got := query("F2"); got != "SUCCESS of another order" {
 		t.Errorf("healed: %s", got)
 	}
@@ -153,7 +157,7 @@ func TestFaultOfAnOrder(t *testing.T) {
 func TestProcessing(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t)
-	g.Fail(api.ActionPASSIVEPAY, ottpaytest.Fault{Kind: ottpaytest.FaultProcessing})
+	arm(t, g, ottpaytest.Fault{Action: api.ActionPASSIVEPAY, Kind: ottpaytest.FaultProcessing})
 	pay := request(t, api.ActionPASSIVEPAY).with("order_id", "P1")
 	ask(t, g, api.ActionPASSIVEPAY, pay, api.CodeProcessing)
 	status := func() string {
@@ -178,10 +182,10 @@ func TestRedirectDoublesAnEffect(t *testing.T) {
 	t.Parallel()
 	g := newGateway(t, func(c *ottpaytest.Config) { c.Reuse = true })
 	order(t, g, "A1", "https://shop.example/")
-	if err := g.PayWith("A1", ottpaytest.Payment{Silent: true}); err != nil {
+	if err := g.Merchant(merchantID).Pay("A1", ottpaytest.Payment{Silent: true}); err != nil {
 		t.Fatal(err)
 	}
-	g.Fail(api.ActionREFUND, ottpaytest.Fault{Kind: ottpaytest.FaultRedirect})
+	arm(t, g, ottpaytest.Fault{Action: api.ActionREFUND, Kind: ottpaytest.FaultRedirect})
 	ask(t, g, api.ActionREFUND, object{"order_id": "R1", "ori_order_id": "A1", "refund_amt": "40"}, api.CodeSuccess)
 	o, _ := g.Order("A1")
 	if g.Effects("R1") != 2 || g.Attempts("R1") != 2 || o.Refunded != 80 {
@@ -197,7 +201,7 @@ func TestDelay(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer g.Close()
-		g.Fail("", ottpaytest.Fault{Delay: 5 * time.Second})
+		arm(t, g, ottpaytest.Fault{Delay: 5 * time.Second})
 		start := time.Now()
 		e := seal(t, api.ActionACTIVEPAY, request(t, api.ActionACTIVEPAY))
 		if r := read(t, serve(t, g, e)); r.Code != "SUCCESS" || time.Since(start) != 5*time.Second {

@@ -82,12 +82,8 @@ type Config struct {
 	// Couriers is how many callbacks are posted at once. Defaults to 4.
 	Couriers int
 
-	// Clock is the clock. If nil, Now and After are.
+	// Clock is the clock. If nil, that of package time.
 	Clock *Clock
-	// Now returns the time, if Clock is nil. If nil as well, time.Now.
-	Now func() time.Time
-	// After waits by the same clock as Now. If nil, time.After.
-	After func(time.Duration) <-chan time.Time
 
 	// Seed makes what the Gateway makes up the same in each run: ids, keys, the
 	// order of a callback's members. 0 means: different each time.
@@ -108,6 +104,11 @@ type Config struct {
 	// after it happened. It may call the Gateway's methods, but Close. If nil,
 	// [Gateway.Events] has them all the same.
 	OnEvent func(Event)
+
+	// now and after are the clock of a test of this package, whose time stands
+	// still while its pauses pass at once.
+	now   func() time.Time
+	after func(time.Duration) <-chan time.Time
 }
 
 // Gateway is an OTT Pay gateway in the box. It is safe for concurrent use.
@@ -343,7 +344,7 @@ func (g *Gateway) Advance(d time.Duration) error {
 	}
 	g.lock()
 	g.emit(Event{Type: EventClockAdvanced, Advance: d, Clock: g.now().Add(d)})
-	g.cfg.Clock.Advance(d)
+	g.cfg.Clock.advance(d)
 	g.changes.set(&g.changes.clock)
 	g.expire()
 	g.unlock()
@@ -360,9 +361,9 @@ func (g *Gateway) SetManual(manual bool) error {
 	}
 	g.lock()
 	if manual {
-		c.Stop()
+		c.stop()
 	} else {
-		c.Start()
+		c.start()
 	}
 	g.changes.set(&g.changes.clock)
 	g.emit(Event{Type: EventConfigChanged, Why: "clock"})
@@ -440,8 +441,8 @@ func (g *Gateway) now() time.Time {
 	switch {
 	case g.cfg.Clock != nil:
 		now = g.cfg.Clock.Now
-	case g.cfg.Now != nil:
-		now = g.cfg.Now
+	case g.cfg.now != nil:
+		now = g.cfg.now
 	}
 	return now().UTC().Truncate(time.Millisecond)
 }
@@ -451,8 +452,8 @@ func (g *Gateway) after(d time.Duration) (<-chan time.Time, func()) {
 	switch {
 	case g.cfg.Clock != nil:
 		return g.cfg.Clock.alarm(d)
-	case g.cfg.After != nil:
-		return g.cfg.After(d), func() {}
+	case g.cfg.after != nil:
+		return g.cfg.after(d), func() {}
 	}
 	t := time.NewTimer(d)
 	return t.C, func() { t.Stop() }

@@ -32,10 +32,10 @@ func newGateway(t *testing.T, change ...func(*ottpaytest.Config)) *ottpaytest.Ga
 	cfg := ottpaytest.Config{
 		MerchantID: merchantID,
 		SignKey:    signKey,
-		Now:        func() time.Time { return noon },
-		After:      atOnce,
 		Callbacks:  roundTripper(toLoopback),
 	}
+	cfg.SetNow(func() time.Time { return noon })
+	cfg.SetAfter(atOnce)
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -51,6 +51,14 @@ func toLoopback(r *http.Request) (*http.Response, error) {
 		return nil, errors.New("not a loopback address")
 	}
 	return http.DefaultTransport.RoundTrip(r)
+}
+
+// arm lets something go wrong.
+func arm(t *testing.T, g *ottpaytest.Gateway, f ottpaytest.Fault) {
+	t.Helper()
+	if _, err := g.Arm(f); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func atOnce(time.Duration) <-chan time.Time {

@@ -140,8 +140,8 @@ func (g *Gateway) newKey() string {
 	return string(text)
 }
 
-// Merchant is the orders of one merchant: a Gateway's methods, for ids that
-// other merchants use as well.
+// Merchant is the orders of one merchant. Other merchants may use the same ids.
+// The errors of its methods match [ErrNoOrder] and [ErrState].
 type Merchant struct {
 	g  *Gateway
 	id string
@@ -175,27 +175,31 @@ func (m Merchant) find(id string) finder {
 // Order returns the order, refund or checkout with this id.
 func (m Merchant) Order(id string) (Order, bool) { return m.g.snapshot(m.find(id)) }
 
-// Pay is [Gateway.PayWith].
+// Pay is [Gateway.Pay] with the particulars of the payment.
 func (m Merchant) Pay(id string, p Payment) error {
 	return m.g.turn(m.find(id), p, m.who("payer"), m.g.pay)
 }
 
-// Capture is [Gateway.Capture].
+// Capture takes what an authorised order holds, and calls back again.
 func (m Merchant) Capture(id string) error {
 	return m.g.turn(m.find(id), Payment{}, m.who("gateway"), capture)
 }
 
-// Expire is [Gateway.Expire].
+// Expire closes an order that is not paid, as time does. The vendor is not
+// known to call back for it.
 func (m Merchant) Expire(id string) error {
 	return m.g.turn(m.find(id), Payment{Silent: true}, m.who("gateway"), end(statusExpired))
 }
 
-// Decline is [Gateway.Decline].
+// Decline makes the payment of an order fail for good. The vendor is not known
+// to call back for it.
 func (m Merchant) Decline(id string) error {
 	return m.g.turn(m.find(id), Payment{Silent: true}, m.who("payer"), end(statusDeclined))
 }
 
-// Refund is [Gateway.Refund].
+// Refund gives a payer money back from the gateway's side, as a merchant does
+// in the vendor's web site. It returns the refund. The vendor is not known to
+// call back for it.
 func (m Merchant) Refund(id string, amount field.Cents) (Order, error) {
 	return m.g.giveBack(m.find(id), amount, m.who("gateway"))
 }

@@ -7,11 +7,9 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ottpaykit/ottpay/envelope"
-	"github.com/ottpaykit/ottpay/gen/api"
 )
 
 const (
@@ -280,25 +278,9 @@ func opened(keys []envelope.Key, sealed envelope.Sealed) []byte {
 	return nil
 }
 
-// Request is one request that reached the gateway.
-type Request struct {
-	At         time.Time       // when it came
-	Header     http.Header     // of HTTP
-	Body       []byte          // as it came
-	Action     string          // as the envelope names it, like the next four
-	Version    string          // of the action
-	MerchantID string          // who asks
-	TerminalNo string          // of an in-store action
-	OperatorID string          // of an in-store action
-	Payload    json.RawMessage // decrypted; nil if it did not open
-	OrderID    string          // that the payload names
-	Code       string          // that was answered, or would have been but for the Fault
-	Fault      FaultKind       // that was injected; "" for none
-}
-
-// Requests returns the requests so far, oldest first; of very many, the last
-// ones. [Gateway.Message] has their answers, too.
-func (g *Gateway) Requests() []Request {
+// Requests returns the requests that are kept, oldest first: see
+// [Gateway.Message].
+func (g *Gateway) Requests() []Message {
 	g.mu.Lock()
 	var kept []Message
 	keys := make(map[string][]envelope.Key)
@@ -309,20 +291,10 @@ func (g *Gateway) Requests() []Request {
 		}
 	}
 	g.mu.Unlock()
-	out := make([]Request, 0, len(kept))
-	for _, m := range kept {
-		m.open(keys[m.Merchant])
-		r := Request{
-			At: m.At, Header: m.Header, Body: m.Body, Action: m.Action, Version: m.Version, MerchantID: m.Merchant,
-			TerminalNo: m.TerminalNo, OperatorID: m.OperatorID, Payload: m.Plaintext, OrderID: m.Order, Code: m.Code,
-			Fault: FaultKind(strings.TrimPrefix(m.Fault, "answer:")),
-		}
-		if m.Action == string(ActionInAppPay) && m.Code == string(api.CodeParamError) {
-			r.Payload = nil
-		}
-		out = append(out, r)
+	for i := range kept {
+		kept[i].open(keys[kept[i].Merchant])
 	}
-	return out
+	return kept
 }
 
 // hidden is what stands in place of a secret.

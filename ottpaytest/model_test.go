@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/field"
@@ -88,7 +87,7 @@ func play(t *testing.T, g *ottpaytest.Gateway, random *rand.Rand, model map[stri
 		if open {
 			r.status = "success"
 		}
-		return refused("pay", g.PayWith(id, ottpaytest.Payment{Silent: true}), !open)
+		return refused("pay", g.Merchant(merchantID).Pay(id, ottpaytest.Payment{Silent: true}), !open)
 	case 3:
 		if random.IntN(4) > 0 {
 			return refundOne(t, g, random, model, id)
@@ -96,7 +95,7 @@ func play(t *testing.T, g *ottpaytest.Gateway, random *rand.Rand, model map[stri
 		if open {
 			r.status = "orderclosed"
 		}
-		return refused("expire", g.Expire(id), !open)
+		return refused("expire", g.Merchant(merchantID).Expire(id), !open)
 	default:
 		return refundOne(t, g, random, model, id)
 	}
@@ -268,7 +267,7 @@ func FuzzServeHTTP(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, action, version string, body []byte, sealed bool) {
-		g, err := ottpaytest.New(ottpaytest.Config{MerchantID: merchantID, SignKey: signKey, Now: func() time.Time { return noon }, Callbacks: roundTripper(toLoopback)})
+		g, err := ottpaytest.New(ottpaytest.Config{MerchantID: merchantID, SignKey: signKey, Clock: ottpaytest.NewManualClock(noon), Callbacks: roundTripper(toLoopback)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -695,17 +695,12 @@ const (
 
 // Pay lets the payer pay an order or a checkout. The order's state has changed
 // when it returns; the callback follows on its own, see [Gateway.Wait]. An
-// authorising order is then authorised, and awaits [Gateway.Capture].
+// authorising order is then authorised, and awaits [Merchant.Capture].
 //
 // Where merchants use the same id, Config.MerchantID's order is meant, here and
-// in the methods below; [Gateway.Merchant] has the same methods for the orders
-// of one merchant. The errors match [ErrNoOrder] and [ErrState].
-func (g *Gateway) Pay(id string) error { return g.PayWith(id, Payment{}) }
-
-// PayWith is [Gateway.Pay] with the particulars of the payment.
-func (g *Gateway) PayWith(id string, p Payment) error {
-	return g.turn(anyones(id), p, "payer", g.pay)
-}
+// in the Gateway's other methods that take an id; [Gateway.Merchant] has those
+// of one merchant, and more. The errors match [ErrNoOrder] and [ErrState].
+func (g *Gateway) Pay(id string) error { return g.turn(anyones(id), Payment{}, "payer", g.pay) }
 
 func (g *Gateway) pay(r *row) (api.OrderStatus, error) {
 	if !r.Open() {
@@ -718,28 +713,11 @@ func (g *Gateway) pay(r *row) (api.OrderStatus, error) {
 	return api.StatusSuccess, nil
 }
 
-// Capture takes what an authorised order holds, and calls back again.
-func (g *Gateway) Capture(id string) error {
-	return g.turn(anyones(id), Payment{}, "gateway", capture)
-}
-
 func capture(r *row) (api.OrderStatus, error) {
 	if r.Status != api.StatusAuthfinish {
 		return "", fmt.Errorf("%w: %s is %s and cannot be captured", ErrState, r.ID, r.Status)
 	}
 	return api.StatusCaptured, nil
-}
-
-// Expire closes an order that is not paid, as time does. The vendor is not
-// known to call back for it.
-func (g *Gateway) Expire(id string) error {
-	return g.turn(anyones(id), Payment{Silent: true}, "gateway", end(statusExpired))
-}
-
-// Decline makes the payment of an order fail for good. The vendor is not known
-// to call back for it.
-func (g *Gateway) Decline(id string) error {
-	return g.turn(anyones(id), Payment{Silent: true}, "payer", end(statusDeclined))
 }
 
 func end(status api.OrderStatus) func(*row) (api.OrderStatus, error) {
@@ -753,13 +731,6 @@ func end(status api.OrderStatus) func(*row) (api.OrderStatus, error) {
 		}
 		return status, nil
 	}
-}
-
-// Refund gives a payer money back from the gateway's side, as a merchant does
-// in the vendor's web site. It returns the refund. The vendor is not known to
-// call back for it.
-func (g *Gateway) Refund(id string, amount field.Cents) (Order, error) {
-	return g.giveBack(anyones(id), amount, "gateway")
 }
 
 func (g *Gateway) giveBack(find finder, amount field.Cents, by string) (Order, error) {

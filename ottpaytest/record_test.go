@@ -24,7 +24,7 @@ func scene(t *testing.T, change ...func(*ottpaytest.Config)) *ottpaytest.Gateway
 	t.Helper()
 	clock := ottpaytest.NewManualClock(noon)
 	g := newGateway(t, append([]func(*ottpaytest.Config){func(c *ottpaytest.Config) {
-		c.Clock, c.Now, c.After, c.Seed = clock, nil, nil, 7
+		c.Clock, c.Seed = clock, 7
 		c.Redelivery = []time.Duration{time.Hour}
 	}}, change...)...)
 	if _, err := g.AddMerchant(ottpaytest.MerchantConfig{ID: "TS00000002", SignKeys: []string{secondKey}, ConvenienceFee: 5}); err != nil {
@@ -35,7 +35,7 @@ func scene(t *testing.T, change ...func(*ottpaytest.Config)) *ottpaytest.Gateway
 	order(t, g, "A2", bad.URL)
 	order(t, g, "A3", "https://shop.example/")
 	for _, id := range []string{"A1", "A2"} {
-		if err := g.PayWith(id, ottpaytest.Payment{Tip: 3, Extra: map[string]any{"remarks": "张三", "tip": nil, "level": 5}}); err != nil {
+		if err := g.Merchant(merchantID).Pay(id, ottpaytest.Payment{Tip: 3, Extra: map[string]any{"remarks": "张三", "tip": nil, "level": 5}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -51,7 +51,7 @@ func scene(t *testing.T, change ...func(*ottpaytest.Config)) *ottpaytest.Gateway
 	if _, err := g.Arm(ottpaytest.Fault{Callback: ottpaytest.CallbackDrop, Order: "A9", Times: 3, By: "test"}); err != nil {
 		t.Fatal(err)
 	}
-	g.Fail(api.ActionREFUND, ottpaytest.Fault{Kind: ottpaytest.FaultHTML, Status: 503, Times: -1, Delay: time.Second})
+	arm(t, g, ottpaytest.Fault{Action: api.ActionREFUND, Kind: ottpaytest.FaultHTML, Status: 503, Times: -1, Delay: time.Second})
 	set := g.Settings()
 	set.Lenient, set.Without = true, ottpaytest.QuirkBlanks
 	g.Configure(set)
@@ -86,7 +86,7 @@ func save(t *testing.T, g *ottpaytest.Gateway, merchant string) string {
 func empty(t *testing.T, change ...func(*ottpaytest.Config)) *ottpaytest.Gateway {
 	t.Helper()
 	return newGateway(t, append([]func(*ottpaytest.Config){func(c *ottpaytest.Config) {
-		c.Clock, c.Now, c.After, c.Seed = ottpaytest.NewManualClock(noon.Add(-time.Hour)), nil, nil, 7
+		c.Clock, c.Seed = ottpaytest.NewManualClock(noon.Add(-time.Hour)), 7
 		c.Merchants = map[string][]string{"TS00000002": {secondKey}}
 	}}, change...)...)
 }
@@ -201,7 +201,7 @@ func torn(t *testing.T, record string, step, want int) {
 		if n%step != 0 && n < len(record)-200 {
 			continue
 		}
-		g, err := ottpaytest.New(ottpaytest.Config{MerchantID: merchantID, SignKey: signKey, Callbacks: roundTripper(nowhere), Now: func() time.Time { return noon }})
+		g, err := ottpaytest.New(ottpaytest.Config{MerchantID: merchantID, SignKey: signKey, Callbacks: roundTripper(nowhere), Clock: ottpaytest.NewManualClock(noon)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -170,7 +170,7 @@ func TestMany(t *testing.T) {
 		t.Errorf("%d requests", len(kept))
 	}
 	for i, r := range kept {
-		if r.OrderID != fmt.Sprintf("ORDER%08d", orders/2-len(kept)+i) || !strings.Contains(string(r.Payload), r.OrderID) {
+		if r.Order != fmt.Sprintf("ORDER%08d", orders/2-len(kept)+i) || !strings.Contains(string(r.Plaintext), r.Order) {
 			t.Fatalf("request %d: %+v", i, r)
 		}
 		if k := g.Merchant(merchantID); i%997 == 0 {
@@ -178,7 +178,7 @@ func TestMany(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if o, err := k.Open(e.Sealed); err != nil || string(o.Plaintext) != string(r.Payload) {
+			if o, err := k.Open(e.Sealed); err != nil || string(o.Plaintext) != string(r.Plaintext) {
 				t.Fatalf("request %d: %v", i, err)
 			}
 		}

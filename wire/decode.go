@@ -34,25 +34,6 @@ func (e *MisfitError) Error() string {
 	return "wire: member " + e.Member + " does not fit a " + e.Type
 }
 
-// Unmarshal parses one object as [Parse] does and decodes it into v as
-// [Decoder.Decode] does. Where many objects are decoded into one type, a Decoder
-// costs less.
-func Unmarshal(data []byte, v any) error {
-	var m Members
-	if err := Parse(data, &m); err != nil {
-		return err
-	}
-	t := reflect.TypeOf(v)
-	if t == nil || t.Kind() != reflect.Pointer {
-		return errors.New("wire: Unmarshal needs a pointer")
-	}
-	d, err := NewDecoder(t.Elem())
-	if err != nil {
-		return err
-	}
-	return d.Decode(&m, v)
-}
-
 // Decoder decodes objects into a Go type. It is for the types of a program that
 // receives messages. It is safe for concurrent use.
 //

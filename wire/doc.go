@@ -3,7 +3,7 @@
 // program that handles payments does not need it.
 //
 // [Parse] reads one object and indexes its members. A [Reader] walks them, a
-// [Writer] writes them, and [Decode] puts them into a struct.
+// [Writer] writes them, and a [Decoder] puts them into a struct.
 //
 // # Why not encoding/json
 //

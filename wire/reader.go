@@ -61,14 +61,11 @@ func (r *Reader) value() string {
 	return r.text[e.at:e.end]
 }
 
-// Null reports whether the current value is null.
-func (r *Reader) Null() bool { return r.value() == "null" }
-
 // String returns the text of the current value, which must be a string.
 func (r *Reader) String() string {
 	text, ok := r.members.TextIn(r.text, r.n-1)
 	if !ok {
-		r.Fail(fmt.Errorf("%s: not a string", r.Name()))
+		r.fail(fmt.Errorf("%s: not a string", r.Name()))
 	}
 	return text
 }
@@ -93,8 +90,8 @@ func (r *Reader) Unknown() {
 	r.unknown[r.Name()] = r.Raw()
 }
 
-// Fail ends the walk with an error, unless there is one already.
-func (r *Reader) Fail(err error) {
+// fail ends the walk with an error, unless there is one already.
+func (r *Reader) fail(err error) {
 	if r.err == nil {
 		r.err = err
 	}

@@ -92,13 +92,10 @@ func TestReaderErrorNamesTheMemberOnly(t *testing.T) {
 		t.Errorf("the first error is not that of the twins: %v", err)
 	}
 	r := wire.NewReader([]byte(`{"a":1,"b":2}`))
-	first := errors.New("first")
-	for r.Next() {
-		r.Fail(first)
-		r.Fail(errors.New("second"))
-	}
-	if _, err := r.Close(); err != first {
-		t.Errorf("got %v", err)
+	r.Next()
+	_, _ = r.String(), r.Next()
+	if _, err := r.Close(); err == nil || !strings.Contains(err.Error(), "a: ") {
+		t.Errorf("got %v, want the first error", err)
 	}
 }
 
@@ -107,7 +104,7 @@ func TestReaderText(t *testing.T) {
 	r := wire.NewReader([]byte(`{"a":null,"b":"\u0078","c":1.50,"d":-2,"e":"","f":true}`))
 	var got []string
 	for r.Next() {
-		if r.Null() {
+		if string(r.Raw()) == "null" {
 			got = append(got, "null")
 			continue
 		}

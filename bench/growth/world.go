@@ -167,7 +167,9 @@ func runWorld(cfg worldConfig) error {
 	}
 	stop()
 	evil.Wait()
-	w.gateway.Heal()
+	for _, f := range w.gateway.Armed() {
+		w.gateway.Disarm(f.ID)
+	}
 	settled, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	if err := w.settle(settled, orders); err != nil {

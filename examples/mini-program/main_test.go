@@ -135,7 +135,7 @@ func (s *stage) control() http.Handler {
 		if err != nil {
 			return nil, err
 		}
-		return nil, s.gateway.PayWith(id, ottpaytest.Payment{Silent: r.FormValue("silent") != ""})
+		return nil, s.gateway.Merchant(demoMerchant).Pay(id, ottpaytest.Payment{Silent: r.FormValue("silent") != ""})
 	})
 	handle("/booked", func(r *http.Request) (any, error) {
 		return map[string]int{"booked": s.shop.booked(r.FormValue("order"))}, nil
@@ -159,8 +159,7 @@ func (s *stage) control() http.Handler {
 		return nil, nil
 	})
 	handle("/gateway-drops-next", func(*http.Request) (any, error) {
-		s.gateway.Fail(api.ActionMAPPPAY, ottpaytest.Fault{Kind: ottpaytest.FaultDrop})
-		return nil, nil
+		return s.gateway.Arm(ottpaytest.Fault{Kind: ottpaytest.FaultDrop, Action: api.ActionMAPPPAY})
 	})
 	return mux
 }

@@ -130,7 +130,10 @@ func pay(ctx context.Context, observer *ottpayotel.Observer) error {
 	if _, err := client.StatusQuery(ctx, &api.StatusQueryRequest{OrderID: order}); err != nil {
 		return err
 	}
-	gateway.Fail(api.ActionREFUND, ottpaytest.Fault{Kind: ottpaytest.FaultHTML, Status: http.StatusBadGateway})
+	outage := ottpaytest.Fault{Kind: ottpaytest.FaultHTML, Action: api.ActionREFUND, Status: http.StatusBadGateway}
+	if _, err := gateway.Arm(outage); err != nil {
+		return err
+	}
 	_, err = client.Refund(ctx, &api.RefundRequest{OriOrderID: order, RefundAmt: 500})
 	if !errors.Is(err, ottpay.ErrUnknownOutcome) {
 		return fmt.Errorf("the refund: %v", err)

@@ -86,7 +86,7 @@ func TestRun(t *testing.T) {
 	if want := gateway.URL + "/pay/" + merchantID + "/" + order.ID; content != want {
 		t.Errorf("the code says %q, want %q", content, want)
 	}
-	if err := gateway.PayWith(order.ID, ottpaytest.Payment{Silent: true}); err != nil {
+	if err := gateway.Merchant(merchantID).Pay(order.ID, ottpaytest.Payment{Silent: true}); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-ended; err != nil {

@@ -72,7 +72,9 @@ func TestCanary(t *testing.T) {
 	post("/-/api/v1/orders/"+merchantID, `{"action":"inAppPay","data":{"userId":"wx1","amount":"100","bizType":"WECHATPAY","merchant_id":"TS00000001","operator_id":"0000000001","call_back_url":"`+s.URL+`","order_id":"I1"}}`)
 	post("/processV2?merCode="+merCode, `{"action":"H5PAY"`)
 	post("/x/inAppPay?merCode="+merCode, `{}`)
-	b.g.Fail("", ottpaytest.Fault{Kind: ottpaytest.FaultWrongKey})
+	if _, err := b.g.Arm(ottpaytest.Fault{Kind: ottpaytest.FaultWrongKey}); err != nil {
+		t.Fatal(err)
+	}
 	post("/-/api/v1/orders/"+merchantID, jsonText(h5("A9", s.URL)))
 	for i := range 3 {
 		post(fmt.Sprint("/-/api/v1/orders/", merchantID, "/A", i, "/pay"), `{"extra":{"remarks":"hello"}}`)

@@ -78,7 +78,9 @@ func TestShutdown(t *testing.T) {
 	base := "http://" + address
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
-	g.Fail("", ottpaytest.Fault{Kind: ottpaytest.FaultHang})
+	if _, err := g.Arm(ottpaytest.Fault{Kind: ottpaytest.FaultHang}); err != nil {
+		t.Fatal(err)
+	}
 	ended := make(chan string, 3)
 	for name, path := range map[string]string{"stream": "/-/events", "wait": "/-/api/v1/wait?for=paid&timeout=1m"} {
 		go func() {

@@ -225,6 +225,10 @@ func (a *app) sandbox(ctx context.Context, f *sandboxFlags) error {
 	_ = g.Wait(grace) // deliveries under way
 	_ = server.Shutdown(grace)
 	<-followed
+	g.Close()
+	if err := g.StateError(); err != nil {
+		return &Failure{Code: CodeMachine, Kind: KindIO, Message: fmt.Sprintf("the state file %s is not complete: %s", f.state, cause(err))}
+	}
 	return nil
 }
 

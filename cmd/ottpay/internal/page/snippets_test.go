@@ -74,7 +74,7 @@ func TestGoSnippets(t *testing.T) {
 		}
 	}
 	id := s.make(api.ActionH5PAY, nil)
-	if err := s.g.PayWith(id, ottpaytest.Payment{Tip: 100, Extra: map[string]any{"remarks": "\"quotes\" `and` 张三\n", "n": 1, "o": map[string]any{"a": nil}}}); err != nil {
+	if err := s.g.Merchant(merchantID).Pay(id, ottpaytest.Payment{Tip: 100, Extra: map[string]any{"remarks": "\"quotes\" `and` 张三\n", "n": 1, "o": map[string]any{"a": nil}}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.g.Wait(t.Context()); err != nil {
