@@ -101,7 +101,7 @@ type Error struct {
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("ottpay: ")
-	if _, known := api.LookupAction(string(e.Action)); known || e.Action == ActionInAppPay || e.Action == e.order.info.Name {
+	if _, known := api.LookupAction(string(e.Action)); known || e.Action == ActionInAppPay || e.Action != "" && e.Action == e.order.info.Name {
 		b.WriteString(string(e.Action) + ": ")
 	}
 	switch meaning := e.Code.Message(); {
@@ -123,7 +123,7 @@ func (e *Error) Error() string {
 		b.WriteString(": " + detail)
 	}
 	switch {
-	case e.NotSent:
+	case e.Is(ErrNotSent):
 		b.WriteString(": " + ErrNotSent.Error())
 	case e.query: // it may be put again
 	case e.unknown():

@@ -1,10 +1,12 @@
 package ottpay_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -112,6 +114,129 @@ func TestInAppPay(t *testing.T) {
 	for _, bad := range []*ottpay.InAppPayRequest{nil, {}, {AppID: "wx1", Amount: 1, CallBackURL: "http://x"}, {AppID: "wx1", CallBackURL: "https://x"}, {AppID: "wx1", Amount: 1, CallBackURL: "https://x", OrderID: "ü"}} {
 		if _, err := newClient(t, b.config()).InAppPay(t.Context(), bad); !errors.Is(err, ottpay.ErrNotSent) || !errors.Is(err, ottpay.ErrCaller) {
 			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// TestInAppPayAsks: what goes out, where it goes, and what does not go at all.
+func TestInAppPayAsks(t *testing.T) {
+	t.Parallel()
+	const good = `{"rsp_code":"success","appId":"wx1","nonceStr":"n","package_":"Sign=WXPay","partnerId":"p","prepayId":"pre","timeStamp":"1586927298"}`
+	for name, tt := range map[string]struct {
+		change func(*ottpay.InAppPayRequest, *ottpay.Config)
+		member string
+		want   string // of the member; "" is not sent
+		bad    bool   // nothing is sent
+	}{
+		"a tip":               {func(r *ottpay.InAppPayRequest, _ *ottpay.Config) { r.Tip = 1 }, "tip", "1", false},
+		"no tip":              {func(*ottpay.InAppPayRequest, *ottpay.Config) {}, "tip", "", false},
+		"a shop":              {func(r *ottpay.InAppPayRequest, _ *ottpay.Config) { r.ShopID = "S1" }, "shopId", "S1", false},
+		"an operator":         {func(r *ottpay.InAppPayRequest, _ *ottpay.Config) { r.OperatorID = "7" }, "operator_id", "7", false},
+		"the operator alone":  {func(r *ottpay.InAppPayRequest, c *ottpay.Config) { r.OperatorID, c.OperatorID = "7", "" }, "operator_id", "7", false},
+		"the callback":        {func(*ottpay.InAppPayRequest, *ottpay.Config) {}, "call_back_url", "https://shop.example/ottpay", false},
+		"the channel":         {func(*ottpay.InAppPayRequest, *ottpay.Config) {}, "bizType", "WECHATPAY", false},
+		"a negative tip":      {func(r *ottpay.InAppPayRequest, _ *ottpay.Config) { r.Tip = -1 }, "", "", true},
+		"no operator":         {func(_ *ottpay.InAppPayRequest, c *ottpay.Config) { c.OperatorID = "" }, "", "", true},
+		"no app":              {func(r *ottpay.InAppPayRequest, _ *ottpay.Config) { r.AppID = "" }, "", "", true},
+		"an app not in UTF-8": {func(r *ottpay.InAppPayRequest, _ *ottpay.Config) { r.AppID = "\xff" }, "", "", true},
+		"no randomness":       {func(r *ottpay.InAppPayRequest, c *ottpay.Config) { r.OrderID, c.Rand = "", strings.NewReader("") }, "", "", true},
+	} {
+		var got map[string]string
+		var url string
+		b := newBase(t, nil)
+		b.plain = func(body []byte) (*http.Response, error) {
+			err := json.Unmarshal(body, &got)
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(good))}, err
+		}
+		cfg := b.config()
+		cfg.Base = roundTripper(func(r *http.Request) (*http.Response, error) {
+			url = r.URL.String()
+			return b.RoundTrip(r)
+		})
+		req := &ottpay.InAppPayRequest{AppID: "wx1", Amount: 100, CallBackURL: "https://shop.example/ottpay", OrderID: "O1"}
+		tt.change(req, &cfg)
+		given := *req
+		resp, err := newClient(t, cfg).InAppPay(t.Context(), req)
+		if tt.bad {
+			if !errors.Is(err, ottpay.ErrNotSent) || !errors.Is(err, ottpay.ErrCaller) || resp != nil || got != nil {
+				t.Errorf("%s: got %v, sent %v", name, err, got)
+			}
+			continue
+		}
+		if err != nil || resp.PrepayID != "pre" || resp.PaySign != "" || resp.TradeNo != "" {
+			t.Errorf("%s: got %v, %v", name, resp, err)
+		}
+		if text, sent := got[tt.member]; text != tt.want || sent != (tt.want != "") {
+			t.Errorf("%s: %s is %q", name, tt.member, text)
+		}
+		if url != "https://mppay.ottpay.com/inAppPay" || *req != given {
+			t.Errorf("%s: sent to %s; the request became %+v", name, url, *req)
+		}
+	}
+}
+
+// TestInAppPayNeedsEveryMember: an app cannot open WeChat with less, and the order
+// may be there.
+func TestInAppPayNeedsEveryMember(t *testing.T) {
+	t.Parallel()
+	whole := map[string]string{
+		"appId": "wx1", "nonceStr": "n", "package_": "Sign=WXPay", "partnerId": "p", "prepayId": "pre", "timeStamp": "1586927298", "paySign": "SIGN", "tradeNo": "T1",
+	}
+	for missing, want := range map[string]error{
+		"": nil, "paySign": nil, "tradeNo": nil,
+		"appId": ottpay.ErrInvalid, "nonceStr": ottpay.ErrInvalid, "package_": ottpay.ErrInvalid,
+		"partnerId": ottpay.ErrInvalid, "prepayId": ottpay.ErrInvalid, "timeStamp": ottpay.ErrInvalid,
+	} {
+		b := newBase(t, nil)
+		var id string
+		b.plain = func(body []byte) (*http.Response, error) {
+			var sent map[string]string
+			err := json.Unmarshal(body, &sent)
+			id = sent["order_id"]
+			answer := maps.Clone(whole)
+			delete(answer, missing)
+			text, _ := json.Marshal(answer)
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(bytes.NewReader(text))}, err
+		}
+		resp, err := newClient(t, b.config()).InAppPay(t.Context(), &ottpay.InAppPayRequest{AppID: "wx1", Amount: 100, CallBackURL: "https://shop.example/ottpay"})
+		if len(id) != 20 {
+			t.Errorf("the order's id is %q", id)
+		}
+		if want == nil {
+			if err != nil || resp.PaySign != answered(whole["paySign"], missing == "paySign") || resp.TradeNo != answered("T1", missing == "tradeNo") {
+				t.Errorf("without %q: got %+v, %v", missing, resp, err)
+			}
+			continue
+		}
+		var failed *ottpay.Error
+		if !errors.Is(err, want) || !errors.Is(err, ottpay.ErrUnknownOutcome) || resp != nil || !errors.As(err, &failed) || failed.OrderID != id {
+			t.Errorf("without %q: got %v, %v", missing, resp, err)
+		}
+	}
+}
+
+// answered is text, or "" if the answer lacks it.
+func answered(text string, missing bool) string {
+	if missing {
+		return ""
+	}
+	return text
+}
+
+// TestInAppPayShowsNoSecret: neither the request nor the answer prints what it holds.
+func TestInAppPayShowsNoSecret(t *testing.T) {
+	t.Parallel()
+	req := ottpay.InAppPayRequest{OrderID: "O1", AppID: "CANARY", CallBackURL: "https://shop.example/CANARY"}
+	resp := ottpay.InAppPayResponse{PaySign: "CANARY", PrepayID: "CANARY"}
+	var log lockedBuffer
+	log.logger().Info("x", "req", req, "pointer", &req, "resp", resp, "another", &resp)
+	if text := log.String(); strings.Contains(text, "CANARY") || !strings.Contains(text, "req.order_id=O1 pointer.order_id=O1 resp=InAppPayResponse another=InAppPayResponse") {
+		t.Errorf("logged %s", text)
+	}
+	const want = `InAppPayRequest of order "O1" InAppPayResponse`
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
+		if got := fmt.Sprintf(verb+" "+verb, req, &resp); got != want {
+			t.Errorf("%s: %s", verb, got)
 		}
 	}
 }

@@ -197,6 +197,11 @@ func TestScratchKeepsNothing(t *testing.T) {
 	wrongLarge := sealedLarge
 	wrongLarge.MD5 = strings.ToLower(sealedLarge.MD5)
 	medium := []byte(`{"a":"` + strings.Repeat("x", 4000) + `"}`) // its Base64 is large
+	small := []byte(`{"a":"` + strings.Repeat("x", 3000) + `"}`)
+	sealedSmall, err := key.Seal(small)
+	if err != nil {
+		t.Fatal(err)
+	}
 	used := false
 	for name, fn := range map[string]func(){
 		"Open":            func() { key.Open(sealed) },
@@ -219,6 +224,10 @@ func TestScratchKeepsNothing(t *testing.T) {
 	}
 	if !used {
 		t.Error("no scratch space was used again")
+	}
+	key.Open(sealedSmall)
+	if memory, ok := key.Scratch(); ok && len(memory) < 2*len(small) {
+		t.Errorf("only %d bytes are cleared after a message of %d: not those that it was decrypted into", len(memory), len(small))
 	}
 }
 
