@@ -89,7 +89,7 @@ func load(ctx context.Context, o options, pattern string) (*pkg, error) {
 	}
 	overlay := map[string]string{}
 	for i, name := range listed.GoFiles {
-		if strings.HasSuffix(name, ".gen.go") || o.file != "" && name != o.file {
+		if strings.HasSuffix(name, ".gen.go") || o.file != "" && !slices.Contains(strings.Split(o.file, ","), name) {
 			continue
 		}
 		src, err := p.mutate(name, files[i], sources[name])

@@ -3,7 +3,7 @@
 // the changes that no test noticed.
 //
 //	go run ./tools/mutate ./envelope ./wire
-//	go run ./tools/mutate -file refund.go .
+//	go run ./tools/mutate -file refund.go,retry.go .
 //	go run ./tools/mutate -by ./crosstest -only 'SQL|Journal' ./internal/sqldb
 //
 // All mutants of a package are compiled into one test binary and switched on by
@@ -31,7 +31,7 @@ import (
 
 type options struct {
 	dir         string // of the repository
-	file        string // only this file, if not empty
+	file        string // only these files, with commas between; "": all
 	min         float64
 	equivalents string
 	out         string
@@ -45,7 +45,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.file, "file", "", "only the mutants of this file")
+	flag.StringVar(&o.file, "file", "", "only the mutants of these files, with commas between")
 	flag.Float64Var(&o.min, "min", 0, "fail if a file has fewer killed mutants, in percent")
 	flag.StringVar(&o.equivalents, "equivalents", "tools/mutate/equivalents.txt", "the mutants that cannot change the behaviour, with reasons")
 	flag.StringVar(&o.out, "out", "", "write the survivors to this file instead of printing them")
