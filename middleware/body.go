@@ -33,9 +33,7 @@ func (w *Webhook) readBody(rw http.ResponseWriter, rec *record) *Refusal {
 		room := make([]byte, 0, firstRoom)
 		rec.room = &room
 	}
-	bound := boundReading(rw, r)
-	body, longer, err := readAtMost(r.Body, (*rec.room)[:0], maxCallback)
-	bound.end(err == nil)
+	body, longer, err := w.readInTime(rw, r, (*rec.room)[:0])
 	rec.body = body
 	limit := limitInFront(err)
 	switch {
@@ -58,6 +56,16 @@ func (w *Webhook) readBody(rw http.ResponseWriter, rec *record) *Refusal {
 		return rec.refuse(http.StatusRequestTimeout, ReasonBodySlow)
 	}
 	return rec.refuse(http.StatusBadRequest, ReasonBodyUnreadable)
+}
+
+// readInTime reads at most maxCallback bytes of the body, see readAtMost, in
+// the time that a body may take.
+func (w *Webhook) readInTime(rw http.ResponseWriter, r *http.Request, room []byte) (body []byte, longer bool, err error) {
+	bound, read := w.boundReading(rw, r), false
+	defer func() { w.unbound(bound, read) }() // also if the body panics: the connection goes on
+	body, longer, err = readAtMost(r.Body, room, maxCallback)
+	read = err == nil
+	return body, longer, err
 }
 
 // limitInFront returns how long a body something in front lets be, if that is
@@ -137,11 +145,8 @@ type bound struct {
 	ended, fired bool
 }
 
-// bounds are of readings that have ended before their time.
-var bounds sync.Pool // of *bound
-
 // boundReading returns nil if the connection has no deadlines.
-func boundReading(rw http.ResponseWriter, r *http.Request) *bound {
+func (w *Webhook) boundReading(rw http.ResponseWriter, r *http.Request) *bound {
 	if rw == nil || !hasDeadlines(rw) {
 		return nil
 	}
@@ -149,7 +154,7 @@ func boundReading(rw http.ResponseWriter, r *http.Request) *bound {
 	if deadline, ok := r.Context().Deadline(); ok {
 		wait = min(wait, time.Until(deadline))
 	}
-	b, ok := bounds.Get().(*bound)
+	b, ok := w.bounds.Get().(*bound)
 	if !ok {
 		b = &bound{connection: http.NewResponseController(rw)}
 		b.timer = time.AfterFunc(wait, b.fire)
@@ -169,15 +174,15 @@ func (b *bound) fire() {
 	}
 }
 
-// end stops the clock. If it has struck, the deadline stays, so that the server
-// does not wait for the rest, unless all of the body was read.
-func (b *bound) end(read bool) {
+// unbound stops the clock. If it has struck, the deadline stays, so that the
+// server does not wait for the rest, unless all of the body was read.
+func (w *Webhook) unbound(b *bound, read bool) {
 	if b == nil {
 		return
 	}
 	if b.timer.Stop() { // fire has not been called and will not be
 		b.connection = nil
-		bounds.Put(b)
+		w.bounds.Put(b)
 		return
 	}
 	b.mu.Lock()

@@ -77,6 +77,66 @@ func TestDeadlineOfTheContext(t *testing.T) {
 	}
 }
 
+// timed is an answer whose connection has deadlines.
+type timed struct {
+	*httptest.ResponseRecorder
+	deadlines atomic.Int32 // how often one was set
+}
+
+func (w *timed) SetReadDeadline(time.Time) error {
+	w.deadlines.Add(1)
+	return nil
+}
+
+// readFunc is a body.
+type readFunc func() (int, error)
+
+func (f readFunc) Read([]byte) (int, error) { return f() }
+
+// TestBodyThatEnds: once the body has been read, however that ended, its time-out
+// leaves the connection alone. Another request may be on it.
+func TestBodyThatEnds(t *testing.T) {
+	t.Parallel()
+	for name, read := range map[string]readFunc{
+		"EOF":    func() (int, error) { return 0, io.EOF },
+		"error":  func() (int, error) { return 0, io.ErrUnexpectedEOF },
+		"panic":  func() (int, error) { panic("a body") },
+		"Goexit": func() (int, error) { runtime.Goexit(); return 0, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				rw := &timed{ResponseRecorder: httptest.NewRecorder()}
+				h := new(shop).behind(newWebhook(t, nil))
+				go h.ServeHTTP(rw, httptest.NewRequest(http.MethodPost, "/", read))
+				time.Sleep(time.Minute)
+				if n := rw.deadlines.Load(); n != 0 || rw.Code == 200 {
+					t.Errorf("answer %d, %d deadlines were set", rw.Code, n)
+				}
+			})
+		})
+	}
+}
+
+// TestBodyInBubbles: a timer of a synctest bubble must not be set outside of it.
+// The runtime would end the program.
+func TestBodyInBubbles(t *testing.T) {
+	t.Parallel()
+	body := callback(t, paid)
+	deliver := func(t *testing.T) {
+		rw := &timed{ResponseRecorder: httptest.NewRecorder()}
+		h := new(shop).behind(newWebhook(t, nil))
+		h.ServeHTTP(rw, httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body)))
+		if rw.Code != 200 {
+			t.Errorf("answer %d", rw.Code)
+		}
+	}
+	for range 10 {
+		synctest.Test(t, deliver)
+		deliver(t)
+	}
+}
+
 // TestCutOff: a body that the sender cuts off is not slow, and an empty one is
 // no proof that something has read it.
 func TestCutOff(t *testing.T) {

@@ -26,6 +26,7 @@ type Webhook struct {
 	decoy    envelope.Key // opened in place of an unknown merchant's
 	splices  *splice.Detector
 	bodies   sync.Pool // of *[]byte
+	bounds   sync.Pool // of *bound, whose readings have ended before their time
 	lines    sampler
 	opened   merchants
 	bracket  dedupe.Bracket
