@@ -786,3 +786,55 @@ func TestNotSentIsNotUnknown(t *testing.T) {
 		t.Errorf("got %v, matches %s", err, got)
 	}
 }
+
+// closer counts how often it is told to close idle connections.
+type closer struct {
+	http.RoundTripper
+	closed int
+}
+
+func (c *closer) CloseIdleConnections() { c.closed++ }
+
+// TestClientItself: printing a client shows nothing of it, closing reaches the
+// base, and the client of a terminal is another one.
+func TestClientItself(t *testing.T) {
+	t.Parallel()
+	base := new(closer)
+	client := newClient(t, ottpay.Config{MerchantID: merchant, OperatorID: "CANARY", Keys: staticKeys(t), Base: base})
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
+		if got := fmt.Sprintf(verb, client); got != "ottpay.Client" {
+			t.Errorf("%s: %s", verb, got)
+		}
+	}
+	client.ForMerchant("B2", "").CloseIdleConnections()
+	if base.closed != 1 {
+		t.Errorf("told %d times", base.closed)
+	}
+	if client.MerchantID() != merchant || client.ForTerminal("T1").MerchantID() != merchant || client.ForMerchant("B2", "").MerchantID() != "B2" {
+		t.Error("a client names another merchant")
+	}
+}
+
+// TestQueriesAndEffectsHaveTheirLimiters: neither takes from the other, and no
+// limiter limits nothing.
+func TestQueriesAndEffectsHaveTheirLimiters(t *testing.T) {
+	t.Parallel()
+	b := newBase(t, func(b *base, _ int, req opened) (*http.Response, error) {
+		return b.say("SUCCESS", `{"order_status":"success","order_id":"`+req.text("order_id")+`"}`)
+	})
+	for _, limited := range []api.Kind{api.KindEffect, api.KindQuery} {
+		cfg := b.config()
+		cfg.Limiter = func(_ string, kind api.Kind) middleware.Limiter {
+			if kind != limited {
+				return nil
+			}
+			return limiterFunc(func(context.Context) error { return errors.New("full") })
+		}
+		client := newClient(t, cfg)
+		_, effect := client.Refund(t.Context(), &api.RefundRequest{OriOrderID: "O1", RefundAmt: 5})
+		_, query := client.StatusQuery(t.Context(), &api.StatusQueryRequest{OrderID: "O1"})
+		if errors.Is(effect, middleware.ErrLimited) != (limited == api.KindEffect) || errors.Is(query, middleware.ErrLimited) != (limited == api.KindQuery) {
+			t.Errorf("%v limited: %v; %v", limited, effect, query)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -48,6 +49,12 @@ func TestResolve(t *testing.T) {
 		{"order stands", lost(api.ActionH5PAY), "SUCCESS", row("notpay"), ottpay.VerdictHappened, "STATUS_QUERY", false},
 		{"in-app order stands", lost(ottpay.ActionInAppPay), "SUCCESS", row("init"), ottpay.VerdictHappened, "STATUS_QUERY", false},
 		{"refunded since", lost(api.ActionACTIVEPAY), "SUCCESS", row("fully_refunded"), ottpay.VerdictHappened, "STATUS_QUERY", false},
+		{"partly refunded since", lost(api.ActionACTIVEPAY), "SUCCESS", row("partial_refunded"), ottpay.VerdictHappened, "STATUS_QUERY", false},
+		{"reversed since", lost(api.ActionPASSIVEPAY), "SUCCESS", row("fully_reversal"), ottpay.VerdictHappened, "STATUS_QUERY", false},
+		{"order under way", lost(api.ActionH5PAY), "SUCCESS", row("processing"), ottpay.VerdictHappened, "STATUS_QUERY", false},
+		{"scan held", lost(api.ActionPASSIVEPAY), "SUCCESS", row("authorised"), ottpay.VerdictUnknown, "STATUS_QUERY", false},
+		{"refund not paid", lost(api.ActionREFUND), "SUCCESS", row("notpay"), ottpay.VerdictUnknown, "STATUS_QUERY", false},
+		{"the query is refused", lost(api.ActionH5PAY), "PARAM_INVALID", "", ottpay.VerdictUnknown, "STATUS_QUERY", false},
 		{"closed", lost(api.ActionACTIVEPAY), "SUCCESS", row("orderclosed"), ottpay.VerdictDidNotHappen, "STATUS_QUERY", false},
 		{"scan failed", lost(api.ActionPASSIVEPAY), "SUCCESS", row("failure"), ottpay.VerdictDidNotHappen, "STATUS_QUERY", false},
 		{"scan under way", lost(api.ActionPASSIVEPAY), "SUCCESS", row("processing"), ottpay.VerdictUnknown, "STATUS_QUERY", false},
@@ -465,6 +472,60 @@ func TestResolveOrder(t *testing.T) {
 		t.Errorf("no id: %v, %v", res, err)
 	}
 }
+
+// TestResolveAsksAgain: what the gateway says of one query need not be what it says
+// of the next. Only a query that this client cannot send ends the asking.
+func TestResolveAsksAgain(t *testing.T) {
+	t.Parallel()
+	const paid = `{"order_id":"O1","order_status":"success","total_amount":500}`
+	for name, first := range map[string]func(*base) (*http.Response, error){
+		"refused":            func(b *base) (*http.Response, error) { return b.say("PARAM_INVALID", "") },
+		"refused, with data": func(b *base) (*http.Response, error) { return b.say("PARAM_INVALID", `{"order_id":"O1"}`) },
+		"no such order":      func(b *base) (*http.Response, error) { return b.say("NO_SUCH_ORDER", "") },
+		"a redirect":         func(*base) (*http.Response, error) { return status(302, "") },
+		"another order": func(b *base) (*http.Response, error) {
+			return b.say("SUCCESS", `{"order_id":"O2","order_status":"closed"}`)
+		},
+		"no connection": func(*base) (*http.Response, error) { return nil, &net.OpError{Op: "dial", Err: io.EOF} },
+	} {
+		b := newBase(t, func(b *base, n int, _ opened) (*http.Response, error) {
+			if n == 1 {
+				return first(b)
+			}
+			return b.say("SUCCESS", paid)
+		})
+		cfg := b.config()
+		cfg.Attempts = 1
+		cfg.Sleep = func(context.Context, time.Duration) error { return nil }
+		if res, err := newClient(t, cfg).Resolve(t.Context(), lost(api.ActionH5PAY)); err != nil || !res.Paid() || b.n != 2 {
+			t.Errorf("%s: got %+v, %v after %d queries", name, res, err, b.n)
+		}
+	}
+	for name, change := range map[string]func(*ottpay.Config, *hooks){
+		"no keys": func(_ *ottpay.Config, h *hooks) {
+			h.keys = func(context.Context, string) ([]envelope.Key, error) { return nil, nil }
+		},
+		"a broken rule": func(cfg *ottpay.Config, _ *hooks) { cfg.Validator = refusesAll{} },
+	} {
+		b := newBase(t, func(*base, int, opened) (*http.Response, error) { t.Errorf("%s: asked", name); return nil, io.EOF })
+		cfg := b.config()
+		h := new(hooks)
+		cfg.Keys = h
+		cfg.Sleep = func(context.Context, time.Duration) error { t.Errorf("%s: waits", name); return context.Canceled }
+		change(&cfg, h)
+		if h.keys == nil {
+			h.keys = staticKeys(t).Keys
+		}
+		if res, err := newClient(t, cfg).Resolve(t.Context(), lost(api.ActionH5PAY)); err == nil || res.Verdict != ottpay.VerdictUnknown {
+			t.Errorf("%s: got %+v, %v", name, res, err)
+		}
+	}
+}
+
+// refusesAll is a Validator that admits nothing.
+type refusesAll struct{}
+
+func (refusesAll) StructCtx(context.Context, any) error { return errors.New("no") }
 
 // TestResolveComparesTheAmount: what stands under the order's id is not what was
 // asked for. A fee or a tip may have been added.
