@@ -58,7 +58,7 @@ func refusals(ctx context.Context, p *page, handler http.Handler, log *lines, n 
 	peak = peak.most(live())
 
 	p.printf("\n### Forgeries\n\n")
-	p.printf("%s posts, without a network. All but the last but one, a replay, come from senders who do not know the sign key.\n", thousands(int64(each*len(all))))
+	p.printf("%s posts, without a network.\nAll but the last but one, a replay, come from senders who do not know the sign key.\n", thousands(int64(each*len(all))))
 	p.printf("\n| | posts | µs each | believed | at most |\n| --- | ---: | ---: | ---: | ---: |\n")
 	for i, f := range all {
 		p.printf("| %s | %s | %.2f | %s |\n", f.name, thousands(int64(each)), float64(took[i].Nanoseconds())/float64(max(1, each))/1000,
@@ -94,7 +94,7 @@ func foreign(_ context.Context, p *page, endpoint func(middleware.Keys, *lines) 
 		handler.ServeHTTP(&status{header: http.Header{}}, posts[i%merchants].request())
 	}
 	minutes := int64(time.Since(start)/time.Minute) + 1
-	p.printf("\n%s more name %s known merchants in turn, of whom none has had a callback that opened. Each of them may be one whose sign key is wrong here, so the log names each, three times a minute.\n", thousands(int64(n)), thousands(int64(merchants)))
+	p.printf("\n%s more name %s known merchants in turn, of whom none has had a callback that opened.\nEach of them may be one whose sign key is wrong here, so the log names each, three times a minute.\n", thousands(int64(n)), thousands(int64(merchants)))
 	p.printf("\n| | | at most |\n| --- | ---: | ---: |\n")
 	p.printf("| log lines | %s |\n", p.count("forgeries of many merchants: log lines", log.n.Load(), each*minutes*int64(min(merchants, kinds)+1)))
 	p.printf("| growth of the heap | %s |\n", p.bytes("forgeries of many merchants: growth of the heap", live().heap-before.heap, 4<<20))

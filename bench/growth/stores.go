@@ -39,7 +39,7 @@ func (k kept) fill(ctx context.Context, p *page, n int) error {
 		if err := k.tell(uint64(i)); err != nil {
 			return fmt.Errorf("%s: %w", k.name, err)
 		}
-		if (i+1)%max(1, n/20) == 0 {
+		if (i+1)%max(1, n/10) == 0 {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
@@ -140,7 +140,7 @@ func stores(ctx context.Context, p *page, all []kept, n int) error {
 	p.printf("\n### What is remembered\n\n")
 	p.printf("Each is told of %s distinct things, with its default capacity: %s IDs of %d bytes, and %s sources of %d bytes, as their documentation says.\n",
 		thousands(int64(n)), thousands(dedupe.DefaultCapacity), bytesPerID, thousands(sources), bytesPerSource)
-	p.printf("The heap is the largest of twenty looks, each after two garbage collections, less that before.\n\n")
+	p.printf("The heap is the largest of ten looks, each after two garbage collections, less that before.\n\n")
 	p.printf("| | told | µs each | heap | at most | kept | at most |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n")
 	for i := range all {
 		if err := all[i].fill(ctx, p, n); err != nil {
