@@ -58,13 +58,13 @@ func (f *figure) round(each time.Duration, fn func() error) (ns float64, err err
 	var before, after runtime.MemStats
 	for n := int64(1); ; n *= 2 {
 		runtime.ReadMemStats(&before)
-		start := time.Now()
+		start := processorTime()
 		for range n {
 			if err := fn(); err != nil {
 				return 0, err
 			}
 		}
-		took := time.Since(start)
+		took := processorTime() - start
 		runtime.ReadMemStats(&after)
 		if took >= each {
 			f.allocs, f.bytes = int64(after.Mallocs-before.Mallocs)/n, int64(after.TotalAlloc-before.TotalAlloc)/n

@@ -102,8 +102,13 @@ func run(ctx context.Context, o options, part string, measure func(context.Conte
 // growth measures everything but the soak.
 func growth(ctx context.Context, p *page, o options) error {
 	p.printf("## How cost grows\n\n")
-	machine(p, "go run ./bench/growth")
-	p.printf("\nTimes are medians of rounds that take turns. They have no bound; a figure of memory, log lines or goroutines above its bound fails the command.\n")
+	command := "go run ./bench/growth"
+	if o.only != "" {
+		command += " -only " + o.only
+	}
+	machine(p, command)
+	p.printf("\nTimes are those of the processors, garbage collection included, so that they depend little on what else the machine does; in the first two parts they are the medians of rounds that take turns.\n")
+	p.printf("They have no bound.\nA figure of memory, log lines or goroutines that is above its bound fails the command.\n")
 	t := timing{rounds: 6, each: 200 * time.Millisecond}
 	for _, m := range []struct {
 		name string

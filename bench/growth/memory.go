@@ -8,6 +8,8 @@ import (
 	"time"
 )
 
+var started = time.Now()
+
 // usage is what a process holds.
 type usage struct {
 	heap, stack int64 // bytes

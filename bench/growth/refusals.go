@@ -26,7 +26,7 @@ func refusals(ctx context.Context, p *page, handler http.Handler, log *lines, n 
 	took := make([]time.Duration, len(all))
 	believed := make([]int64, len(all))
 	give := func(i, times int) {
-		start := time.Now()
+		start := processorTime()
 		for range times {
 			rw.status = 0
 			handler.ServeHTTP(rw, posts[i].request())
@@ -34,7 +34,7 @@ func refusals(ctx context.Context, p *page, handler http.Handler, log *lines, n 
 				believed[i]++
 			}
 		}
-		took[i] += time.Since(start)
+		took[i] += processorTime() - start
 	}
 	for i := range all { // what is made once is no growth
 		give(i, 1)

@@ -33,7 +33,7 @@ type kept struct {
 func (k kept) fill(ctx context.Context, p *page, n int) error {
 	before := live()
 	peak := usage{}
-	start := time.Now()
+	start := processorTime()
 	var looking time.Duration
 	for i := range n {
 		if err := k.tell(uint64(i)); err != nil {
@@ -43,12 +43,12 @@ func (k kept) fill(ctx context.Context, p *page, n int) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			at := time.Now()
+			at := processorTime()
 			peak = peak.most(live())
-			looking += time.Since(at)
+			looking += processorTime() - at
 		}
 	}
-	took := time.Since(start) - looking
+	took := processorTime() - start - looking
 	most := int64(k.capacity) * k.bytesEach
 	length := " | " // it does not tell
 	if k.len != nil {
