@@ -243,3 +243,19 @@ func TestCheckoutOfTheAnswer(t *testing.T) {
 		}
 	}
 }
+
+// TestSettleAsksOnce: the answer that Settle learns from is the one that it
+// believes, also where no answer serves twice.
+func TestSettleAsksOnce(t *testing.T) {
+	t.Parallel()
+	asker := new(counter)
+	w := newWebhook(t, func(cfg *middleware.Config) {
+		cfg.Asker, cfg.AskWindow = asker, -1
+		cfg.Expect = func(context.Context, string) (field.Cents, error) { return 1999, nil }
+	})
+	var s shop
+	result, err := w.Settle(t.Context(), middleware.Order{Merchant: merchant, ID: "T1"}, s.handle)
+	if err != nil || result != middleware.ResultHandled || asker.asked.Load() != 1 {
+		t.Errorf("%s, %v, asked %d times", result, err, asker.asked.Load())
+	}
+}

@@ -3,14 +3,18 @@ package middleware_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ottpaykit/ottpay/envelope"
+	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/middleware"
 )
@@ -132,5 +136,180 @@ func TestSignKey(t *testing.T) {
 	}
 	if log.has("level=ERROR", "TS00000009") {
 		t.Errorf("a stranger's merchant is an error: %s", log)
+	}
+}
+
+// deliveries is an Observer that keeps what it is told.
+type deliveries struct{ got []middleware.DeliveryOutcome }
+
+func (o *deliveries) Delivery(r *http.Request) (context.Context, func(middleware.DeliveryOutcome)) {
+	return r.Context(), func(d middleware.DeliveryOutcome) { o.got = append(o.got, d) }
+}
+
+func (o *deliveries) Call(r *http.Request, _, _ string) (context.Context, func(middleware.CallOutcome)) {
+	return r.Context(), func(middleware.CallOutcome) {}
+}
+
+// TestObserver: the observer is told once of each delivery how it ended, how
+// long the handler took, and how old the notification was.
+func TestObserver(t *testing.T) {
+	t.Parallel()
+	arrived, _, err := field.Time("20240102110405").Parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrived = arrived.Add(7 * time.Second)
+	payload := func(old, new string) []byte { return callback(t, strings.Replace(paid, old, new, 1)) }
+	handled := middleware.DeliveryOutcome{Result: "handled", Status: 200, Handler: 3 * time.Second, Lag: 7 * time.Second, Form: "java"}
+	for _, c := range []struct {
+		name string
+		body []byte
+		want middleware.DeliveryOutcome
+	}{
+		{"paid", callback(t, paid), handled},
+		{"again", callback(t, paid), middleware.DeliveryOutcome{Result: "duplicate", Status: 200, Lag: 7 * time.Second, Form: handled.Form}},
+		{"another amount", payload("1999", "2999"), middleware.DeliveryOutcome{Result: "conflict", Status: 200, Lag: 7 * time.Second, Form: handled.Form}},
+		{"a handler that fails", payload("T1", "FAILS"), middleware.DeliveryOutcome{Result: "failed", Reason: "handler", Status: 503, Handler: 3 * time.Second, Lag: 7 * time.Second, Form: handled.Form}},
+		{"not believed", callbackWith(t, publishedKey, envelope.Response{Code: "FAIL", MerchantID: merchant}, strings.Replace(paid, "T1", "T2", 1)),
+			middleware.DeliveryOutcome{Result: "deferred", Reason: "code", Status: 503, Lag: 7 * time.Second, Form: handled.Form}},
+		{"finished in the future", payload(`"T1","finish_time":"20240102110405"`, `"T3","finish_time":"20240102110505"`),
+			middleware.DeliveryOutcome{Result: "handled", Status: 200, Handler: 3 * time.Second, Form: handled.Form}},
+		{"finished at no time", payload(`"T1","finish_time":"20240102110405"`, `"T4","finish_time":"yesterday"`),
+			middleware.DeliveryOutcome{Result: "handled", Status: 200, Handler: 3 * time.Second, Form: handled.Form}},
+		{"forged", callbackWith(t, "wrong", envelope.Response{MerchantID: merchant}, paid), middleware.DeliveryOutcome{Result: "refused", Reason: "padding", Status: 401}},
+		{"no envelope", []byte("no"), middleware.DeliveryOutcome{Result: "refused", Reason: "not-an-object", Status: 400}},
+	} {
+		observer, now := new(deliveries), arrived
+		w := newWebhook(t, func(cfg *middleware.Config) {
+			cfg.Observer = observer
+			cfg.Now = func() time.Time { return now }
+		})
+		h := middleware.Handle(w, func(_ context.Context, n *api.Notification) error {
+			now = now.Add(3 * time.Second)
+			if n.OrderID == "FAILS" {
+				return errors.New("no disk")
+			}
+			return nil
+		})
+		want := []middleware.DeliveryOutcome{c.want}
+		if c.want.Result == "duplicate" || c.want.Result == "conflict" {
+			post(h, callback(t, paid))
+			now, want = arrived, []middleware.DeliveryOutcome{handled, c.want}
+		}
+		post(h, c.body)
+		if fmt.Sprint(observer.got) != fmt.Sprint(want) {
+			t.Errorf("%s: told %+v, want %+v", c.name, observer.got, want)
+		}
+	}
+}
+
+// TestPanicOfAHook: a hook that panics is told as a failure of this delivery,
+// and the answer asks for it again even if the delivery was refused for good.
+func TestPanicOfAHook(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string][]byte{
+		"a forgery": callbackWith(t, "wrong", envelope.Response{MerchantID: merchant}, paid),
+		"a payment": callback(t, paid),
+	} {
+		log, observer := new(lines), new(deliveries)
+		w := newWebhook(t, func(cfg *middleware.Config) {
+			cfg.Observer, cfg.Logger = observer, slog.New(slog.NewTextHandler(log, nil))
+			cfg.OnRefused = func(context.Context, *middleware.Refusal) { panic("hook") }
+		})
+		h := middleware.Handle(w, func(context.Context, *api.Notification) error { return errors.New("no disk") })
+		if code := post(h, body).Code; code != 503 {
+			t.Errorf("%s: answer %d", name, code)
+		}
+		if len(observer.got) != 1 || observer.got[0].Result != "failed" || observer.got[0].Status != 503 {
+			t.Errorf("%s: told %+v", name, observer.got)
+		}
+		if line := "reason=panic"; !log.has("level=ERROR", line) || log.has(line, "suppressed") || log.has(line, "order_id=T1") != (name == "a payment") {
+			t.Errorf("%s: log %s", name, log)
+		}
+	}
+}
+
+// TestEachForgeryIsTold: the log is sampled, and who counts forgeries gets all.
+func TestEachForgeryIsTold(t *testing.T) {
+	t.Parallel()
+	told := 0
+	h := new(shop).behind(newWebhook(t, func(cfg *middleware.Config) {
+		cfg.OnRefused = func(context.Context, *middleware.Refusal) { told++ }
+	}))
+	forged := callbackWith(t, "wrong", envelope.Response{MerchantID: merchant}, paid)
+	for range 10 {
+		post(h, forged)
+	}
+	if told != 10 {
+		t.Errorf("told %d times of 10", told)
+	}
+}
+
+// TestSignKeys: a flood under one wrong sign key does not hide another one.
+func TestSignKeys(t *testing.T) {
+	t.Parallel()
+	log := new(lines)
+	h := new(shop).behind(newWebhook(t, func(cfg *middleware.Config) {
+		cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
+		cfg.Keys = middleware.StaticKeys{merchant: {mustKey(t, "typo")}, "TS00000002": {mustKey(t, "typo")}}
+	}))
+	for range 10 {
+		post(h, callback(t, paid))
+	}
+	post(h, callbackWith(t, "right", envelope.Response{Code: "SUCCESS", MerchantID: "TS00000002"}, paid))
+	if !log.has("unverified_merchant="+merchant) || !log.has("unverified_merchant=TS00000002") {
+		t.Errorf("log: %s", log)
+	}
+}
+
+// behindProxy is a SourceLimiter that knows the client behind a proxy.
+type behindProxy struct {
+	admitFake
+	client netip.Addr
+}
+
+func (b *behindProxy) Source(*http.Request) (netip.Addr, bool) { return b.client, b.client.IsValid() }
+
+// TestSource: a refusal names the client that the limiter names, else the
+// connection's, and nothing that is no address.
+func TestSource(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, remote string
+		limiter      middleware.SourceLimiter
+		want         string
+	}{
+		{"no limiter", "198.51.100.7:4711", nil, "198.51.100.7"},
+		{"a limiter that names none", "198.51.100.7:4711", &admitFake{allow: true}, "198.51.100.7"},
+		{"a client behind a proxy", "198.51.100.7:4711", &behindProxy{admitFake{allow: true}, netip.MustParseAddr("203.0.113.9")}, "203.0.113.9"},
+		{"a client that is not known", "198.51.100.7:4711", &behindProxy{admitFake{allow: true}, netip.Addr{}}, "198.51.100.7"},
+		{"a socket without an address", "@", nil, ""},
+	} {
+		source := "none"
+		h := new(shop).behind(newWebhook(t, func(cfg *middleware.Config) {
+			cfg.SourceLimiter = c.limiter
+			cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { source = r.Source }
+		}))
+		r := httptest.NewRequest("POST", "/", strings.NewReader("no"))
+		r.RemoteAddr = c.remote
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		if source != c.want {
+			t.Errorf("%s: %q, want %q", c.name, source, c.want)
+		}
+	}
+}
+
+// TestConflictWithoutAHook: a payment that came twice is acknowledged and in the
+// log, also if nothing else is told.
+func TestConflictWithoutAHook(t *testing.T) {
+	t.Parallel()
+	log := new(lines)
+	h := new(shop).behind(newWebhook(t, func(cfg *middleware.Config) { cfg.Logger = slog.New(slog.NewTextHandler(log, nil)) }))
+	post(h, callback(t, paid))
+	if code := post(h, callback(t, strings.Replace(paid, "1999", "2999", 1))).Code; code != 200 || !log.has("level=ERROR", "result=conflict") {
+		t.Errorf("answer %d, log %s", code, log)
+	}
+	if !log.has("level=INFO", "result=handled") || log.has("result=handled", "misfits") || log.has("result=handled", "reason=") {
+		t.Errorf("a payment in which all is well: %s", log)
 	}
 }

@@ -666,7 +666,11 @@ func TestMerchantText(t *testing.T) {
 		var reason string
 		w := newWebhook(t, func(cfg *middleware.Config) {
 			cfg.Keys = keysFunc(func(context.Context, string) ([]envelope.Key, error) { return nil, errors.New("invalid byte sequence") })
-			cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { reason = string(r.Reason) }
+			cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) {
+				if reason = string(r.Reason); r.UnverifiedMerchant != "" {
+					t.Errorf("%.20q is told", id)
+				}
+			}
 		})
 		body := callbackWith(t, publishedKey, envelope.Response{Code: "SUCCESS", MerchantID: id}, paid)
 		if code := post(new(shop).behind(w), body).Code; code != 401 || reason != "unknown-merchant" {
