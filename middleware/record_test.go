@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ottpaykit/ottpay/dedupe"
 	"github.com/ottpaykit/ottpay/envelope"
 	"github.com/ottpaykit/ottpay/field"
 	"github.com/ottpaykit/ottpay/gen/api"
@@ -179,9 +180,9 @@ func TestObserver(t *testing.T) {
 		{"forged", callbackWith(t, "wrong", envelope.Response{MerchantID: merchant}, paid), middleware.DeliveryOutcome{Result: "refused", Reason: "padding", Status: 401}},
 		{"no envelope", []byte("no"), middleware.DeliveryOutcome{Result: "refused", Reason: "not-an-object", Status: 400}},
 	} {
-		observer, now := new(deliveries), arrived
+		observer, log, now := new(deliveries), new(lines), arrived
 		w := newWebhook(t, func(cfg *middleware.Config) {
-			cfg.Observer = observer
+			cfg.Observer, cfg.Logger = observer, slog.New(slog.NewTextHandler(log, nil))
 			cfg.Now = func() time.Time { return now }
 		})
 		h := middleware.Handle(w, func(_ context.Context, n *api.Notification) error {
@@ -199,6 +200,9 @@ func TestObserver(t *testing.T) {
 		post(h, c.body)
 		if fmt.Sprint(observer.got) != fmt.Sprint(want) {
 			t.Errorf("%s: told %+v, want %+v", c.name, observer.got, want)
+		}
+		if ran := c.want.Handler > 0; c.want.Status != 200 && log.has("not acknowledged", "handler=") != ran {
+			t.Errorf("%s: how long the handler took: %s", c.name, log)
 		}
 	}
 }
@@ -285,16 +289,16 @@ func TestSource(t *testing.T) {
 		{"a client that is not known", "198.51.100.7:4711", &behindProxy{admitFake{allow: true}, netip.Addr{}}, "198.51.100.7"},
 		{"a socket without an address", "@", nil, ""},
 	} {
-		source := "none"
+		source, log := "none", new(lines)
 		h := new(shop).behind(newWebhook(t, func(cfg *middleware.Config) {
-			cfg.SourceLimiter = c.limiter
+			cfg.SourceLimiter, cfg.Logger = c.limiter, slog.New(slog.NewTextHandler(log, nil))
 			cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { source = r.Source }
 		}))
 		r := httptest.NewRequest("POST", "/", strings.NewReader("no"))
 		r.RemoteAddr = c.remote
 		h.ServeHTTP(httptest.NewRecorder(), r)
-		if source != c.want {
-			t.Errorf("%s: %q, want %q", c.name, source, c.want)
+		if source != c.want || log.has("source=") != (c.want != "") {
+			t.Errorf("%s: %q, want %q: %s", c.name, source, c.want, log)
 		}
 	}
 }
@@ -309,7 +313,119 @@ func TestConflictWithoutAHook(t *testing.T) {
 	if code := post(h, callback(t, strings.Replace(paid, "1999", "2999", 1))).Code; code != 200 || !log.has("level=ERROR", "result=conflict") {
 		t.Errorf("answer %d, log %s", code, log)
 	}
-	if !log.has("level=INFO", "result=handled") || log.has("result=handled", "misfits") || log.has("result=handled", "reason=") {
+	if !log.has("level=INFO", "result=handled") || log.has("result=handled", "misfits") || log.has("result=handled", "reason=") || log.has("suppressed") {
 		t.Errorf("a payment in which all is well: %s", log)
+	}
+}
+
+// TestOneLeftOut: also a single line that was left out is counted in the next
+// one, and none is where none was.
+func TestOneLeftOut(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string][]byte{
+		"result=duplicate": callback(t, paid),
+		"result=refused":   []byte("no"),
+	} {
+		log := new(lines)
+		now := time.Unix(1_700_000_000, 0)
+		h := new(shop).behind(newWebhook(t, func(cfg *middleware.Config) {
+			cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
+			cfg.Now = func() time.Time { return now }
+		}))
+		post(h, callback(t, paid))
+		for range 4 {
+			post(h, body)
+		}
+		if n := strings.Count(log.String(), name); n != 3 || log.has("suppressed") {
+			t.Errorf("%s: %d lines: %s", name, n, log)
+		}
+		now = now.Add(time.Minute)
+		post(h, body)
+		if !log.has(name, "suppressed=1\n") {
+			t.Errorf("%s: what was left out is not counted: %s", name, log)
+		}
+	}
+}
+
+// TestBusyMinute: each payment has its line, however many other deliveries
+// there are.
+func TestBusyMinute(t *testing.T) {
+	t.Parallel()
+	const others, payments = 1 << 12, 10 // as many kinds as the sampler tells apart
+	log, now := new(lines), time.Unix(1_700_000_000, 0)
+	h := new(shop).behind(newWebhook(t, func(cfg *middleware.Config) {
+		cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
+		cfg.Now = func() time.Time { return now }
+	}))
+	key := mustKey(t, publishedKey)
+	deliver := func(code, order string) {
+		sealed, err := key.Seal([]byte(strings.Replace(paid, "T1", order, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		post(h, fmt.Appendf(nil, `{"rsp_code":%q,"merchant_id":%q,"data":%q,"md5":%q}`, code, merchant, sealed.Data, sealed.MD5))
+	}
+	for i := range others {
+		deliver("FAIL", fmt.Sprint("D", i))
+	}
+	for i := range payments {
+		deliver("SUCCESS", fmt.Sprint("T", i))
+	}
+	if n := strings.Count(log.String(), "result=handled"); n != payments {
+		t.Errorf("%d lines for %d payments", n, payments)
+	}
+	if !log.has("order_id=D4095", "reason=code") {
+		t.Error("the last of the others is hidden")
+	}
+}
+
+// endPanics is an Observer whose end panics.
+type endPanics struct{ ends int }
+
+func (o *endPanics) Delivery(r *http.Request) (context.Context, func(middleware.DeliveryOutcome)) {
+	return r.Context(), func(middleware.DeliveryOutcome) { o.ends++; panic("end") }
+}
+
+func (o *endPanics) Call(r *http.Request, _, _ string) (context.Context, func(middleware.CallOutcome)) {
+	return r.Context(), func(middleware.CallOutcome) {}
+}
+
+// TestObserverEndsOnce: an observer that panics when it is told is not told again.
+func TestObserverEndsOnce(t *testing.T) {
+	t.Parallel()
+	for _, body := range [][]byte{callback(t, paid), []byte("no")} {
+		observer := new(endPanics)
+		h := new(shop).behind(newWebhook(t, func(cfg *middleware.Config) { cfg.Observer = observer }))
+		if code := post(h, body).Code; code != 503 || observer.ends != 1 {
+			t.Errorf("answer %d, told %d times", code, observer.ends)
+		}
+	}
+}
+
+// staying is a claim that may fail to be released.
+type staying struct {
+	fakeClaim
+	failed error
+}
+
+func (c *staying) Release(context.Context) error { return c.failed }
+
+// TestReleaseFailure: a claim that stays behind has its cause in the line of the
+// failure that left it.
+func TestReleaseFailure(t *testing.T) {
+	t.Parallel()
+	log := new(lines)
+	claim := &staying{failed: errors.New("connection lost")}
+	h := middleware.Handle(newWebhook(t, func(cfg *middleware.Config) {
+		cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
+		cfg.Store = storeFunc(func() (dedupe.Claim, error) { return claim, nil })
+	}), func(context.Context, *api.Notification) error { return errors.New("no disk") })
+	if code := post(h, callback(t, paid)).Code; code != 503 || !log.has("reason=handler", `error="no disk"`, `release="`, "connection lost") {
+		t.Errorf("answer %d, log %s", code, log)
+	}
+	claim.failed = nil
+	post(h, callback(t, paid))
+	if strings.Count(log.String(), "release=") != 1 {
+		t.Errorf("log %s", log)
 	}
 }
