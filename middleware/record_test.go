@@ -227,7 +227,7 @@ func TestPanicOfAHook(t *testing.T) {
 		if len(observer.got) != 1 || observer.got[0].Result != "failed" || observer.got[0].Status != 503 {
 			t.Errorf("%s: told %+v", name, observer.got)
 		}
-		if line := "reason=panic"; !log.has("level=ERROR", line) || log.has(line, "suppressed") || log.has(line, "order_id=T1") != (name == "a payment") {
+		if line := "reason=panic"; !log.has("level=ERROR", line, "TestPanicOfAHook") || log.has(line, "suppressed") || log.has(line, "order_id=T1") != (name == "a payment") {
 			t.Errorf("%s: log %s", name, log)
 		}
 	}
@@ -427,5 +427,57 @@ func TestReleaseFailure(t *testing.T) {
 	post(h, callback(t, paid))
 	if strings.Count(log.String(), "release=") != 1 {
 		t.Errorf("log %s", log)
+	}
+}
+
+// TestLevels: what a stranger brings about is a warning, what concerns money or
+// the shop's own parts an error, and what solves itself neither.
+func TestLevels(t *testing.T) {
+	t.Parallel()
+	forged := callbackWith(t, publishedKey, envelope.Response{Code: "SUCCESS", MerchantID: "TS00000002"}, paid)
+	noTime := callback(t, strings.Replace(paid, `,"finish_time":"20240102110405"`, "", 1))
+	says := func(status api.OrderStatus) func(*middleware.Config) {
+		return func(cfg *middleware.Config) {
+			cfg.Asker = askerFunc(func(_ context.Context, d *middleware.Delivery) (middleware.Answer, error) { return answer(status, 1999)(d) })
+		}
+	}
+	fails := func(err error) func(*middleware.Config) {
+		return func(cfg *middleware.Config) { cfg.Store = storeFunc(func() (dedupe.Claim, error) { return nil, err }) }
+	}
+	for _, c := range []struct {
+		body   []byte
+		change func(*middleware.Config)
+		level  string
+		words  string
+	}{
+		{[]byte("no"), nil, "WARN", "result=refused reason=not-an-object"},
+		{forged, nil, "WARN", "unverified_merchant=TS00000002"},
+		{callback(t, paid), func(cfg *middleware.Config) { cfg.SourceLimiter = new(admitFake) }, "WARN", "result=limited"},
+		{noTime, nil, "ERROR", "reason=finish_time status=400 merchant=" + merchant},
+		{callback(t, paid), fails(errors.New("down")), "ERROR", "reason=store status=503 merchant=" + merchant + " order_id=T1"},
+		{callback(t, paid), says("fully_refunded"), "ERROR", "reason=refunded"},
+		{callback(t, paid), says("notpay"), "INFO", "result=deferred reason=not-paid-yet"},
+		{callback(t, paid), fails(dedupe.ErrInFlight), "INFO", "result=in-flight"},
+	} {
+		log := new(lines)
+		h := new(shop).behind(newWebhook(t, func(cfg *middleware.Config) {
+			cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
+			if c.change != nil {
+				c.change(cfg)
+			}
+		}))
+		post(h, c.body)
+		if !log.has("level="+c.level, c.words) {
+			t.Errorf("want %s %s: %s", c.level, c.words, log)
+		}
+	}
+
+	log := new(lines)
+	w := newWebhook(t, func(cfg *middleware.Config) { cfg.Logger = slog.New(slog.NewTextHandler(log, nil)) })
+	if err := w.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if post(new(shop).behind(w), callback(t, paid)); !log.has("level=INFO", "reason=shutdown") {
+		t.Errorf("after Shutdown: %s", log)
 	}
 }

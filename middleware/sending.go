@@ -216,7 +216,7 @@ func (s *sending) remember(ctx context.Context, left bool) (others bool) {
 func (s *sending) payment() payment {
 	if s.of == (payment{}) {
 		s.of = payment{s.MerchantID, s.orderID()}
-		if s.of.order == "" && len(s.Data) > 0 {
+		if s.of.order == "" {
 			sum := sha256.Sum256(s.Data)
 			s.of.order = "\x00" + string(sum[:]) // no order's id begins like that
 		}
