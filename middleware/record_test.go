@@ -438,7 +438,9 @@ func TestLevels(t *testing.T) {
 	noTime := callback(t, strings.Replace(paid, `,"finish_time":"20240102110405"`, "", 1))
 	says := func(status api.OrderStatus) func(*middleware.Config) {
 		return func(cfg *middleware.Config) {
-			cfg.Asker = askerFunc(func(_ context.Context, d *middleware.Delivery) (middleware.Answer, error) { return answer(status, 1999)(d) })
+			cfg.Asker = askerFunc(func(_ context.Context, d *middleware.Delivery) (middleware.Answer, error) {
+				return answer(status, 1999)(d)
+			})
 		}
 	}
 	fails := func(err error) func(*middleware.Config) {
