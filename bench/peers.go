@@ -97,25 +97,7 @@ func standardPeer(v *validator.Validate) peer {
 	if err != nil {
 		panic(err) // the key is a constant
 	}
-	return peer{
-		name: "standard-webhooks", note: "Verify, then typed and validated",
-		sign: func(payload []byte, id string, at time.Time) ([]byte, http.Header) {
-			signature, _ := wh.Sign(id, at, payload)
-			return payload, http.Header{
-				"Webhook-Id": {id}, "Webhook-Timestamp": {strconv.FormatInt(at.Unix(), 10)}, "Webhook-Signature": {signature},
-			}
-		},
-		receive: func(r *http.Request) (*plainNotification, error) {
-			body, err := io.ReadAll(r.Body)
-			if err != nil {
-				return nil, err
-			}
-			if err := wh.Verify(body, r.Header); err != nil {
-				return nil, err
-			}
-			return typed(v, body)
-		},
-	}
+	return standardWebhooks(v, "standard-webhooks", "Webhook-", wh)
 }
 
 func svixPeer(v *validator.Validate) peer {
@@ -123,12 +105,21 @@ func svixPeer(v *validator.Validate) peer {
 	if err != nil {
 		panic(err) // the key is a constant
 	}
+	return standardWebhooks(v, "svix", "Svix-", wh)
+}
+
+// standardWebhooks is a library of the scheme that Standard Webhooks describes.
+// The headers' names differ in their prefix.
+func standardWebhooks(v *validator.Validate, name, prefix string, wh interface {
+	Sign(id string, at time.Time, payload []byte) (string, error)
+	Verify(payload []byte, headers http.Header) error
+}) peer {
 	return peer{
-		name: "svix", note: "Verify, then typed and validated",
+		name: name, note: "Verify, then typed and validated",
 		sign: func(payload []byte, id string, at time.Time) ([]byte, http.Header) {
 			signature, _ := wh.Sign(id, at, payload)
 			return payload, http.Header{
-				"Svix-Id": {id}, "Svix-Timestamp": {strconv.FormatInt(at.Unix(), 10)}, "Svix-Signature": {signature},
+				prefix + "Id": {id}, prefix + "Timestamp": {strconv.FormatInt(at.Unix(), 10)}, prefix + "Signature": {signature},
 			}
 		},
 		receive: func(r *http.Request) (*plainNotification, error) {

@@ -293,24 +293,29 @@ var ginRouter = router{
 	can: ginCan,
 }
 
-func echoAct(c *echo.Context, act string) error {
+// echoContext is what the contexts of both versions of Echo have.
+type echoContext interface {
+	JSON(code int, v any) error
+	NoContent(code int) error
+	Redirect(code int, url string) error
+	String(code int, text string) error
+}
+
+// echoesAct does what a handler does in both versions. own are the acts for which
+// they differ.
+func echoesAct(c echoContext, act string, own map[string]func() error) error {
+	if do := own[act]; do != nil {
+		return do()
+	}
 	switch act {
 	case "returns":
-	case "writes json":
-		c.Response().Header().Set("X-Shop", "secret")
-		return c.JSON(http.StatusOK, map[string]bool{"ok": true})
 	case "writes 201 without a body":
 		return c.NoContent(http.StatusCreated)
-	case "flushes":
-		_ = c.String(http.StatusOK, "half")
-		c.Response().(http.Flusher).Flush()
 	case "changes its mind about the status":
 		_ = c.NoContent(http.StatusNoContent)
 		return c.NoContent(http.StatusInternalServerError)
 	case "returns an error":
 		return errShop
-	case "returns the framework's error":
-		return echo.NewHTTPError(http.StatusBadRequest, "no")
 	case "writes and returns an error":
 		_ = c.JSON(http.StatusOK, map[string]bool{"ok": true})
 		return errShop
@@ -320,14 +325,6 @@ func echoAct(c *echo.Context, act string) error {
 		return c.JSON(http.StatusBadRequest, map[string]string{"error": "no"})
 	case "redirects":
 		return c.Redirect(http.StatusFound, "/elsewhere")
-	case "aborts":
-		return echo.ErrForbidden
-	case "writes and sets 500":
-		_ = c.JSON(http.StatusOK, map[string]bool{"ok": true})
-		c.Response().WriteHeader(http.StatusInternalServerError)
-	case "writes and aborts":
-		_ = c.JSON(http.StatusOK, map[string]bool{"ok": true})
-		return c.JSON(http.StatusBadGateway, map[string]bool{"ok": false})
 	case "writes and panics":
 		_ = c.JSON(http.StatusOK, map[string]bool{"ok": true})
 		panic(errShop)
@@ -339,6 +336,31 @@ func echoAct(c *echo.Context, act string) error {
 		panic("no such act: " + act)
 	}
 	return nil
+}
+
+func echoAct(c *echo.Context, act string) error {
+	return echoesAct(c, act, map[string]func() error{
+		"writes json": func() error {
+			c.Response().Header().Set("X-Shop", "secret")
+			return c.JSON(http.StatusOK, map[string]bool{"ok": true})
+		},
+		"flushes": func() error {
+			_ = c.String(http.StatusOK, "half")
+			c.Response().(http.Flusher).Flush()
+			return nil
+		},
+		"returns the framework's error": func() error { return echo.NewHTTPError(http.StatusBadRequest, "no") },
+		"aborts":                        func() error { return echo.ErrForbidden },
+		"writes and sets 500": func() error {
+			_ = c.JSON(http.StatusOK, map[string]bool{"ok": true})
+			c.Response().WriteHeader(http.StatusInternalServerError)
+			return nil
+		},
+		"writes and aborts": func() error {
+			_ = c.JSON(http.StatusOK, map[string]bool{"ok": true})
+			return c.JSON(http.StatusBadGateway, map[string]bool{"ok": false})
+		},
+	})
 }
 
 var echoRouter = router{
@@ -377,52 +399,33 @@ var echoRouter = router{
 }
 
 func echo4Act(c echo4.Context, act string) error {
-	switch act {
-	case "returns":
-	case "writes json":
-		c.Response().Header().Set("X-Shop", "secret")
-		return c.JSON(http.StatusOK, map[string]bool{"ok": true})
-	case "writes 201 without a body":
-		return c.NoContent(http.StatusCreated)
-	case "flushes":
-		_ = c.String(http.StatusOK, "half")
-		c.Response().Flush()
-	case "changes its mind about the status":
-		_ = c.NoContent(http.StatusNoContent)
-		return c.NoContent(http.StatusInternalServerError)
-	case "returns an error":
-		return errShop
-	case "returns the framework's error":
-		return echo4.NewHTTPError(http.StatusBadRequest, "no")
-	case "writes and returns an error":
-		_ = c.JSON(http.StatusOK, map[string]bool{"ok": true})
-		return errShop
-	case "writes 500 without a body":
-		return c.NoContent(http.StatusInternalServerError)
-	case "writes 400 with a body":
-		return c.JSON(http.StatusBadRequest, map[string]string{"error": "no"})
-	case "redirects":
-		return c.Redirect(http.StatusFound, "/elsewhere")
-	case "aborts":
-		c.Error(echo4.ErrForbidden) // answered by the framework's error handler, and nothing returned
-	case "writes and sets 500":
-		response := c.Response()
-		response.WriteHeader(http.StatusOK)
-		response.WriteHeader(http.StatusInternalServerError)
-	case "writes and aborts":
-		_ = c.JSON(http.StatusOK, map[string]bool{"ok": true})
-		c.Error(echo4.ErrForbidden)
-	case "writes and panics":
-		_ = c.JSON(http.StatusOK, map[string]bool{"ok": true})
-		panic(errShop)
-	case "panics":
-		panic(errShop)
-	case "panics to abort":
-		panic(http.ErrAbortHandler)
-	default:
-		panic("no such act: " + act)
-	}
-	return nil
+	return echoesAct(c, act, map[string]func() error{
+		"writes json": func() error {
+			c.Response().Header().Set("X-Shop", "secret")
+			return c.JSON(http.StatusOK, map[string]bool{"ok": true})
+		},
+		"flushes": func() error {
+			_ = c.String(http.StatusOK, "half")
+			c.Response().Flush()
+			return nil
+		},
+		"returns the framework's error": func() error { return echo4.NewHTTPError(http.StatusBadRequest, "no") },
+		"aborts": func() error {
+			c.Error(echo4.ErrForbidden) // answered by the framework's error handler, and nothing returned
+			return nil
+		},
+		"writes and sets 500": func() error {
+			response := c.Response()
+			response.WriteHeader(http.StatusOK)
+			response.WriteHeader(http.StatusInternalServerError)
+			return nil
+		},
+		"writes and aborts": func() error {
+			_ = c.JSON(http.StatusOK, map[string]bool{"ok": true})
+			c.Error(echo4.ErrForbidden)
+			return nil
+		},
+	})
 }
 
 var echo4Router = router{

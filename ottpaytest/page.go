@@ -1,6 +1,7 @@
 package ottpaytest
 
 import (
+	"cmp"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -80,18 +81,19 @@ func (g *Gateway) decide(w http.ResponseWriter, r *http.Request, find finder) {
 	}
 	to := r.URL.RequestURI()
 	if o, _ := g.snapshot(find); o.RedirectURL != "" {
-		to = returnURL(o)
+		to = cmp.Or(o.ReturnURL(), "/")
 	} else if u, err := url.Parse(r.URL.Query().Get("redirect_url")); err == nil && (u.Scheme == "https" || u.Scheme == "http") {
 		to = u.String() // appended to H5PAY's link by the merchant, as WeChat takes it
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
-// returnURL is where the browser goes afterwards. It is not signed.
-func returnURL(o Order) string {
+// ReturnURL is where the payer's browser goes afterwards: RedirectURL with
+// parameters that nothing signs. It is "" if RedirectURL is no URL.
+func (o Order) ReturnURL() string {
 	u, err := url.Parse(o.RedirectURL)
-	if err != nil {
-		return "/"
+	if err != nil || u.Host == "" {
+		return ""
 	}
 	q := u.Query()
 	q.Set("total_fee", o.Total().String())

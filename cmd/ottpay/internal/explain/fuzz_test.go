@@ -15,19 +15,7 @@ import (
 // the kit opens.
 func FuzzExplain(f *testing.F) {
 	for i, m := range allMistakes() {
-		msg := messages()[i%len(messages())]
-		if m.only != nil && !m.only(msg) {
-			continue
-		}
-		s := msg.sender()
-		if m.plant != nil {
-			m.plant(&s)
-		}
-		body := msg.body(s)
-		if m.way != nil {
-			body = m.way(body)
-		}
-		if len(body) < 4096 {
+		if body, ok := m.made(messages()[i%len(messages())]); ok && len(body) < 4096 {
 			f.Add(body)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/ottpaykit/ottpay/gen/api"
 	"github.com/ottpaykit/ottpay/ottpaytest"
 )
 
@@ -161,17 +160,5 @@ func returnURL(o ottpaytest.Order, appended string) string {
 	if o.RedirectURL == "" {
 		return webURL(appended)
 	}
-	u, err := url.Parse(webURL(o.RedirectURL))
-	if err != nil || u.Host == "" {
-		return ""
-	}
-	q := u.Query()
-	q.Set("total_fee", o.Total().String())
-	q.Set("out_trade_no", o.ID)
-	q.Set("trade_no", o.ChannelID)
-	if o.Status.Paid() || o.Status == api.StatusAuthfinish {
-		q.Set("trade_status", " Trade_Finished") // the blank is the vendor's
-	}
-	u.RawQuery = q.Encode()
-	return u.String()
+	return webURL(o.ReturnURL())
 }
