@@ -496,7 +496,13 @@ func TestResolveAsksAgain(t *testing.T) {
 		})
 		cfg := b.config()
 		cfg.Attempts = 1
-		cfg.Sleep = func(context.Context, time.Duration) error { return nil }
+		waits := 0
+		cfg.Sleep = func(context.Context, time.Duration) error {
+			if waits++; waits > 3 {
+				return context.DeadlineExceeded
+			}
+			return nil
+		}
 		if res, err := newClient(t, cfg).Resolve(t.Context(), lost(api.ActionH5PAY)); err != nil || !res.Paid() || b.n != 2 {
 			t.Errorf("%s: got %+v, %v after %d queries", name, res, err, b.n)
 		}

@@ -62,7 +62,7 @@ func TestBackoffWaits(t *testing.T) {
 		cfg.Poll, cfg.Rand = tt.poll, tt.rand
 		var waits []time.Duration
 		cfg.Sleep = func(_ context.Context, d time.Duration) error {
-			if waits = append(waits, d); len(waits) == len(tt.want) {
+			if waits = append(waits, d); len(waits) >= len(tt.want) {
 				return context.DeadlineExceeded
 			}
 			return nil

@@ -63,6 +63,11 @@ func load(ctx context.Context, o options, pattern string) (*pkg, error) {
 	if p.rel, err = filepath.Rel(o.dir, p.dir); err != nil {
 		return nil, err
 	}
+	for name := range strings.SplitSeq(o.file, ",") {
+		if name != "" && !slices.Contains(listed.GoFiles, name) {
+			return nil, fmt.Errorf("%s has no file %s", pattern, name)
+		}
+	}
 	var files []*ast.File
 	sources := map[string][]byte{}
 	for _, name := range listed.GoFiles {

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -65,7 +66,10 @@ func TestMutate(t *testing.T) { // not parallel: it sets GOWORK
 		t.Skipf("git: %v %s", err, out)
 	}
 	t.Setenv("GOWORK", "off")
-	p, err := load(t.Context(), options{dir: dir, parallel: 2}, ".")
+	if _, err := load(t.Context(), options{dir: dir, file: "subject.go,gone.go"}, "."); err == nil || !strings.Contains(err.Error(), "gone.go") {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	p, err := load(t.Context(), options{dir: dir, file: "subject.go", parallel: 2}, ".")
 	if err != nil {
 		t.Fatal(err)
 	}
