@@ -124,6 +124,14 @@ func TestCallOwnAction(t *testing.T) {
 		if _, err := ottpay.Call[giftRequest, giftResponse](t.Context(), client, info, &giftRequest{GiftID: "G2"}); !errors.Is(err, ottpay.ErrInvalid) || !errors.Is(err, ottpay.ErrNotSent) {
 			t.Errorf("without an amount: %v", err)
 		}
+		// What was never sent is known not to have happened.
+		_, err = ottpay.Call[giftRequest, giftResponse](t.Context(), client, info, nil)
+		if !errors.Is(err, ottpay.ErrNotSent) || !strings.Contains(err.Error(), "GIFT_LOAD") {
+			t.Errorf("without a request: %v", err)
+		}
+		if res, err := client.Resolve(t.Context(), err); err != nil || res.Verdict != ottpay.VerdictDidNotHappen {
+			t.Errorf("without a request: resolved as %v, %v", res.Verdict, err)
+		}
 	})
 	t.Run("an effect whose answer is lost", func(t *testing.T) {
 		broken.Store(true)

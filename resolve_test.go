@@ -44,32 +44,33 @@ func TestResolve(t *testing.T) {
 		outcome ottpay.Verdict
 		query   string
 		paid    bool
+		last    string // what is told of the last query, "" if it only did not decide
 	}{
-		{"paid", lost(api.ActionMAPPPAY), "SUCCESS", row("SUCCESS"), ottpay.VerdictHappened, "STATUS_QUERY", true},
-		{"order stands", lost(api.ActionH5PAY), "SUCCESS", row("notpay"), ottpay.VerdictHappened, "STATUS_QUERY", false},
-		{"in-app order stands", lost(ottpay.ActionInAppPay), "SUCCESS", row("init"), ottpay.VerdictHappened, "STATUS_QUERY", false},
-		{"refunded since", lost(api.ActionACTIVEPAY), "SUCCESS", row("fully_refunded"), ottpay.VerdictHappened, "STATUS_QUERY", false},
-		{"partly refunded since", lost(api.ActionACTIVEPAY), "SUCCESS", row("partial_refunded"), ottpay.VerdictHappened, "STATUS_QUERY", false},
-		{"reversed since", lost(api.ActionPASSIVEPAY), "SUCCESS", row("fully_reversal"), ottpay.VerdictHappened, "STATUS_QUERY", false},
-		{"order under way", lost(api.ActionH5PAY), "SUCCESS", row("processing"), ottpay.VerdictHappened, "STATUS_QUERY", false},
-		{"scan held", lost(api.ActionPASSIVEPAY), "SUCCESS", row("authorised"), ottpay.VerdictUnknown, "STATUS_QUERY", false},
-		{"refund not paid", lost(api.ActionREFUND), "SUCCESS", row("notpay"), ottpay.VerdictUnknown, "STATUS_QUERY", false},
-		{"the query is refused", lost(api.ActionH5PAY), "PARAM_INVALID", "", ottpay.VerdictUnknown, "STATUS_QUERY", false},
-		{"closed", lost(api.ActionACTIVEPAY), "SUCCESS", row("orderclosed"), ottpay.VerdictDidNotHappen, "STATUS_QUERY", false},
-		{"scan failed", lost(api.ActionPASSIVEPAY), "SUCCESS", row("failure"), ottpay.VerdictDidNotHappen, "STATUS_QUERY", false},
-		{"scan under way", lost(api.ActionPASSIVEPAY), "SUCCESS", row("processing"), ottpay.VerdictUnknown, "STATUS_QUERY", false},
-		{"scan not paid", lost(api.ActionPASSIVEPAY), "SUCCESS", row("notpay"), ottpay.VerdictUnknown, "STATUS_QUERY", false},
-		{"refund done", lost(api.ActionREFUND), "SUCCESS", row("success"), ottpay.VerdictHappened, "STATUS_QUERY", false},
-		{"refund begun", lost(api.ActionREFUND), "SUCCESS", row("init"), ottpay.VerdictUnknown, "STATUS_QUERY", false},
-		{"refund refused", lost(api.ActionREFUND), "SUCCESS", row("failure"), ottpay.VerdictDidNotHappen, "STATUS_QUERY", false},
-		{"card", lost(api.ActionCC_PURCHASE), "SUCCESS", row("captured"), ottpay.VerdictHappened, "CC_QUERYPAY", true},
-		{"card held", lost(api.ActionCC_PREAUTH), "SUCCESS", row("authorised"), ottpay.VerdictHappened, "CC_QUERYPAY", false},
-		{"unknown status", lost(api.ActionH5PAY), "SUCCESS", row("whatever"), ottpay.VerdictUnknown, "STATUS_QUERY", false},
-		{"a row without an order", lost(api.ActionH5PAY), "SUCCESS", `{"order_status":"success"}`, ottpay.VerdictUnknown, "STATUS_QUERY", false},
-		{"another's row", lost(api.ActionH5PAY), "SUCCESS", `{"order_status":"success","order_id":"O2"}`, ottpay.VerdictUnknown, "STATUS_QUERY", false},
-		{"not found, perhaps", lost(api.ActionH5PAY), "FAIL", "", ottpay.VerdictUnknown, "STATUS_QUERY", false},
-		{"not sent", &ottpay.Error{Action: api.ActionREFUND, OrderID: "O1", NotSent: true}, "SUCCESS", row("success"), ottpay.VerdictDidNotHappen, "", false},
-		{"an unverified refusal", &ottpay.Error{Action: api.ActionH5PAY, OrderID: "O1", Class: api.ClassFailed}, "SUCCESS", row("success"), ottpay.VerdictHappened, "STATUS_QUERY", true},
+		{"paid", lost(api.ActionMAPPPAY), "SUCCESS", row("SUCCESS"), ottpay.VerdictHappened, "STATUS_QUERY", true, ""},
+		{"order stands", lost(api.ActionH5PAY), "SUCCESS", row("notpay"), ottpay.VerdictHappened, "STATUS_QUERY", false, ""},
+		{"in-app order stands", lost(ottpay.ActionInAppPay), "SUCCESS", row("init"), ottpay.VerdictHappened, "STATUS_QUERY", false, ""},
+		{"refunded since", lost(api.ActionACTIVEPAY), "SUCCESS", row("fully_refunded"), ottpay.VerdictHappened, "STATUS_QUERY", false, ""},
+		{"partly refunded since", lost(api.ActionACTIVEPAY), "SUCCESS", row("partial_refunded"), ottpay.VerdictHappened, "STATUS_QUERY", false, ""},
+		{"reversed since", lost(api.ActionPASSIVEPAY), "SUCCESS", row("fully_reversal"), ottpay.VerdictHappened, "STATUS_QUERY", false, ""},
+		{"order under way", lost(api.ActionH5PAY), "SUCCESS", row("processing"), ottpay.VerdictHappened, "STATUS_QUERY", false, ""},
+		{"scan held", lost(api.ActionPASSIVEPAY), "SUCCESS", row("authorised"), ottpay.VerdictUnknown, "STATUS_QUERY", false, ""},
+		{"refund not paid", lost(api.ActionREFUND), "SUCCESS", row("notpay"), ottpay.VerdictUnknown, "STATUS_QUERY", false, ""},
+		{"the query is refused", lost(api.ActionH5PAY), "PARAM_INVALID", "", ottpay.VerdictUnknown, "STATUS_QUERY", false, "PARAM_INVALID"},
+		{"closed", lost(api.ActionACTIVEPAY), "SUCCESS", row("orderclosed"), ottpay.VerdictDidNotHappen, "STATUS_QUERY", false, ""},
+		{"scan failed", lost(api.ActionPASSIVEPAY), "SUCCESS", row("failure"), ottpay.VerdictDidNotHappen, "STATUS_QUERY", false, ""},
+		{"scan under way", lost(api.ActionPASSIVEPAY), "SUCCESS", row("processing"), ottpay.VerdictUnknown, "STATUS_QUERY", false, ""},
+		{"scan not paid", lost(api.ActionPASSIVEPAY), "SUCCESS", row("notpay"), ottpay.VerdictUnknown, "STATUS_QUERY", false, ""},
+		{"refund done", lost(api.ActionREFUND), "SUCCESS", row("success"), ottpay.VerdictHappened, "STATUS_QUERY", false, ""},
+		{"refund begun", lost(api.ActionREFUND), "SUCCESS", row("init"), ottpay.VerdictUnknown, "STATUS_QUERY", false, ""},
+		{"refund refused", lost(api.ActionREFUND), "SUCCESS", row("failure"), ottpay.VerdictDidNotHappen, "STATUS_QUERY", false, ""},
+		{"card", lost(api.ActionCC_PURCHASE), "SUCCESS", row("captured"), ottpay.VerdictHappened, "CC_QUERYPAY", true, ""},
+		{"card held", lost(api.ActionCC_PREAUTH), "SUCCESS", row("authorised"), ottpay.VerdictHappened, "CC_QUERYPAY", false, ""},
+		{"unknown status", lost(api.ActionH5PAY), "SUCCESS", row("whatever"), ottpay.VerdictUnknown, "STATUS_QUERY", false, ""},
+		{"a row without an order", lost(api.ActionH5PAY), "SUCCESS", `{"order_status":"success"}`, ottpay.VerdictUnknown, "STATUS_QUERY", false, "unconfirmed: answer-without-order"},
+		{"another's row", lost(api.ActionH5PAY), "SUCCESS", `{"order_status":"success","order_id":"O2"}`, ottpay.VerdictUnknown, "STATUS_QUERY", false, "the answer names another order"},
+		{"not found, perhaps", lost(api.ActionH5PAY), "FAIL", "", ottpay.VerdictUnknown, "STATUS_QUERY", false, "FAIL (failure)"},
+		{"not sent", &ottpay.Error{Action: api.ActionREFUND, OrderID: "O1", NotSent: true}, "SUCCESS", row("success"), ottpay.VerdictDidNotHappen, "", false, ""},
+		{"an unverified refusal", &ottpay.Error{Action: api.ActionH5PAY, OrderID: "O1", Class: api.ClassFailed}, "SUCCESS", row("success"), ottpay.VerdictHappened, "STATUS_QUERY", true, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -90,6 +91,9 @@ func TestResolve(t *testing.T) {
 				}
 				if (err == nil) != (res.Verdict != ottpay.VerdictUnknown) || err != nil && !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("got %v", err)
+				}
+				if err != nil && (strings.Contains(err.Error(), "%!") || strings.Contains(err.Error(), "the last query: ") != (tt.last != "") || !strings.Contains(err.Error(), tt.last)) {
+					t.Errorf("got %q, want the last query's %q", err, tt.last)
 				}
 				if b.n > 60 {
 					t.Errorf("asked %d times in a minute", b.n)
@@ -112,6 +116,8 @@ func TestResolveOfVerifiedRefusals(t *testing.T) {
 		{"FAIL", ``, payH5, ottpay.VerdictUnknown},
 		{"ORDER_USED", `{"order_id":"O1"}`, payH5, ottpay.VerdictUnknown},
 		{"FAIL", `{"order_id":"O1"}`, refund, ottpay.VerdictUnknown},
+		{"FAIL", `{"order_id":"O1"}`, payByCode, ottpay.VerdictUnknown},
+		{"PARAM_INVALID", `{"order_id":"O1"}`, payByCode, ottpay.VerdictDidNotHappen},
 		{"PARAM_INVALID", `{"order_id":"O1"}`, refund, ottpay.VerdictDidNotHappen},
 		{"PARAM_INVALID", `{"order_id":"O1","order_status":"orderclosed","refund_fee":0,"code_url":"","payinfo":{}}`, refund, ottpay.VerdictDidNotHappen},
 		// The data says otherwise, and the code is authenticated by nothing.
@@ -150,6 +156,10 @@ func payH5(ctx context.Context, c *ottpay.Client) error {
 	req.OrderID = "O1"
 	_, err := c.H5Pay(ctx, req)
 	return err
+}
+
+func payByCode(ctx context.Context, c *ottpay.Client) error {
+	return payments["PASSIVEPAY"](ctx, c, "O1", false)
 }
 
 func refund(ctx context.Context, c *ottpay.Client) error {
@@ -464,11 +474,14 @@ func TestResolveOrder(t *testing.T) {
 		if err != nil || res.Verdict != ottpay.VerdictHappened || asked != tt.asked || res.Paid() != tt.paid {
 			t.Errorf("%s: got %+v, %v, asked %s", tt.asked, res, err, asked)
 		}
+		if res.Action == api.ActionREFUND && res.Status != "success" { // its own status, and not that of a payment that was returned
+			t.Errorf("%s: a refund's status is %s", tt.asked, res.Status)
+		}
 	}
-	if res, err := client.ResolveOrder(t.Context(), api.ActionSTATUS_QUERY, "O1"); err == nil || res.Verdict != ottpay.VerdictUnknown {
+	if res, err := client.ResolveOrder(t.Context(), api.ActionSTATUS_QUERY, "O1"); err == nil || res != (ottpay.Resolution{Action: api.ActionSTATUS_QUERY, OrderID: "O1"}) {
 		t.Errorf("a query: %v, %v", res, err)
 	}
-	if res, err := client.ResolveOrder(t.Context(), api.ActionMAPPPAY, ""); err == nil || res.Verdict != ottpay.VerdictUnknown {
+	if res, err := client.ResolveOrder(t.Context(), api.ActionMAPPPAY, ""); err == nil || res != (ottpay.Resolution{Action: api.ActionMAPPPAY}) {
 		t.Errorf("no id: %v, %v", res, err)
 	}
 }
@@ -512,6 +525,7 @@ func TestResolveAsksAgain(t *testing.T) {
 			h.keys = func(context.Context, string) ([]envelope.Key, error) { return nil, nil }
 		},
 		"a broken rule": func(cfg *ottpay.Config, _ *hooks) { cfg.Validator = refusesAll{} },
+		"a panic":       func(cfg *ottpay.Config, _ *hooks) { cfg.Validator = new(panics) },
 	} {
 		b := newBase(t, func(*base, int, opened) (*http.Response, error) { t.Errorf("%s: asked", name); return nil, io.EOF })
 		cfg := b.config()
@@ -532,6 +546,11 @@ func TestResolveAsksAgain(t *testing.T) {
 type refusesAll struct{}
 
 func (refusesAll) StructCtx(context.Context, any) error { return errors.New("no") }
+
+// panics is a Validator that does.
+type panics struct{}
+
+func (*panics) StructCtx(context.Context, any) error { panic("validator") }
 
 // TestResolveComparesTheAmount: what stands under the order's id is not what was
 // asked for. A fee or a tip may have been added.
