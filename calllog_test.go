@@ -2,9 +2,13 @@ package ottpay_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ottpaykit/ottpay"
 	"github.com/ottpaykit/ottpay/envelope"
@@ -60,7 +64,10 @@ func TestCallLog(t *testing.T) {
 	for i, line := range lines {
 		_, line, _ = strings.Cut(line, " ") // the time
 		before, after, _ := strings.Cut(line, "took=")
-		_, after, _ = strings.Cut(after, " ")
+		took, after, _ := strings.Cut(after, " ")
+		if d, err := time.ParseDuration(took); err != nil || d < 0 || d > time.Hour {
+			t.Errorf("line %d: took %s", i, took)
+		}
 		if got := before + "took= " + after; got != want[i] {
 			t.Errorf("line %d\n got %s\nwant %s", i, got, want[i])
 		}
@@ -69,5 +76,39 @@ func TestCallLog(t *testing.T) {
 		if strings.Contains(log.String(), secret) {
 			t.Errorf("the log shows %s", secret)
 		}
+	}
+}
+
+// TestCallLogNamesMisfits: members that did not fit and stopped nothing are named,
+// without their values.
+func TestCallLogNamesMisfits(t *testing.T) {
+	t.Parallel()
+	key, err := envelope.NewKey(signKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := key.Seal([]byte(`{"order_id":"R1","sale_num":{"a":"CANARY"},"trade_time":["CANARY"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(envelope.Response{Code: "SUCCESS", Sealed: sealed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }))
+	t.Cleanup(server.Close)
+	var log bytes.Buffer
+	client, err := ottpay.New(ottpay.Config{
+		MerchantID: merchantID, BaseURL: server.URL, Keys: middleware.StaticKeys{merchantID: {key}}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdleConnections)
+	if _, err := client.Refund(t.Context(), &api.RefundRequest{OrderID: "R1", OriOrderID: "P1", RefundAmt: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if text := log.String(); !strings.Contains(text, `misfits="[trade_time sale_num]"`) || strings.Contains(text, "CANARY") {
+		t.Errorf("logged %s", text)
 	}
 }

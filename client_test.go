@@ -263,6 +263,7 @@ func TestAnswersThatProveNothing(t *testing.T) {
 	}{
 		{"of another order", "SUCCESS", h5Answer("O2"), middleware.ReasonOtherOrder},
 		{"failure of another order", "FAIL", `{"order_id":"O2"}`, middleware.ReasonOtherOrder},
+		{"of a refund", "SUCCESS", h5Answer("REF202004155369901"), middleware.ReasonOtherOrder},
 		{"without what it must have", "SUCCESS", `{"order_id":"O1"}`, middleware.ReasonSchema},
 		{"with an amount in dollars", "SUCCESS", strings.Replace(h5Answer("O1"), "506", `"5.06"`, 1), middleware.ReasonSchema},
 		{"without data", "SUCCESS", "", middleware.ReasonNoData},
@@ -298,8 +299,18 @@ func TestInvalidRequestIsNotSent(t *testing.T) {
 	if !strings.Contains(err.Error(), "call_back_url") || strings.Contains(err.Error(), "secret-path") {
 		t.Errorf("text %q", err)
 	}
-	if _, err := client.H5Pay(t.Context(), nil); !errors.Is(err, ottpay.ErrNotSent) {
+	if _, err := client.H5Pay(t.Context(), nil); !errors.Is(err, ottpay.ErrNotSent) || err.Error() != "ottpay: H5PAY: request: the request is nil: not sent" {
 		t.Errorf("nil request: %v", err)
+	}
+	// A member that has a field cannot come beside it.
+	req = h5Request()
+	req.AdditionalProperties = map[string]json.RawMessage{"amount": json.RawMessage("1")}
+	if _, err := client.H5Pay(t.Context(), req); fmt.Sprint(classes(err)) != "[caller not sent]" || reasonOf(err) != middleware.ReasonRequest {
+		t.Errorf("a member beside its field: %v", err)
+	}
+	// A query has no order id made up for it.
+	if _, err := client.StatusQuery(t.Context(), &api.StatusQueryRequest{}); fmt.Sprint(classes(err)) != "[caller not sent]" || !errors.Is(err, ottpay.ErrInvalid) {
+		t.Errorf("a query for no order: %v", err)
 	}
 	if len(f.seen()) != 0 {
 		t.Error("sent all the same")
@@ -629,8 +640,15 @@ func TestOrderIDs(t *testing.T) {
 		t.Error("ids are not in order, or not unique")
 	}
 	cfg := ottpay.Config{MerchantID: merchant, OperatorID: operator, Keys: staticKeys(t), Rand: strings.NewReader("")}
-	if _, err := newClient(t, cfg).H5Pay(t.Context(), h5Request()); !errors.Is(err, ottpay.ErrNotSent) {
+	if _, err := newClient(t, cfg).H5Pay(t.Context(), h5Request()); !errors.Is(err, ottpay.ErrNotSent) || !errors.Is(err, ottpay.ErrCaller) || !errors.Is(err, io.EOF) {
 		t.Errorf("without randomness: %v", err)
+	}
+	given := h5Request()
+	given.OrderID = "O1"
+	b := newBase(t, func(b *base, _ int, req opened) (*http.Response, error) { return b.say("SUCCESS", h5Answer("O1")) })
+	cfg.Base, cfg.Keys = b, b.config().Keys
+	if _, err := newClient(t, cfg).H5Pay(t.Context(), given); err != nil { // it needs none
+		t.Errorf("with an id: %v", err)
 	}
 }
 

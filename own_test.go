@@ -148,6 +148,11 @@ func TestCallOwnAction(t *testing.T) {
 		if !errors.Is(resolveErr, context.Canceled) || res.Verdict != ottpay.VerdictUnknown || res.OrderID != "G3" || res.Query != api.ActionSTATUS_QUERY {
 			t.Errorf("got %+v, %v", res, resolveErr)
 		}
+		// A later attempt that is not sent says nothing of the first.
+		_, err = ottpay.Call[giftRequest, giftResponse](t.Context(), client, info, &giftRequest{GiftID: "G3"})
+		if errors.Is(err, ottpay.ErrNotSent) || !errors.Is(err, ottpay.ErrUnknownOutcome) {
+			t.Errorf("a later attempt: %v", err)
+		}
 	})
 	t.Run("a query is repeated", func(t *testing.T) {
 		broken.Store(true)
@@ -158,6 +163,15 @@ func TestCallOwnAction(t *testing.T) {
 		_, err := ottpay.Call[giftRequest, giftResponse](t.Context(), client, query, &giftRequest{GiftID: "G1", Amount: 1})
 		if err == nil || !strings.Contains(err.Error(), "GIFT_QUERY") || gifts.Load() != 3 {
 			t.Errorf("sent %d times, %v", gifts.Load(), err)
+		}
+		// It moves nothing: the payment under the same context is sent.
+		ctx := middleware.SendOnce(t.Context())
+		if _, err := ottpay.Call[giftRequest, giftResponse](ctx, client, query, &giftRequest{GiftID: "G1", Amount: 1}); err == nil {
+			t.Error("the query was answered")
+		}
+		broken.Store(false)
+		if _, err := ottpay.Call[giftRequest, giftResponse](ctx, client, info, &giftRequest{GiftID: "G1", Amount: 1}); err != nil {
+			t.Errorf("after a query: %v", err)
 		}
 	})
 	t.Run("an action of the document stays what it is", func(t *testing.T) {

@@ -118,6 +118,9 @@ func TestResolveOfVerifiedRefusals(t *testing.T) {
 		{"FAIL", `{"order_id":"O1"}`, refund, ottpay.VerdictUnknown},
 		{"FAIL", `{"order_id":"O1"}`, payByCode, ottpay.VerdictUnknown},
 		{"PARAM_INVALID", `{"order_id":"O1"}`, payByCode, ottpay.VerdictDidNotHappen},
+		// It names the payment, and not the refund.
+		{"PARAM_INVALID", `{"order_id":"P1"}`, refund, ottpay.VerdictUnknown},
+		{"PARAM_INVALID", `{"order_id":"REF1"}`, refund, ottpay.VerdictUnknown},
 		{"PARAM_INVALID", `{"order_id":"O1"}`, refund, ottpay.VerdictDidNotHappen},
 		{"PARAM_INVALID", `{"order_id":"O1","order_status":"orderclosed","refund_fee":0,"code_url":"","payinfo":{}}`, refund, ottpay.VerdictDidNotHappen},
 		// The data says otherwise, and the code is authenticated by nothing.
