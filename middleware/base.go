@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// NewBase returns an *http.Transport with a gateway in mind, to be changed and
-// used as [Transport.Base], for example for a client certificate. It is a clone
+// NewBase returns an *http.Transport that suits the gateway. Change it, for
+// example for a client certificate, and use it as [Transport.Base]. It is a clone
 // of http.DefaultTransport if that is an *http.Transport, its proxy and dialer
 // included. An idle connection is closed before a load balancer on the way is
 // likely to have forgotten it, because an effect that meets a dead connection

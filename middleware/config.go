@@ -59,8 +59,8 @@ type Config struct {
 	// ottpay.NewWebhook fills it in.
 	Validator Validator
 
-	// Merchant is whose callback it is when the callback names no merchant.
-	// If empty, such a callback is malformed.
+	// Merchant is the merchant of a callback that names none. If empty, such a
+	// callback is malformed.
 	Merchant string
 	// Expect returns the amount in cents that the shop expects for an order. The
 	// delivery is deferred if the amount differs, if Expect fails (the order may be

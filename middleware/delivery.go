@@ -34,7 +34,7 @@ type Delivery struct {
 	// Amount is what was paid, in the smallest unit of the order's currency,
 	// which the notification does not name. It may include ConvenienceFee.
 	Amount field.Cents
-	// FinishTime is when, as the gateway wrote it.
+	// FinishTime is the time of the payment, as the gateway wrote it.
 	FinishTime field.Time
 	// Kind is [api.KindPaid], "authorised" (held, not captured) or another
 	// [api.OrderStatus.Kind]. The classic API sends no status; its
@@ -97,8 +97,8 @@ func (d *Delivery) Paid() bool { return d.Kind == api.KindPaid }
 
 // Matches reports whether the notification says that expected was paid: its
 // amount, or its amount less the convenience fee that it names, is expected,
-// and so is the [Answer]'s, if the gateway was asked. It is the check without
-// which a shop ships for a cent.
+// and so is the [Answer]'s, if the gateway was asked. Without this check
+// a shop would ship for a cent.
 func (d *Delivery) Matches(expected field.Cents) bool {
 	return d.Paid() && d.amountIs(expected)
 }

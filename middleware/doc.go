@@ -1,6 +1,7 @@
-// Package middleware is the kit's path of bytes: [Webhook] turns an encrypted
-// callback into a verified, validated notification that the handler sees once,
-// and [Transport] encrypts and signs what goes out and opens what comes back.
+// Package middleware receives OTT Pay's callbacks and sends requests to the
+// gateway. [Webhook] turns an encrypted callback into a verified, validated
+// notification that the handler sees once. [Transport] encrypts and signs each
+// request and opens the answer.
 //
 // It stands on the standard library alone. A *rate.Limiter, a
 // *validator.Validate and a *slog.Logger fit its small interfaces as they are.

@@ -24,9 +24,9 @@ const (
 //
 // It is [Webhook.Settle] for many orders, and safe on any number of replicas
 // beside each other and beside the webhook: the claim decides who handles a
-// payment. Each replica puts queries of its own; one that runs it is enough.
+// payment. It is enough to run it on one replica, as each one asks for itself.
 //
-// It is for one goroutine.
+// A Reconciler must not be used by two goroutines at a time.
 type Reconciler struct {
 	// Webhook is whose store, Asker and alarms are used. Required.
 	Webhook *Webhook

@@ -22,8 +22,8 @@ type Refusal struct {
 	Reason Reason
 	// Merchant and OrderID are those of an authentic envelope, or "".
 	Merchant, OrderID string
-	// UnverifiedMerchant is the merchant that the envelope names, which any sender can write
-	// that, or "" if it could not be read.
+	// UnverifiedMerchant is the merchant that the envelope names, or "" if it
+	// could not be read. Any sender can write it.
 	UnverifiedMerchant string
 	// Source is the address that the request came from, as Config.SourceLimiter
 	// or else the connection tells it, or "".
@@ -41,6 +41,7 @@ type Refusal struct {
 // nil otherwise and where the body was not read.
 func (r *Refusal) Body() []byte { return r.body }
 
+// Error names the reason and, of an authentic envelope, the order.
 func (r *Refusal) Error() string {
 	if r.OrderID == "" {
 		return fmt.Sprintf("middleware: callback refused: %s", r.Reason)

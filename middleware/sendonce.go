@@ -9,8 +9,8 @@ import (
 
 // SendOnce returns a context for one payment: under it a Transport sends at
 // most one effect. Once one may have left, every further one fails with
-// [ErrSentBefore], and every failure matches [ErrUnknownOutcome], whatever it
-// fails of. An attempt that is known not to have left does not count, nor do
+// [ErrSentBefore], and every failure matches [ErrUnknownOutcome], whatever its
+// cause. An attempt that is known not to have left does not count, nor do
 // queries. Give each payment a context of its own. A context made from such a
 // one belongs to the same payment.
 func SendOnce(ctx context.Context) context.Context {

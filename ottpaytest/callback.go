@@ -148,7 +148,7 @@ func (g *Gateway) Redeliver(id string) (Delivery, error) {
 // Replay posts the very bytes of the first callback again.
 func (g *Gateway) Replay(id string) (Delivery, error) { return g.again(anyones(id), Replay, "") }
 
-// Tamper posts a callback for a paid order with which something goes wrong. It
+// Tamper posts a faulty callback for a paid order. It
 // returns the last delivery, if the fault takes several. Faults that only mean
 // something within the schedule of redelivery, such as CallbackDrop, are for
 // [Gateway.Arm].

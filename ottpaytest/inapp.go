@@ -9,7 +9,7 @@ import (
 // native app: plain JSON, not an envelope; its callback is one.
 const inAppPath = "/inAppPay"
 
-// ActionInAppPay names that call in Order, Message and Fault. It is no
+// ActionInAppPay names the call inAppPay in Order, Message and Fault. It is no
 // action of the envelope.
 const ActionInAppPay api.Action = "inAppPay"
 

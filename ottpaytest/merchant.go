@@ -204,23 +204,23 @@ func (m Merchant) Refund(id string, amount field.Cents) (Order, error) {
 	return m.g.giveBack(m.find(id), amount, m.who("gateway"))
 }
 
-// Deliveries is [Gateway.Deliveries].
+// Deliveries is [Gateway.Deliveries] for an order of this merchant.
 func (m Merchant) Deliveries(id string) []Delivery { return m.g.deliveries(m.find(id)) }
 
-// Redeliver is [Gateway.Redeliver].
+// Redeliver is [Gateway.Redeliver] for an order of this merchant.
 func (m Merchant) Redeliver(id string) (Delivery, error) {
 	return m.g.again(m.find(id), Redelivery, "")
 }
 
-// Replay is [Gateway.Replay].
+// Replay is [Gateway.Replay] for an order of this merchant.
 func (m Merchant) Replay(id string) (Delivery, error) { return m.g.again(m.find(id), Replay, "") }
 
-// Tamper is [Gateway.Tamper].
+// Tamper is [Gateway.Tamper] for an order of this merchant.
 func (m Merchant) Tamper(id string, how CallbackFault) (Delivery, error) {
 	return m.g.again(m.find(id), Tampered, how)
 }
 
-// Attempts is [Gateway.Attempts].
+// Attempts is [Gateway.Attempts] for an order of this merchant.
 func (m Merchant) Attempts(id string) int {
 	m.g.mu.Lock()
 	defer m.g.mu.Unlock()

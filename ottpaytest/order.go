@@ -963,7 +963,7 @@ func containsFold(text, lower string) bool {
 
 // Attempts returns how many valid requests wanted to have an effect on this
 // order id, those that were refused as duplicates included: more than 1 means
-// that were sent twice.
+// that a request was sent twice.
 func (g *Gateway) Attempts(id string) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()

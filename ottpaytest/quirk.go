@@ -25,7 +25,7 @@ const (
 	QuirkBareFailures
 )
 
-// AllQuirks are all of them.
+// AllQuirks has every quirk.
 const AllQuirks = QuirkNumbers | QuirkEscapes | QuirkBlanks | QuirkBareFailures
 
 // quirkNames are the words for the quirks.
