@@ -147,9 +147,6 @@ func (a *attempts) keep(p payment) {
 
 // mayHaveLeft reports whether an effect of p may have left.
 func (a *attempts) mayHaveLeft(p payment) bool {
-	if p.order == "" {
-		return false
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	at := a.of[p]

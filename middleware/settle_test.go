@@ -252,17 +252,109 @@ func TestReplay(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		body   []byte
+		result middleware.Result
 		reason string
+		order  string
 	}{
-		{"forged", callbackWith(t, "0000000000000000", envelope.Response{Code: "SUCCESS", MerchantID: merchant}, paid), "padding"},
-		{"no envelope", []byte("{}"), "no-data"},
-		{"deferred on the day", callbackWith(t, publishedKey, envelope.Response{Code: "FAIL", MerchantID: merchant}, paid), "code"},
-		{"too large", make([]byte, 64<<10+1), "body-too-large"},
+		{"forged", callbackWith(t, "0000000000000000", envelope.Response{Code: "SUCCESS", MerchantID: merchant}, paid), "refused", "padding", ""},
+		{"no envelope", []byte("{}"), "refused", "no-data", ""},
+		{"no callback", callback(t, strings.Replace(paid, "finish_time", "time", 1)), "refused", "finish_time", "T1"},
+		{"deferred on the day", callbackWith(t, publishedKey, envelope.Response{Code: "FAIL", MerchantID: merchant}, paid), "deferred", "code", "T1"},
+		{"too large", make([]byte, 64<<10+1), "refused", "body-too-large", ""},
+		{"not too large", bytes.Repeat([]byte(" "), 64<<10), "refused", "not-json", ""},
 	} {
 		var refusal *middleware.Refusal
-		_, err := w.Replay(t.Context(), "repair "+c.name, c.body, s.handle)
-		if !errors.As(err, &refusal) || string(refusal.Reason) != c.reason {
-			t.Errorf("%s: %v", c.name, err)
+		result, err := w.Replay(t.Context(), "repair "+c.name, c.body, s.handle)
+		if !errors.As(err, &refusal) || string(refusal.Reason) != c.reason || result != c.result {
+			t.Errorf("%s: %s, %v", c.name, result, err)
+			continue
+		}
+		if refusal.OrderID != c.order || refusal.Authentic() != (c.order != "") || refusal.Body() != nil {
+			t.Errorf("%s: refusal of %+v", c.name, *refusal)
+		}
+	}
+}
+
+// TestReplayAndShutdown: a replay that has ended is not waited for, and after a
+// shutdown none begins.
+func TestReplayAndShutdown(t *testing.T) {
+	t.Parallel()
+	w := newWebhook(t, nil)
+	var s shop
+	if _, err := w.Replay(t.Context(), "", callback(t, paid), s.handle); err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 10 { // of two channels that are ready, select takes any
+		if err := w.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var refusal *middleware.Refusal
+	result, err := w.Replay(ended, "again", callback(t, paid), s.handle)
+	if !errors.As(err, &refusal) || refusal.Reason != "shutdown" || result != middleware.ResultFailed || s.runs.Load() != 1 {
+		t.Errorf("%s, %v, handled %d times", result, err, s.runs.Load())
+	}
+}
+
+// TestSettleAfterARefund: what the gateway says now decides, also of an order
+// that was handled before.
+func TestSettleAfterARefund(t *testing.T) {
+	t.Parallel()
+	status := api.OrderStatus("success")
+	w := newWebhook(t, func(cfg *middleware.Config) {
+		cfg.AskWindow = -1
+		cfg.Asker = askerFunc(func(_ context.Context, d *middleware.Delivery) (middleware.Answer, error) {
+			a, err := answer(status, 1999)(d)
+			a.BizpayOrderID = "WX7"
+			return a, err
+		})
+	})
+	order := middleware.Order{Merchant: merchant, ID: "T1"}
+	var channel string
+	handle := func(_ context.Context, n *api.Notification) error { channel = n.BizpayOrderID; return nil }
+	if result, err := w.Settle(t.Context(), order, handle); result != middleware.ResultHandled || channel != "WX7" {
+		t.Errorf("%s, %v, channel's id %q", result, err, channel)
+	}
+	status = "fully_refunded"
+	var refusal *middleware.Refusal
+	if result, err := w.Settle(t.Context(), order, handle); result != middleware.ResultDeferred || !errors.As(err, &refusal) || refusal.Reason != "refunded" {
+		t.Errorf("%s, %v", result, err)
+	}
+}
+
+// TestSettleReleaseFailure: the error says that a claim stays behind, if one does.
+func TestSettleReleaseFailure(t *testing.T) {
+	t.Parallel()
+	lost, disk := errors.New("connection lost"), errors.New("no disk")
+	for _, release := range []error{lost, nil} {
+		w := newWebhook(t, func(cfg *middleware.Config) {
+			cfg.Asker = new(counter)
+			cfg.Store = storeFunc(func() (dedupe.Claim, error) { return &staying{failed: release}, nil })
+		})
+		result, err := w.Settle(t.Context(), middleware.Order{Merchant: merchant, ID: "T1"}, func(context.Context, *api.Notification) error { return disk })
+		if result != middleware.ResultFailed || !errors.Is(err, disk) || errors.Is(err, lost) != (release != nil) {
+			t.Errorf("%s, %v", result, err)
+		}
+		var refusal *middleware.Refusal
+		if errors.As(err, &refusal); release == nil && refusal.Err != disk {
+			t.Errorf("the cause is %v", refusal.Err)
+		}
+	}
+}
+
+// TestOrderIsSilent: an order that is logged names itself alone.
+func TestOrderIsSilent(t *testing.T) {
+	t.Parallel()
+	for want, o := range map[string]middleware.Order{
+		`order "T1"`: {Merchant: merchant, ID: "T1", Checkout: "P1", Amount: 1999},
+		`order "P1"`: {Merchant: merchant, Checkout: "P1", Amount: 1999},
+	} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d"} {
+			if got := fmt.Sprintf(verb, o); got != want {
+				t.Errorf("%s: %s", verb, got)
+			}
 		}
 	}
 }

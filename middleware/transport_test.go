@@ -704,10 +704,12 @@ func TestTransportRetryAfter(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	l := newLedger(t)
 	for header, want := range map[string]time.Duration{
-		"":    0,
-		"7":   7 * time.Second,
-		"-7":  0,
-		"now": 0,
+		"":           0,
+		"7":          7 * time.Second,
+		"10":         10 * time.Second,
+		"3000000000": 0, // a century
+		"-7":         0,
+		"now":        0,
 		now.Add(time.Minute).Format(http.TimeFormat):  time.Minute,
 		now.Add(-time.Minute).Format(http.TimeFormat): 0,
 	} {
@@ -832,4 +834,121 @@ func (s *spaces) Read(p []byte) (int, error) {
 	}
 	s.read += len(p)
 	return len(p), nil
+}
+
+// TestTransportRetryAfterNow: without a clock of the shop's, a date counts from now.
+func TestTransportRetryAfterNow(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	_, err := l.transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		at := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
+		return &http.Response{StatusCode: 503, Header: http.Header{"Retry-After": {at}}, Body: http.NoBody}, nil
+	})).RoundTrip(newCall(t, "https://gateway.example", queryCall))
+	if failed := wantSendError(t, err, false, "status"); failed.RetryAfter <= 0 || failed.RetryAfter > time.Hour {
+		t.Errorf("got %v", failed.RetryAfter)
+	}
+}
+
+// TestTransportOwnDeadline: a caller's deadline takes the place of Timeout.
+func TestTransportOwnDeadline(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	want, _ := ctx.Deadline()
+	transport := l.transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+		if got, ok := r.Context().Deadline(); !ok || !got.Equal(want) {
+			t.Errorf("the call ends at %v, want %v", got, want)
+		}
+		return nil, io.EOF
+	}))
+	transport.Timeout = time.Minute
+	_, err := transport.Send(ctx, refundOf(t))
+	wantSendError(t, err, true, "connection")
+}
+
+// TestCallLacksAPart: a call that says too little is not sent, a plain one included.
+func TestCallLacksAPart(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	transport := l.transport(roundTripper(func(*http.Request) (*http.Response, error) {
+		t.Error("sent")
+		return nil, io.EOF
+	}))
+	for name, lack := range map[string]func(*middleware.Call){
+		"action":      func(c *middleware.Call) { c.Action = "" },
+		"version":     func(c *middleware.Call) { c.Version = "" },
+		"merchant":    func(c *middleware.Call) { c.MerchantID = "" },
+		"data":        func(c *middleware.Call) { c.Data = nil },
+		"object":      func(c *middleware.Call) { c.Data = []byte("[]") },
+		"plain data":  func(c *middleware.Call) { c.Plain, c.Data = true, nil },
+		"plain text":  func(c *middleware.Call) { c.Plain, c.Data = true, []byte("order_id=R1") },
+		"plain blank": func(c *middleware.Call) { c.Plain, c.Data = true, []byte(" ") },
+	} {
+		c := refundOf(t)
+		lack(c)
+		_, err := transport.Send(t.Context(), c)
+		if wantSendError(t, err, true, "request"); middleware.Detail(err) == "" {
+			t.Errorf("%s: %v does not say what is wrong", name, err)
+		}
+	}
+}
+
+// idle is a base with connections to close.
+type idle struct {
+	roundTripper
+	closed int
+}
+
+func (i *idle) CloseIdleConnections() { i.closed++ }
+
+func TestCloseIdleConnections(t *testing.T) {
+	t.Parallel()
+	base := new(idle)
+	(&middleware.Transport{Base: base}).CloseIdleConnections()
+	if base.closed != 1 {
+		t.Errorf("closed %d times", base.closed)
+	}
+	(&middleware.Transport{Base: roundTripper(nil)}).CloseIdleConnections() // has none
+}
+
+// TestSendErrorText: the text says what failed of which action, and what that
+// means for the money, and nothing that came over the wire.
+func TestSendErrorText(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	refused := func(err error) http.RoundTripper {
+		return roundTripper(func(*http.Request) (*http.Response, error) { return nil, err })
+	}
+	for _, c := range []struct {
+		call string
+		base http.RoundTripper
+		keys middleware.Keys
+		want string
+	}{
+		{refundCall, refused(errors.New("SECRET")), nil, "middleware: REFUND: connection: not sent"},
+		{refundCall, losing(l), nil, "middleware: REFUND: connection: outcome unknown: query, do not repeat"},
+		{queryCall, losing(l), nil, "middleware: STATUS_QUERY: connection"},
+		{refundCall, refused(nil), middleware.StaticKeys{}, "middleware: REFUND: keys: no sign keys for the merchant: not sent"},
+		{strings.ReplaceAll(refundCall, "REFUND", "SECRET"), losing(l), nil, "middleware: connection: outcome unknown: query, do not repeat"},
+		{refundCall, roundTripper(func(r *http.Request) (*http.Response, error) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			return &http.Response{StatusCode: 502, Body: http.NoBody}, nil
+		}), nil, "middleware: REFUND: status (HTTP 502): outcome unknown: query, do not repeat"},
+		{refundCall, refused(&net.OpError{Op: "dial", Err: errors.New("SECRET")}), nil, "middleware: REFUND: dial: not sent"},
+		{refundCall, refused(&net.OpError{Op: "read", Err: errors.New("SECRET")}), nil, "middleware: REFUND: connection: not sent"},
+		{refundCall, refused(&net.DNSError{Name: "SECRET"}), nil, "middleware: REFUND: dial: not sent"},
+		{refundCall, refused(&net.DNSError{Name: "SECRET", IsTimeout: true}), nil, "middleware: REFUND: timeout: not sent"},
+	} {
+		transport := l.transport(c.base)
+		if c.keys != nil {
+			transport.Keys = c.keys
+		}
+		_, err := transport.RoundTrip(newCall(t, "https://gateway.example", c.call))
+		var failed *middleware.SendError
+		if !errors.As(err, &failed) || err.Error() != c.want || fmt.Sprintf("%+v", *failed) != c.want {
+			t.Errorf("got  %v\nwant %s", err, c.want)
+		}
+	}
 }
