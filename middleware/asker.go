@@ -57,9 +57,7 @@ func (a Answer) mismatch(d *Delivery) Reason {
 	if a.OrderID == "" {
 		return ReasonAnswerWithoutOrder
 	}
-	w := Wanted{OrderID: d.OrderID, Merchant: d.Merchant, Kind: d.Kind, Amount: d.amountIs}
-	if d.Notification != nil {
-		w.Checkout = d.Notification.PrepayOrderID
-	}
-	return a.Mismatch(w)
+	return a.Mismatch(Wanted{
+		OrderID: d.OrderID, Checkout: d.Notification.PrepayOrderID, Merchant: d.Merchant, Kind: d.Kind, Amount: d.amountIs,
+	})
 }

@@ -69,9 +69,9 @@ type asking struct {
 
 // Ask implements [Asker].
 func (o *askOnce) Ask(ctx context.Context, d *Delivery) (Answer, error) {
-	q := question{merchant: d.Merchant, order: d.OrderID, query: d.Query, settle: d.Source == SourceQuery}
-	if d.Notification != nil {
-		q.checkout = d.Notification.PrepayOrderID
+	q := question{
+		merchant: d.Merchant, order: d.OrderID, checkout: d.Notification.PrepayOrderID,
+		query: d.Query, settle: d.Source == SourceQuery,
 	}
 	a := o.join(ctx, q, d)
 	defer o.leave(a)

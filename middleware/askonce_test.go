@@ -428,3 +428,50 @@ func TestAskOnceGivenUp(t *testing.T) {
 		}
 	})
 }
+
+// TestAskOnceApart: a handler that changes the answer it was given changes no
+// other delivery's.
+func TestAskOnceApart(t *testing.T) {
+	t.Parallel()
+	asker := new(counter)
+	w := newWebhook(t, func(cfg *middleware.Config) { cfg.Asker, cfg.Identify = asker, everyOne() })
+	h := middleware.Handle(w, func(ctx context.Context, _ *api.Notification) error {
+		d, _ := middleware.FromContext(ctx)
+		*d.Answer.Amount = 1
+		return nil
+	})
+	for range 3 {
+		if code := post(h, callback(t, paid)).Code; code != 200 {
+			t.Errorf("answer %d", code)
+		}
+	}
+	if n := asker.asked.Load(); n != 1 {
+		t.Errorf("asked %d times: it tests nothing", n)
+	}
+}
+
+// TestAskOnceSlow: a delivery whose time is over is deferred because nothing was
+// said, also if the Asker does not end with its context.
+func TestAskOnceSlow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var refused []middleware.Reason
+		var s shop
+		h := s.behind(newWebhook(t, func(cfg *middleware.Config) {
+			cfg.Timeout = time.Second
+			cfg.OnRefused = func(_ context.Context, r *middleware.Refusal) { refused = append(refused, r.Reason) }
+			cfg.Asker = askerFunc(func(_ context.Context, d *middleware.Delivery) (middleware.Answer, error) {
+				time.Sleep(time.Minute)
+				return answer("success", 1999)(d)
+			})
+		}))
+		start := time.Now()
+		if code := post(h, callback(t, paid)).Code; code != 503 || time.Since(start) != time.Second || s.runs.Load() != 0 {
+			t.Errorf("answer %d after %v", code, time.Since(start))
+		}
+		if len(refused) != 1 || refused[0] != "ask-failed" {
+			t.Errorf("refused %v", refused)
+		}
+		time.Sleep(time.Hour)
+	})
+}

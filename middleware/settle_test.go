@@ -39,6 +39,7 @@ func TestSettle(t *testing.T) {
 		{"no amount expected", middleware.Order{Merchant: merchant, ID: "T1"}, middleware.Answer{OrderID: "T1", Status: "success", Amount: cents(5)}, nil, "handled", ""},
 		{"checkout", middleware.Order{Merchant: merchant, Checkout: "P1"}, middleware.Answer{OrderID: "O1", Status: "success", Amount: cents(5)}, nil, "handled", ""},
 		{"checkout without order", middleware.Order{Merchant: merchant, Checkout: "P1"}, middleware.Answer{Status: "success", Amount: cents(5)}, nil, "deferred", "answer-without-order"},
+		{"checkout named, without order", middleware.Order{Merchant: merchant, Checkout: "P1"}, middleware.Answer{Checkout: "P1", Status: "success", Amount: cents(5)}, nil, "deferred", "answer-without-order"},
 		{"not paid", order, middleware.Answer{OrderID: "T1", Status: "notpay"}, nil, "deferred", "not-paid-yet"},
 		{"held", order, middleware.Answer{OrderID: "T1", Status: "authorised", Amount: cents(1999)}, nil, "deferred", "not-paid-yet"},
 		{"closed", order, middleware.Answer{OrderID: "T1", Status: "orderclosed", Amount: cents(1999)}, nil, "deferred", "not-paid-yet"},

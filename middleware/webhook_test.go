@@ -323,6 +323,9 @@ func TestAnswers(t *testing.T) {
 			if rw.Code != c.status {
 				t.Errorf("status %d, want %d", rw.Code, c.status)
 			}
+			if allow := rw.Header().Get("Allow"); (allow == "POST") != (c.status == 405) || allow != "" && c.status != 405 {
+				t.Errorf("Allow is %q", allow)
+			}
 			if runs := s.runs.Load(); (runs == 1) != (c.status == 200) {
 				t.Errorf("the handler ran %d times", runs)
 			}
