@@ -62,7 +62,13 @@ func (w *Webhook) readBody(rw http.ResponseWriter, rec *record) *Refusal {
 // the time that a body may take.
 func (w *Webhook) readInTime(rw http.ResponseWriter, r *http.Request, room []byte) (body []byte, longer bool, err error) {
 	bound, read := w.boundReading(rw, r), false
-	defer func() { w.unbound(bound, read) }() // also if the body panics: the connection goes on
+	defer func() { // also if the body panics: the connection goes on
+		if w.unbound(bound, read) && read {
+			// net/http, which waits for the next request by now, may have met the
+			// deadline and ended the contexts of all that are to come.
+			rw.Header().Set("Connection", "close")
+		}
+	}()
 	body, longer, err = readAtMost(r.Body, room, maxCallback)
 	read = err == nil
 	return body, longer, err
@@ -174,16 +180,17 @@ func (b *bound) fire() {
 	}
 }
 
-// unbound stops the clock. If it has struck, the deadline stays, so that the
-// server does not wait for the rest, unless all of the body was read.
-func (w *Webhook) unbound(b *bound, read bool) {
+// unbound stops the clock and reports whether it has struck. If so, the deadline
+// stays, so that the server does not wait for the rest, unless all of the body was
+// read.
+func (w *Webhook) unbound(b *bound, read bool) (struck bool) {
 	if b == nil {
-		return
+		return false
 	}
 	if b.timer.Stop() { // fire has not been called and will not be
 		b.connection = nil
 		w.bounds.Put(b)
-		return
+		return false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -191,6 +198,7 @@ func (w *Webhook) unbound(b *bound, read bool) {
 	if b.fired && read {
 		_ = b.connection.SetReadDeadline(time.Time{})
 	}
+	return b.fired
 }
 
 // hasDeadlines reports whether rw or what it wraps can set a read deadline.

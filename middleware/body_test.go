@@ -118,6 +118,54 @@ func TestBodyThatEnds(t *testing.T) {
 	}
 }
 
+// lateBody ends when the deadline of its reading is there. It stands for one whose
+// last bytes come at that moment.
+type lateBody struct {
+	io.ReadCloser
+	http.ResponseWriter
+	struck chan struct{}
+}
+
+func (b *lateBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		<-b.struck
+	}
+	return n, err
+}
+
+func (b *lateBody) SetReadDeadline(at time.Time) error {
+	err := http.NewResponseController(b.ResponseWriter).SetReadDeadline(at)
+	if !at.IsZero() {
+		close(b.struck)
+	}
+	return err
+}
+
+// TestBodyInTheLastMoment: the deadline strikes when the body is whole. The
+// callback is good, but net/http may have ended the context of the connection,
+// and a Keys that looks at it would fail for each callback to come.
+func TestBodyInTheLastMoment(t *testing.T) {
+	t.Parallel()
+	h := new(shop).behind(newWebhook(t, nil))
+	server := quiet(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 50*time.Millisecond)
+		defer cancel()
+		late := &lateBody{r.Body, rw, make(chan struct{})}
+		r = r.WithContext(ctx)
+		r.Body = late
+		h.ServeHTTP(late, r)
+	}), nil)
+	resp, err := server.Client().Post(server.URL, "application/json", bytes.NewReader(callback(t, paid)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 200 || !resp.Close {
+		t.Errorf("%s, the connection is closed: %t", resp.Status, resp.Close)
+	}
+}
+
 // TestBodyInBubbles: a timer of a synctest bubble must not be set outside of it.
 // The runtime would end the program.
 func TestBodyInBubbles(t *testing.T) {
