@@ -3,6 +3,7 @@ package ottpay_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -250,8 +251,12 @@ func TestPanickingLogger(t *testing.T) {
 	cfg.Logger = slog.New(h)
 	client := newClient(t, cfg)
 	resp, err := client.H5Pay(t.Context(), h5Request())
-	if resp != nil || !errors.Is(err, ottpay.ErrUnknownOutcome) || errors.Is(err, ottpay.ErrNotSent) {
+	if resp != nil || fmt.Sprint(classes(err)) != "[unknown]" {
 		t.Errorf("got %v, %v", resp, err)
+	}
+	var failed *ottpay.Error
+	if _, err := client.StatusQuery(t.Context(), &api.StatusQueryRequest{OrderID: "O1"}); !errors.As(err, &failed) || failed == nil || failed.Reason != middleware.ReasonPanic {
+		t.Errorf("a query: %v", err)
 	}
 	if _, err := client.H5Pay(t.Context(), nil); !errors.Is(err, ottpay.ErrNotSent) {
 		t.Errorf("not sent: %v", err)

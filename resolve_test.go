@@ -118,6 +118,7 @@ func TestResolveOfVerifiedRefusals(t *testing.T) {
 		{"FAIL", `{"order_id":"O1"}`, refund, ottpay.VerdictUnknown},
 		{"FAIL", `{"order_id":"O1"}`, payByCode, ottpay.VerdictUnknown},
 		{"PARAM_INVALID", `{"order_id":"O1"}`, payByCode, ottpay.VerdictDidNotHappen},
+		{"PARAM_INVALID", `{"order_id":"O1","order_status":""}`, refund, ottpay.VerdictDidNotHappen},
 		// It names the payment, and not the refund.
 		{"PARAM_INVALID", `{"order_id":"P1"}`, refund, ottpay.VerdictUnknown},
 		{"PARAM_INVALID", `{"order_id":"REF1"}`, refund, ottpay.VerdictUnknown},
