@@ -556,6 +556,8 @@ func TestRefundAnswers(t *testing.T) {
 		{`{"order_id":"P1"}`, ""},
 		{`{"order_id":"P1","refund_amount":"5","refund_status":"success"}`, ""},
 		{`{"order_id":"REF202004155369901","refund_amt":"005","ori_order_id":"P1","sale_num":"1"}`, ""},
+		{`{"order_id":"R1","total_amount":500,"refund_fee":5}`, ""},
+		{`{"order_id":"20200415"}`, middleware.ReasonOtherOrder},
 		{`{"order_id":"R2"}`, middleware.ReasonOtherOrder},
 		{`{"order_id":"P2"}`, middleware.ReasonOtherOrder},
 		{`{"order_id":"R1","ori_order_id":"P2"}`, middleware.ReasonOtherOrder},

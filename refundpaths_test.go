@@ -66,6 +66,7 @@ func TestRefundPaths(t *testing.T) {
 
 		{name: "the store has forgotten it", row: say{"SUCCESS", refund}, before: true, confirmed: 1},
 		{name: "the store has it", store: dedupe.ErrDone, row: say{"SUCCESS", refund}, before: true},
+		{name: "the store has it, and it failed", store: dedupe.ErrDone, row: say{"SUCCESS", `{"order_id":"R1","order_status":"failure","total_amount":300}`}, matches: []error{ottpay.ErrFailed}, not: []error{ottpay.ErrNotSent}, reason: middleware.ReasonRefund},
 		{name: "the store has it, the gateway has not", store: dedupe.ErrDone, row: say{"FAIL", ""}, matches: []error{ottpay.ErrDuplicate, ottpay.ErrUnknownOutcome, dedupe.ErrDone}, not: []error{ottpay.ErrNotSent, ottpay.ErrRefundIDUsed}, reason: middleware.ReasonSentBefore},
 		{name: "the store has it, the gateway another", store: dedupe.ErrDone, row: say{"SUCCESS", foreign}, matches: []error{ottpay.ErrDuplicate, ottpay.ErrUnknownOutcome, ottpay.ErrRefundIDUsed}, not: []error{ottpay.ErrNotSent}, reason: middleware.ReasonSentBefore},
 		{name: "under way", store: dedupe.ErrInFlight, row: say{"FAIL", ""}, matches: []error{ottpay.ErrPending, ottpay.ErrUnknownOutcome}, not: []error{ottpay.ErrNotSent}, reason: middleware.ReasonInFlight},
@@ -135,6 +136,40 @@ func TestRefundPaths(t *testing.T) {
 				t.Errorf("sent %d, confirmed %d, released %d; want %d, %d, %d", sent, store.confirmed, store.released, tt.sent, tt.confirmed, tt.released)
 			}
 		})
+	}
+}
+
+// TestRefundsThatWereRefused: each may be sent again after its cause is gone, and
+// a refund that the process remembers keeps its claim.
+func TestRefundsThatWereRefused(t *testing.T) {
+	t.Parallel()
+	g, _ := newTill(t)
+	g.knows, g.answer = false, "PARAM_ERROR"
+	b := newBase(t, g.step)
+	store := new(countedStore)
+	cfg := b.config()
+	cfg.RefundStore = store
+	client := newClient(t, cfg)
+	refund := func(id string) error {
+		_, err := client.RefundOnce(t.Context(), ottpay.RefundIntent{RefundID: id, OrderID: "P1", Amount: 100})
+		return err
+	}
+	for _, id := range []string{"R1", "R2", "R3"} {
+		if err := refund(id); !errors.Is(err, ottpay.ErrCaller) {
+			t.Fatalf("%s: %v", id, err)
+		}
+	}
+	g.answer = "SUCCESS"
+	for _, id := range []string{"R1", "R2", "R3"} {
+		if err := refund(id); err != nil {
+			t.Errorf("%s, corrected: %v", id, err)
+		}
+	}
+	if store.released != 3 || store.confirmed != 3 {
+		t.Errorf("released %d claims, confirmed %d", store.released, store.confirmed)
+	}
+	if err := refund("R1"); !errors.Is(err, ottpay.ErrDuplicate) || store.released != 3 || store.confirmed != 4 || g.sent != 6 {
+		t.Errorf("again: %v, released %d claims, confirmed %d, sent %d times", err, store.released, store.confirmed, g.sent)
 	}
 }
 
