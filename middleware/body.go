@@ -63,7 +63,7 @@ func (w *Webhook) readBody(rw http.ResponseWriter, rec *record) *Refusal {
 func (w *Webhook) readInTime(rw http.ResponseWriter, r *http.Request, room []byte) (body []byte, longer bool, err error) {
 	bound, read := w.boundReading(rw, r), false
 	defer func() { // also if the body panics: the connection goes on
-		if w.unbound(bound, read) && read {
+		if w.unbound(bound, read) && read && r.ProtoMajor == 1 {
 			// net/http, which waits for the next request by now, may have met the
 			// deadline and ended the contexts of all that are to come.
 			rw.Header().Set("Connection", "close")

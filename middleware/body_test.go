@@ -144,25 +144,33 @@ func (b *lateBody) SetReadDeadline(at time.Time) error {
 
 // TestBodyInTheLastMoment: the deadline strikes when the body is whole. The
 // callback is good, but net/http may have ended the context of the connection,
-// and a Keys that looks at it would fail for each callback to come.
+// and a Keys that looks at it would fail for each callback to come. HTTP/2 sets
+// the deadline of a stream, and others are under way on the connection.
 func TestBodyInTheLastMoment(t *testing.T) {
 	t.Parallel()
-	h := new(shop).behind(newWebhook(t, nil))
-	server := quiet(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 50*time.Millisecond)
-		defer cancel()
-		late := &lateBody{r.Body, rw, make(chan struct{})}
-		r = r.WithContext(ctx)
-		r.Body = late
-		h.ServeHTTP(late, r)
-	}), nil)
-	resp, err := server.Client().Post(server.URL, "application/json", bytes.NewReader(callback(t, paid)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if resp.StatusCode != 200 || !resp.Close {
-		t.Errorf("%s, the connection is closed: %t", resp.Status, resp.Close)
+	for version, want := range map[int]string{1: "close", 2: ""} {
+		var header http.Header
+		h := new(shop).behind(newWebhook(t, nil))
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithTimeout(r.Context(), 50*time.Millisecond)
+			defer cancel()
+			late := &lateBody{r.Body, rw, make(chan struct{})}
+			r = r.WithContext(ctx)
+			r.Body = late
+			h.ServeHTTP(late, r)
+			header = rw.Header()
+		}))
+		server.EnableHTTP2 = version == 2
+		server.StartTLS()
+		resp, err := server.Client().Post(server.URL, "application/json", bytes.NewReader(callback(t, paid)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		server.Close()
+		if got := header.Get("Connection"); resp.StatusCode != 200 || resp.ProtoMajor != version || got != want {
+			t.Errorf("%s %s, Connection: %q, want %q", resp.Proto, resp.Status, got, want)
+		}
 	}
 }
 
