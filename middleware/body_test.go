@@ -108,7 +108,12 @@ func TestBodyThatEnds(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				rw := &timed{ResponseRecorder: httptest.NewRecorder()}
 				h := new(shop).behind(newWebhook(t, nil))
-				go h.ServeHTTP(rw, httptest.NewRequest(http.MethodPost, "/", read))
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended) // also if the body ends the goroutine
+					h.ServeHTTP(rw, httptest.NewRequest(http.MethodPost, "/", read))
+				}()
+				<-ended
 				time.Sleep(time.Minute)
 				if n := rw.deadlines.Load(); n != 0 || rw.Code == 200 {
 					t.Errorf("answer %d, %d deadlines were set", rw.Code, n)
@@ -149,7 +154,7 @@ func (b *lateBody) SetReadDeadline(at time.Time) error {
 func TestBodyInTheLastMoment(t *testing.T) {
 	t.Parallel()
 	for version, want := range map[int]string{1: "close", 2: ""} {
-		var header http.Header
+		connection := make(chan string, 1) // what the answer says of it
 		h := new(shop).behind(newWebhook(t, nil))
 		server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			ctx, cancel := context.WithTimeout(r.Context(), 50*time.Millisecond)
@@ -158,7 +163,7 @@ func TestBodyInTheLastMoment(t *testing.T) {
 			r = r.WithContext(ctx)
 			r.Body = late
 			h.ServeHTTP(late, r)
-			header = rw.Header()
+			connection <- rw.Header().Get("Connection")
 		}))
 		server.EnableHTTP2 = version == 2
 		server.StartTLS()
@@ -168,7 +173,7 @@ func TestBodyInTheLastMoment(t *testing.T) {
 		}
 		resp.Body.Close()
 		server.Close()
-		if got := header.Get("Connection"); resp.StatusCode != 200 || resp.ProtoMajor != version || got != want {
+		if got := <-connection; resp.StatusCode != 200 || resp.ProtoMajor != version || got != want {
 			t.Errorf("%s %s, Connection: %q, want %q", resp.Proto, resp.Status, got, want)
 		}
 	}
