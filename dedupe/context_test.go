@@ -32,7 +32,7 @@ func TestValue(t *testing.T) {
 	}{
 		{"a plain context", inner, valueKey{}, "inner"},
 		{"a framework's", framework{t.Context(), map[string]any{dedupe.ContextKey: inner}}, valueKey{}, "inner"},
-		{"the framework's own value", framework{t.Context(), map[string]any{dedupe.ContextKey: context.WithValue(inner, "name", "below"), "name": "above"}}, "name", "above"},
+		{"the framework's own value", framework{t.Context(), map[string]any{dedupe.ContextKey: framework{inner, map[string]any{"name": "below"}}, "name": "above"}}, "name", "above"},
 		{"a framework without ours", framework{t.Context(), nil}, valueKey{}, nil},
 		{"a stranger's value under our name", framework{t.Context(), map[string]any{dedupe.ContextKey: "text"}}, valueKey{}, nil},
 		{"nothing", t.Context(), valueKey{}, nil},

@@ -89,7 +89,7 @@ func run(ctx context.Context, o options, part string, measure func(context.Conte
 		return err
 	}
 	if err := p.err(); err != nil {
-		os.Stderr.Write(p.Bytes())
+		_, _ = os.Stderr.Write(p.Bytes())
 		return err
 	}
 	if o.write == "" {

@@ -72,7 +72,7 @@ func runSenders(cfg senderConfig) error {
 	for _, conn := range conns {
 		all.Go(func() {
 			defer conn.Close()
-			conn.SetDeadline(time.Now().Add(patient))
+			_ = conn.SetDeadline(time.Now().Add(patient))
 			go s.write(conn) // it ends with the connection
 			s.end(read(conn))
 		})

@@ -6,6 +6,7 @@ package deadline
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -73,7 +74,7 @@ func (c *Context) wait() context.Context {
 	defer c.mu.Unlock()
 	if c.timed == nil {
 		detached := context.WithoutCancel(c.values)
-		if c.ended() == context.Canceled {
+		if errors.Is(c.ended(), context.Canceled) {
 			c.timed, c.cancel = context.WithCancel(detached)
 			c.cancel()
 		} else {
