@@ -79,8 +79,32 @@ func CheckBase(base http.RoundTripper) error {
 		return nil
 	case t == nil:
 		return constant("the base transport is nil")
-	case t.TLSClientConfig != nil && t.TLSClientConfig.InsecureSkipVerify:
+	}
+	// net/http writes to the field when the transport is first used, which may be
+	// now. Clone waits for that.
+	if tls := t.Clone().TLSClientConfig; tls != nil && tls.InsecureSkipVerify {
 		return constant("the base transport does not verify certificates")
 	}
 	return nil
+}
+
+// checkedBase remembers what [CheckBase] says of an *http.Transport. Its zero
+// value works. It is safe for concurrent use.
+type checkedBase struct {
+	mu  sync.Mutex
+	of  *http.Transport
+	err error
+}
+
+func (c *checkedBase) check(base http.RoundTripper) error {
+	t, ok := base.(*http.Transport)
+	if !ok || t == nil {
+		return CheckBase(base)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of != t {
+		c.of, c.err = t, CheckBase(t)
+	}
+	return c.err
 }

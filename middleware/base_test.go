@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"sync"
 	"testing"
 	"time"
 
@@ -117,4 +118,36 @@ func TestCheckBase(t *testing.T) {
 	if middleware.CheckBase(none) == nil || middleware.CheckBase(nil) != nil || middleware.CheckBase(&http.Transport{}) != nil {
 		t.Error("CheckBase")
 	}
+}
+
+// TestCheckBaseIsNoRace: calls may begin at once on a transport that net/http
+// has not used yet. The race detector judges.
+func TestCheckBaseIsNoRace(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	base := &http.Transport{}
+	defer base.CloseIdleConnections()
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			resp, err := base.RoundTrip(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			resp.Body.Close()
+		})
+		wg.Go(func() {
+			if err := middleware.CheckBase(base); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
 }

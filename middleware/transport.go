@@ -64,6 +64,7 @@ type Transport struct {
 
 	attempts attempts
 	fallback defaultBase
+	checked  checkedBase
 	rooms    sync.Pool // of *room
 }
 
@@ -193,7 +194,7 @@ func (c *Call) check(t *Transport, base http.RoundTripper) error {
 	if err := api.CheckURL(c.URL); err != nil {
 		return err
 	}
-	if err := CheckBase(base); err != nil {
+	if err := t.checked.check(base); err != nil {
 		return err
 	}
 	switch {
