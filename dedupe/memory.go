@@ -36,7 +36,8 @@ type MemoryConfig struct {
 //
 // It is bounded. At Capacity it forgets the ID that was confirmed longest ago,
 // never one in flight. If there are only IDs in flight, Claim returns [ErrFull].
-// An ID takes about 190 bytes, which are allocated when they are needed and kept.
+// An ID takes about 190 bytes, which are allocated when they are needed and kept;
+// 256 were measured after ten million had come and gone, as the index grows.
 //
 // Memory is safe for concurrent use.
 type Memory struct {
